@@ -1,0 +1,44 @@
+package envbridge
+
+import "context"
+
+// An Env is N copies of one environment stepped together, at the far end of a
+// socket or in this process. Slices are flat, row after row ([N*ObsDim],
+// [N*ActDim], [N]); those returned are valid until the next call. Actions are in
+// [-1, 1]; the far side scales them to the environment's bounds.
+//
+// Send and Recv are the two halves of a step, so that the caller can work while
+// the simulator does. One goroutine uses an Env at a time.
+type Env interface {
+	Spec() Spec
+	// Reset starts an episode in every copy. Copy i is seeded with seed+i.
+	Reset(ctx context.Context, seed int64) (obs []float32, err error)
+	// Send starts a step. Every Send is followed by one Recv.
+	Send(ctx context.Context, action []float32) error
+	// Recv waits for the step that the last Send started.
+	Recv(ctx context.Context) (Step, error)
+	Close() error
+}
+
+// A Spec is what the far side says of itself at the handshake.
+type Spec struct {
+	ID       string // Gymnasium id, such as Walker2d-v5
+	Copies   int    // N
+	ObsDim   int
+	ActDim   int
+	MaxSteps int // time limit of an episode; 0: none
+}
+
+// A Step answers an action. Next is the true successor, the one to learn from;
+// Obs is where to act now. They differ where an episode ended and was reset.
+type Step struct {
+	Next, Obs []float32 // [N*ObsDim]
+	Reward    []float32 // [N]
+	// Only Terminated means that the value beyond is zero. A copy that reports
+	// both ended is Terminated alone.
+	Terminated, Truncated []bool // [N]
+	// Lost says that the worker died or hung and was replaced: the action sent
+	// has no outcome, Next and Reward hold nothing, every episode that was
+	// running ends as truncated, and Obs is where the new ones start.
+	Lost bool
+}

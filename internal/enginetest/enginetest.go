@@ -1,0 +1,37 @@
+// Package enginetest gives tests a backend.
+package enginetest
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/gomlx/compute"
+
+	"github.com/stein-rl/stein/engine"
+)
+
+var open = sync.OnceValues(func() (compute.Backend, error) {
+	b, _, err := engine.Open("")
+	return b, err
+})
+
+var openGo = sync.OnceValues(func() (compute.Backend, error) {
+	b, _, err := engine.Open(engine.PureGo)
+	return b, err
+})
+
+// Backend is the one that a user of this machine would get, shared by all tests
+// of a package.
+func Backend(t testing.TB) compute.Backend { return must(t, open) }
+
+// PureGo is the interpreter, which every machine has.
+func PureGo(t testing.TB) compute.Backend { return must(t, openGo) }
+
+func must(t testing.TB, open func() (compute.Backend, error)) compute.Backend {
+	t.Helper()
+	b, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}

@@ -1,0 +1,47 @@
+// Package policies holds distributions over actions given states.
+package policies
+
+import (
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/stein-rl/stein/sampler"
+)
+
+// A Policy is a distribution over actions given states. Its methods build graphs:
+// they panic on misuse, and touch nothing but the graph.
+type Policy interface {
+	// Sample draws q.Particles reparameterised actions for every state. Variables
+	// live under q.Scope and nowhere else: that is what makes one optimiser train
+	// them.
+	Sample(q Query) Draw
+}
+
+// A Query is what a learner asks a policy. B states, M particles, S observation,
+// A action dimensions.
+type Query struct {
+	Scope     *model.Scope
+	Key       sampler.Key // all randomness of the draw
+	Obs       *Node       // [B, S]
+	Particles int         // M
+	ActDim    int         // A
+	// Value is min_k Q_k(obs, a), [B, M, A] -> [B, M], a in (-1, 1). A policy that
+	// is no sampler ignores it.
+	Value func(action *Node) *Node
+	Alpha *Node // temperature, scalar
+	// Progress is the share of the training behind us, scalar in [0, 1].
+	Progress *Node
+}
+
+// Greedy is for a policy with a better test-time action than a draw.
+type Greedy interface {
+	Greedy(q Query) *Node // [B, A]
+}
+
+// A Draw is what a policy answers.
+type Draw struct {
+	Action  *Node            // in (-1, 1), [B, M, A]
+	LogProb *Node            // [B, M], density of Action
+	Alive   *Node            // bool [B, M]; nil: every action counts
+	Stats   map[string]*Node // scalars worth recording
+}

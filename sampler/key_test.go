@@ -1,0 +1,40 @@
+package sampler_test
+
+import (
+	"testing"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/stein-rl/stein/internal/enginetest"
+	"github.com/stein-rl/stein/sampler"
+)
+
+// Ensure that a key is a value: the same key gives the same numbers, folded keys others.
+func TestKeyFold(t *testing.T) {
+	state, err := RNGStateFromSeed(7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec := MustNewExec(enginetest.Backend(t), func(state *Node) (a, b, c *Node) {
+		k := sampler.NewKey(state)
+		shape := shapes.Make(dtypes.Float64, 1000)
+		return k.Fold(0).Normal(shape), k.Fold(0).Normal(shape), k.Fold(1).Normal(shape)
+	})
+	out := exec.MustExec(state)
+	a := tensors.MustCopyFlatData[float64](out[0])
+	b := tensors.MustCopyFlatData[float64](out[1])
+	c := tensors.MustCopyFlatData[float64](out[2])
+	var dot float64
+	for i := range a {
+		if a[i] != b[i] {
+			t.Fatalf("draw %d of one key: %g and %g", i, a[i], b[i])
+		}
+		dot += a[i] * c[i]
+	}
+	if dot /= 1000; dot > 0.15 || dot < -0.15 { // standard error 0.03
+		t.Errorf("correlation %g between two folds", dot)
+	}
+}
