@@ -3,25 +3,32 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
 
 	"github.com/gomlx/compute"
 	_ "github.com/gomlx/compute/gobackend" // "go"
 	"github.com/gomlx/go-xla/compute/xla"  // "xla"
+	"github.com/gomlx/go-xla/pjrt"
 )
 
 // PureGo is the backend of last resort. The default mode of the same backend can
 // deadlock on few cores; this one does not.
 const PureGo = "go:ops_sequential"
 
-// Variables of the environment that name a backend, in order.
-var envNames = []string{"STEIN_BACKEND", "GOMLX_BACKEND"}
+// noAutoInstall keeps go-xla from downloading plugins on its own. It reads the
+// variable when the program starts, so child processes and other users of the
+// library need it set, and this process needs the call as well.
+const noAutoInstall = xla.NoAutoInstallEnv
 
-// pluginInVenv is where the CPU plugin's wheel puts it, below a virtual environment.
-const pluginInVenv = "lib/python3*/site-packages/fastatomstruct_xla_cpu/libpjrt_cpu.so"
+func init() {
+	os.Setenv(noAutoInstall, "1")
+	xla.EnableAutoInstall(false)
+}
 
 // A Choice is a backend configuration and the reason for it.
 type Choice struct {
@@ -29,76 +36,88 @@ type Choice struct {
 	From   string // which rule chose it
 }
 
-// Choose picks a backend: the flag, the environment, a CUDA plugin with a GPU, a
-// CPU plugin where go-xla installs them, the project's virtual environment, and
-// last the pure Go backend. It opens nothing.
+// Warning is one line for the user where the choice is a slow one, else empty.
+func (c Choice) Warning() string {
+	if c.From != fromNothing {
+		return ""
+	}
+	return "engine: no XLA plugin found: using the pure Go backend, about 16 times slower; `stein doctor` says what to install"
+}
+
+// Choose picks a backend by the first rule that finds one (see Discover). It
+// opens nothing.
 func Choose(flag string) Choice {
-	if flag != "" {
-		return Choice{flag, "flag"}
-	}
-	for _, name := range envNames {
-		if v := os.Getenv(name); v != "" {
-			return Choice{v, name}
+	for _, c := range Discover(flag) {
+		if c.Config != "" {
+			return Choice{c.Config, c.Rule}
 		}
 	}
-	plugins := xla.GetAvailablePlugins()
-	for _, name := range plugins {
-		if name == "cuda" && hasGPU() {
-			return Choice{"xla:cuda", "installed plugin"}
-		}
+	return Choice{PureGo, fromNothing} // not reached: Discover's last rule always finds one
+}
+
+// SetThreads says how many processor threads this process computes with; 0 keeps
+// them all. XLA reads the number once: call it before Open.
+func SetThreads(n int) error {
+	if n < 0 {
+		return fmt.Errorf("engine: %d threads: want 0 (all of them) or more", n)
 	}
-	for _, name := range plugins {
-		if name == "cpu" {
-			return Choice{"xla:cpu", "installed plugin"}
-		}
+	if n == 0 {
+		return nil
 	}
-	for _, dir := range venvs() {
-		if found, _ := filepath.Glob(filepath.Join(dir, pluginInVenv)); len(found) > 0 {
-			return Choice{"xla:" + found[0], "virtual environment " + dir}
-		}
-	}
-	return Choice{PureGo, "no XLA plugin found"}
+	runtime.GOMAXPROCS(n) // what the pure Go backend goes by
+	return os.Setenv("NPROC", strconv.Itoa(n))
 }
 
 // Open opens the backend that Choose picks. Nothing is downloaded.
 func Open(flag string) (compute.Backend, Choice, error) {
-	xla.EnableAutoInstall(false)
 	c := Choose(flag)
-	b, err := compute.NewWithConfig(c.Config)
+	var b compute.Backend
+	var err error
+	if tried := Try(func() { b, err = open(c.Config) }); tried != nil { // an unknown name panics
+		err = tried
+	}
 	if err != nil {
 		return nil, c, fmt.Errorf("engine: opening backend %q (%s): %w", c.Config, c.From, err)
 	}
 	return b, c, nil
 }
 
-// venvs lists virtual environments to look into: the active one, then .venv in
-// this folder and those above it, and beside the binary.
-func venvs() []string {
-	var dirs []string
-	if v := os.Getenv("VIRTUAL_ENV"); v != "" {
-		dirs = append(dirs, v)
+func open(config string) (compute.Backend, error) {
+	name, plugin, _ := strings.Cut(config, ":")
+	if name != xla.BackendName {
+		return compute.NewWithConfig(config)
 	}
-	roots := []string{}
-	if wd, err := os.Getwd(); err == nil {
-		roots = append(roots, wd)
+	if pjrt.IsCUDAName(plugin) {
+		findCUDALibraries(plugin)
+		return compute.NewWithConfig(config)
 	}
-	if exe, err := os.Executable(); err == nil {
-		roots = append(roots, filepath.Dir(exe))
+	// The CPU plugin pretends to have four devices unless told otherwise, and
+	// starts at least that many threads, twice, whatever NPROC says.
+	b, err := xla.NewWithOptions(plugin, pjrt.NamedValuesMap{"cpu_device_count": int64(1)})
+	if err == nil {
+		return b, nil
 	}
-	for _, root := range roots {
-		for dir := root; ; dir = filepath.Dir(dir) {
-			dirs = append(dirs, filepath.Join(dir, ".venv"))
-			if dir == filepath.Dir(dir) {
-				break
-			}
-		}
-	}
-	return dirs
+	return compute.NewWithConfig(config) // a plugin that does not know the option
 }
 
-func hasGPU() bool {
-	_, err := os.Stat("/dev/nvidia0")
-	return !errors.Is(err, os.ErrNotExist)
+// findCUDALibraries tells XLA where NVIDIA's compiler lies, when the plugin is the
+// one of a wheel: its libraries are then in site-packages/nvidia. Elsewhere go-xla
+// looks for them itself.
+func findCUDALibraries(plugin string) {
+	path, _, _ := strings.Cut(plugin, ",")
+	nvidia := filepath.Join(filepath.Dir(path), "..", "..", "nvidia")
+	const variable, flag = "XLA_FLAGS", "--xla_gpu_cuda_data_dir="
+	flags := os.Getenv(variable)
+	if !filepath.IsAbs(path) || strings.Contains(flags, flag) {
+		return
+	}
+	for _, dir := range []string{"cuda_nvcc", "cu13"} {
+		if root := filepath.Join(nvidia, dir); exists(root) {
+			os.Setenv(variable, strings.TrimSpace(flags+" "+flag+root))
+			os.Setenv("GOPJRT_CUDA_CHECKS", "no") // it looks in another layout and warns
+			return
+		}
+	}
 }
 
 // Try runs a function that builds graphs and turns its panic into an error.

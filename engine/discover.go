@@ -1,0 +1,130 @@
+package engine
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/gomlx/go-xla/compute/xla"
+	"github.com/gomlx/go-xla/installer"
+)
+
+// Variables of the environment that name a backend, in order.
+var envNames = []string{"STEIN_BACKEND", "GOMLX_BACKEND"}
+
+// Where wheels put their plugin, below a virtual environment.
+const (
+	cpuWheel  = "lib/python3*/site-packages/fastatomstruct_xla_cpu/libpjrt_cpu.so"
+	cudaWheel = "lib/python3*/site-packages/jax_plugins/xla_cuda1*/xla_cuda_plugin.so"
+)
+
+const fromNothing = "no XLA plugin found"
+
+// A Candidate is one rule of the discovery and what it found on this machine.
+type Candidate struct {
+	Rule   string // what was looked at
+	Config string // the backend it gives, empty where it gives none
+	Note   string // why it gives none
+}
+
+// Discover applies every rule, in their order: the flag, the environment, a CUDA
+// plugin where there is a GPU (go-xla's folders, then virtual environments), a CPU
+// plugin (the same), and the pure Go backend. The first one that gives a backend
+// is the one that Choose takes.
+func Discover(flag string) []Candidate {
+	all := []Candidate{{Rule: "--backend", Config: flag, Note: "not given"}}
+	for _, name := range envNames {
+		all = append(all, Candidate{Rule: "$" + name, Config: os.Getenv(name), Note: "not set"})
+	}
+	gpu := hasGPU()
+	plugins := xla.GetAvailablePlugins()
+	for _, kind := range []struct {
+		name, wheel string
+		unless      string
+	}{
+		{"cuda", cudaWheel, map[bool]string{false: "no NVIDIA GPU"}[gpu]},
+		{"cpu", cpuWheel, ""},
+	} {
+		found := []Candidate{installed(kind.name, plugins), fromWheel(kind.name, kind.wheel)}
+		for _, c := range found {
+			if kind.unless != "" {
+				c.Config, c.Note = "", kind.unless
+			}
+			all = append(all, c)
+		}
+	}
+	return append(all, Candidate{Rule: fromNothing, Config: PureGo})
+}
+
+// installed looks for a plugin in go-xla's own folders, with or without a version
+// in its name.
+func installed(kind string, plugins []string) Candidate {
+	c := Candidate{Rule: "go-xla's folders, " + kind, Note: "no such plugin"}
+	if i := slices.IndexFunc(plugins, func(p string) bool {
+		return p == kind || strings.HasPrefix(p, kind+"_v")
+	}); i >= 0 {
+		c.Config = "xla:" + plugins[i]
+	}
+	return c
+}
+
+func fromWheel(kind, pattern string) Candidate {
+	for _, dir := range Venvs() {
+		if found, _ := filepath.Glob(filepath.Join(dir, pattern)); len(found) > 0 {
+			return Candidate{Rule: "virtual environment " + dir, Config: "xla:" + found[len(found)-1]}
+		}
+	}
+	return Candidate{Rule: "virtual environments, " + kind, Note: "no wheel with that plugin"}
+}
+
+// Venvs lists the virtual environments to look into that exist: the active one,
+// then .venv in this folder and those above it, and beside the binary.
+func Venvs() []string {
+	var dirs []string
+	if v := os.Getenv("VIRTUAL_ENV"); v != "" {
+		dirs = append(dirs, v)
+	}
+	roots := []string{}
+	if wd, err := os.Getwd(); err == nil {
+		roots = append(roots, wd)
+	}
+	if exe, err := os.Executable(); err == nil {
+		roots = append(roots, filepath.Dir(exe))
+	}
+	for _, root := range roots {
+		for dir := root; ; dir = filepath.Dir(dir) {
+			dirs = append(dirs, filepath.Join(dir, ".venv"))
+			if dir == filepath.Dir(dir) {
+				break
+			}
+		}
+	}
+	seen := map[string]bool{}
+	return slices.DeleteFunc(dirs, func(dir string) bool {
+		gone := seen[dir] || !exists(dir)
+		seen[dir] = true
+		return gone
+	})
+}
+
+// InstallXLA lets go-xla download the plugins that suit this machine into the
+// user's library folder, and returns that folder. It prints its progress.
+func InstallXLA() (string, error) {
+	lib, err := installer.DefaultHomeLibPath()
+	if err != nil {
+		return "", fmt.Errorf("engine: installing XLA: %w", err)
+	}
+	if err := installer.AutoInstall(lib, true, installer.Normal); err != nil {
+		return "", fmt.Errorf("engine: installing XLA: %w", err)
+	}
+	return filepath.Join(lib, "go-xla"), nil
+}
+
+func hasGPU() bool { return exists("/dev/nvidia0") }
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

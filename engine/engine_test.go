@@ -1,0 +1,114 @@
+package engine_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stein-rl/stein/engine"
+	"github.com/stein-rl/stein/internal/enginetest"
+)
+
+// Ensure that rules are asked in the documented order.
+func TestChooseOrder(t *testing.T) {
+	venv := t.TempDir()
+	plugin := filepath.Join(venv, "lib/python3.11/site-packages/fastatomstruct_xla_cpu/libpjrt_cpu.so")
+	if err := os.MkdirAll(filepath.Dir(plugin), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(plugin, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, flag, stein, gomlx, venv string
+		want                           string
+	}{
+		{"flag first", "go:a", "go:b", "go:c", venv, "go:a"},
+		{"then our variable", "", "go:b", "go:c", venv, "go:b"},
+		{"then GoMLX's", "", "", "go:c", venv, "go:c"},
+		{"then the environment", "", "", "", venv, "xla:" + plugin},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Setenv("STEIN_BACKEND", c.stein)
+			t.Setenv("GOMLX_BACKEND", c.gomlx)
+			t.Setenv("VIRTUAL_ENV", c.venv)
+			got := engine.Choose(c.flag)
+			if strings.HasPrefix(got.From, "go-xla's folders") {
+				t.Skip("this machine has a plugin installed, which comes before the virtual environment")
+			}
+			if got.Config != c.want {
+				t.Errorf("%q (%s), want %q", got.Config, got.From, c.want)
+			}
+			if w := got.Warning(); w != "" {
+				t.Errorf("warning %q", w)
+			}
+		})
+	}
+}
+
+// Ensure that without any plugin the interpreter is taken, with a warning.
+func TestChooseNothing(t *testing.T) {
+	for _, name := range []string{"STEIN_BACKEND", "GOMLX_BACKEND", "VIRTUAL_ENV"} {
+		t.Setenv(name, "")
+	}
+	t.Chdir(t.TempDir())
+	got := engine.Choose("")
+	if strings.HasPrefix(got.From, "go-xla's folders") {
+		t.Skip("this machine has a plugin installed")
+	}
+	if got.Config != engine.PureGo || !strings.Contains(got.Warning(), "stein doctor") {
+		t.Errorf("%+v, warning %q", got, got.Warning())
+	}
+}
+
+// Ensure that both backends really compute, first derivatives included.
+func TestCheck(t *testing.T) {
+	if err := engine.Check(enginetest.Backend(t)); err != nil {
+		t.Error(err)
+	}
+	if err := engine.Check(enginetest.PureGo(t)); err != nil {
+		t.Error(err)
+	}
+}
+
+// Ensure that the CPU plugin shows the one device there is.
+func TestOneDevice(t *testing.T) {
+	b := enginetest.Backend(t)
+	if b.Name() != "xla" {
+		t.Skip("no XLA here")
+	}
+	if n := b.NumDevices(); n != 1 {
+		t.Errorf("%d devices, want 1", n)
+	}
+}
+
+func TestOpenErrors(t *testing.T) {
+	for _, config := range []string{"xla:/no/such/plugin.so", "go:no_such_option", "nonsense"} {
+		_, _, err := engine.Open(config)
+		if err == nil {
+			t.Errorf("%s opened", config)
+		} else if !strings.Contains(err.Error(), config) {
+			t.Errorf("error %q does not name %q", err, config)
+		}
+	}
+}
+
+func TestTry(t *testing.T) {
+	cause := errors.New("cause")
+	for _, c := range []struct {
+		name string
+		do   func()
+		want string
+	}{
+		{"no panic", func() {}, ""},
+		{"an error", func() { panic(cause) }, "cause"},
+		{"a string", func() { panic("text") }, "text"},
+	} {
+		err := engine.Try(c.do)
+		if (err == nil) != (c.want == "") || err != nil && err.Error() != c.want {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
+}
