@@ -1,0 +1,143 @@
+// Package tfevents writes TensorBoard's event files: TFRecord frames
+// with masked CRC-32C checksums around Event messages (tensorflow/core/util/event.proto).
+package tfevents
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// Field numbers of event.proto and summary.proto.
+const (
+	eventTime, eventStep, eventVersion, eventSummary, eventSession = 1, 2, 3, 5, 7
+
+	sessionStatus, sessionStart = 1, 1
+
+	summaryValue                         = 1
+	valueTag, valueScalar, valueImage    = 1, 2, 4
+	imageHeight, imageWidth              = 1, 2
+	imageColours, imageEncoded, imageRGB = 3, 4, 3
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// A Writer appends events to one file. It is not safe for concurrent use.
+type Writer struct {
+	file *os.File
+	buf  *bufio.Writer
+}
+
+// Create starts a new event file in a folder. TensorBoard shows all event files of
+// a folder as one run; it forgets what earlier files hold at step from and beyond,
+// which is what a resumed run wants. A new run gives 0.
+func Create(dir string, from int64) (*Writer, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	// TensorBoard reads the files of a folder by their names' order.
+	name := fmt.Sprintf("events.out.tfevents.%010d.%s.%d.%09d", time.Now().Unix(), host, os.Getpid(), time.Now().Nanosecond())
+	file, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("tfevents: %w", err)
+	}
+	w := &Writer{file, bufio.NewWriter(file)}
+	version := protowire.AppendTag(nil, eventVersion, protowire.BytesType)
+	version = protowire.AppendString(version, "brain.Event:2")
+	session := protowire.AppendTag(nil, sessionStatus, protowire.VarintType)
+	session = protowire.AppendVarint(session, sessionStart)
+	start := protowire.AppendTag(nil, eventSession, protowire.BytesType)
+	start = protowire.AppendBytes(start, session)
+	if err := errors.Join(w.event(0, version), w.event(from, start), w.Flush()); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+// Scalars writes named figures of one step. It buffers; see Flush.
+func (w *Writer) Scalars(step int64, figures map[string]float64) error {
+	var summary []byte
+	for _, tag := range slices.Sorted(maps.Keys(figures)) {
+		value := protowire.AppendTag(nil, valueTag, protowire.BytesType)
+		value = protowire.AppendString(value, tag)
+		value = protowire.AppendTag(value, valueScalar, protowire.Fixed32Type)
+		value = protowire.AppendFixed32(value, math.Float32bits(float32(figures[tag])))
+		summary = appendMessage(summary, summaryValue, value)
+	}
+	return w.event(step, appendMessage(nil, eventSummary, summary))
+}
+
+// PNG writes a picture of one step, given as the bytes of a PNG file.
+func (w *Writer) PNG(step int64, tag string, width, height int, png []byte) error {
+	var image []byte
+	for _, f := range []struct {
+		field protowire.Number
+		value uint64
+	}{{imageHeight, uint64(height)}, {imageWidth, uint64(width)}, {imageColours, imageRGB}} {
+		image = protowire.AppendTag(image, f.field, protowire.VarintType)
+		image = protowire.AppendVarint(image, f.value)
+	}
+	image = appendMessage(image, imageEncoded, png)
+	value := appendMessage(nil, valueTag, []byte(tag))
+	value = appendMessage(value, valueImage, image)
+	return w.event(step, appendMessage(nil, eventSummary, appendMessage(nil, summaryValue, value)))
+}
+
+// Flush hands what is buffered to the operating system.
+func (w *Writer) Flush() error {
+	if err := w.buf.Flush(); err != nil {
+		return fmt.Errorf("tfevents: %w", err)
+	}
+	return nil
+}
+
+// Close flushes and closes the file.
+func (w *Writer) Close() error {
+	return errors.Join(w.Flush(), w.file.Close())
+}
+
+// event frames one event: length, its checksum, the message, its checksum.
+func (w *Writer) event(step int64, what []byte) error {
+	now := float64(time.Now().UnixNano()) / 1e9
+	msg := protowire.AppendTag(nil, eventTime, protowire.Fixed64Type)
+	msg = protowire.AppendFixed64(msg, math.Float64bits(now))
+	msg = protowire.AppendTag(msg, eventStep, protowire.VarintType)
+	msg = protowire.AppendVarint(msg, uint64(step))
+	return writeRecord(w.buf, append(msg, what...))
+}
+
+func writeRecord(w io.Writer, msg []byte) error {
+	frame := binary.LittleEndian.AppendUint64(nil, uint64(len(msg)))
+	frame = binary.LittleEndian.AppendUint32(frame, maskedCRC(frame))
+	frame = append(frame, msg...)
+	frame = binary.LittleEndian.AppendUint32(frame, maskedCRC(msg))
+	if _, err := w.Write(frame); err != nil {
+		return fmt.Errorf("tfevents: %w", err)
+	}
+	return nil
+}
+
+// maskedCRC is TFRecord's checksum: a CRC of data that holds CRCs is weak, so it is
+// rotated and shifted (tensorflow/core/lib/hash/crc32c.h).
+func maskedCRC(data []byte) uint32 {
+	crc := crc32.Checksum(data, castagnoli)
+	return (crc>>15 | crc<<17) + 0xa282ead8
+}
+
+func appendMessage(b []byte, field protowire.Number, msg []byte) []byte {
+	b = protowire.AppendTag(b, field, protowire.BytesType)
+	return protowire.AppendBytes(b, msg)
+}
