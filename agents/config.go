@@ -1,0 +1,63 @@
+package agents
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/stein-rl/stein/policies"
+)
+
+// Config holds the settings of the learner and of the schedule it learns by.
+type Config struct {
+	// The objective.
+	Gamma         float64  `yaml:"gamma" want:"> 0, <= 1"` // discount per environment step
+	NStep         int      `yaml:"n_step" want:">= 1"`     // rewards summed before the critic is asked
+	Alpha         float64  `yaml:"alpha" want:"> 0"`       // entropy temperature; where learned, its start
+	AutoAlpha     bool     `yaml:"auto_alpha"`             // learn α so that the entropy meets TargetEntropy
+	TargetEntropy *float64 `yaml:"target_entropy"`         // nats per action; null: −1 for each action dimension
+	Particles     int      `yaml:"particles" want:">= 1"`  // M, actions per state averaged in target and loss
+
+	// The networks. The policy has its own.
+	Critic policies.Network `yaml:"critic"`
+
+	// The optimisers: Adam.
+	ActorLR   float64 `yaml:"actor_lr" want:">= 0"`
+	CriticLR  float64 `yaml:"critic_lr" want:">= 0"`
+	AlphaLR   float64 `yaml:"alpha_lr" want:">= 0"`
+	AdamEps   float64 `yaml:"adam_eps" want:"> 0"`    // as in PyTorch: added to the root of the unbiased second moment
+	GradClip  float64 `yaml:"grad_clip" want:">= 0"`  // largest global norm of a part's gradient; 0: no limit
+	Tau       float64 `yaml:"tau" want:"> 0, <= 1"`   // share of the critic that its target takes over at each update (1 − polyak)
+	BatchSize int     `yaml:"batch_size" want:">= 1"` // transitions per update
+
+	// The schedule, in environment steps: one step of one copy counts one.
+	RandomSteps    int64   `yaml:"random_steps" want:">= 0"`    // steps with uniform actions at the start
+	LearningStarts int64   `yaml:"learning_starts" want:">= 0"` // steps before the first update
+	TrainEvery     int64   `yaml:"train_every" want:">= 1"`     // steps between rounds of updates
+	UpdateToData   float64 `yaml:"update_to_data" want:"> 0"`   // updates per step, whatever the number of copies
+	FusedUpdates   int     `yaml:"fused_updates" want:">= 1"`   // K, updates done in one call of the engine
+}
+
+// Defaults are Stable-Baselines3's for SAC, with eight updates fused every eight
+// steps, which keeps the ratio of one update per step.
+func Defaults() Config {
+	return Config{
+		Gamma: 0.99, NStep: 1, Alpha: 1, AutoAlpha: true, Particles: 1,
+		Critic:  policies.Network{Hidden: []int{256, 256}, Activation: "relu"},
+		ActorLR: 3e-4, CriticLR: 3e-4, AlphaLR: 3e-4, AdamEps: 1e-8, Tau: 0.005, BatchSize: 256,
+		RandomSteps: 10_000, LearningStarts: 10_000, TrainEvery: 8, UpdateToData: 1, FusedUpdates: 8,
+	}
+}
+
+// Validate says what is wrong with settings that contradict each other.
+func (c Config) Validate() error {
+	var problems []error
+	if err := c.Critic.Validate(); err != nil {
+		problems = append(problems, fmt.Errorf("critic: %w", err))
+	}
+	if due := float64(c.TrainEvery) * c.UpdateToData; float64(c.FusedUpdates) > due && due > 0 {
+		problems = append(problems, fmt.Errorf(
+			"fused_updates: %d, but only %g updates are due every %d steps (train_every × update_to_data)",
+			c.FusedUpdates, due, c.TrainEvery))
+	}
+	return errors.Join(problems...)
+}
