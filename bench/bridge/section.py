@@ -1,0 +1,34 @@
+"""Environment steps a second: through the bridge, and in Python itself."""
+
+from __future__ import annotations
+
+import functools
+
+import measure
+
+PYTHON_STEPS = measure.ROOT / "bench/bridge/python_steps.py"
+SIZES = ((1, 1), (1, 8), (2, 4))
+SECONDS = 3.0
+
+
+def python(workers: int, copies: int) -> measure.Record:
+    sizes = ["--workers", workers, "--copies", copies, "--seconds", SECONDS]
+    return measure.run([measure.PYTHON, PYTHON_STEPS, *map(str, sizes)])
+
+
+def compare(rounds: int) -> str:
+    rows = []
+    for size in SIZES:
+        name = f"{size[0]} × {size[1]}"
+        got = measure.interleave(
+            rounds,
+            {
+                f"bridge {name}": functools.partial(bridge, *size),
+                f"Python {name}": functools.partial(python, *size),
+            },
+        )
+        through, direct = (measure.median(r, "steps_per_s") for r in got.values())
+        rows.append([name, f"{through:.0f}", f"{direct:.0f}", f"{100 * through / direct:.0f} %"])
+    return "Walker2d-v5 steps a second:\n\n" + measure.table(
+        ["workers × copies", "bridge", "Python", "share"], rows
+    )

@@ -1,0 +1,50 @@
+"""Stein beside its peers, in one run: see bench/run.sh."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import pathlib
+import re
+
+import measure
+from bridge import section as bridge
+from growth import section as growth
+from rl import section as rl
+from sampler import section as sampler
+
+SECTIONS = {"bridge": bridge, "rl": rl, "sampler": sampler, "growth": growth}
+PAGE = measure.ROOT / "docs/benchmarks.md"
+
+
+def record(page: pathlib.Path, name: str, text: str) -> None:
+    """Puts text between the page's markers <!-- name --> and <!-- /name -->."""
+    old = page.read_text()
+    marks = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    new, found = marks.subn(lambda m: m[1] + text + "\n" + m[2], old)
+    if not found:
+        raise SystemExit(f"bench: {page} has no <!-- {name} --> … <!-- /{name} -->")
+    page.write_text(new)
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(prog="bench/run.sh", description=__doc__)
+    p.add_argument("--only", choices=SECTIONS, action="append", help="may be given again")
+    p.add_argument("--rounds", type=int, default=3, help="A B C A B C …; medians over the rounds")
+    p.add_argument("--record", action="store_true", help="write the tables into docs/benchmarks.md")
+    args = p.parse_args()
+
+    # growth takes longest and compares with nobody: only when asked for
+    names = args.only or ["bridge", "rl", "sampler"]
+    when = f"{measure.machine()}, {datetime.date.today()}, {args.rounds} rounds"
+    print(when, flush=True)
+    for name in names:
+        text = SECTIONS[name].compare(args.rounds)
+        print(f"\n{text}", flush=True)
+        if args.record:
+            command = f"bench/run.sh --only {name} --rounds {args.rounds}"
+            record(PAGE, name, f"{when}: `{command}`\n\n{text}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""SAC steps a second of a Python peer: Walker2d-v5, one environment, one update a step.
+
+The clock starts once the learner has made --warmup updates (compilation lies
+there) and stops --updates later: acting, stepping, storing, sampling and updating
+are all in it. One process measures one size, so that its peak memory is that size's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+
+from stable_baselines3.common.callbacks import BaseCallback
+
+
+class Clock(BaseCallback):
+    """Takes the time between two step counts."""
+
+    def __init__(self, first: int, last: int):
+        super().__init__()
+        self.first, self.last = first, last
+        self.start = self.seconds = 0.0
+
+    def _on_step(self) -> bool:
+        if self.num_timesteps == self.first:
+            self.start = time.perf_counter()
+        if self.num_timesteps == self.last:
+            self.seconds = time.perf_counter() - self.start
+        return True
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("--lib", choices=["sb3", "sbx"], required=True)
+    p.add_argument("--env", default="Walker2d-v5")
+    p.add_argument("--batch", type=int, default=256)
+    p.add_argument("--starts", type=int, default=1000, help="random steps before learning")
+    p.add_argument("--warmup", type=int, default=300, help="updates before the clock starts")
+    p.add_argument("--updates", type=int, default=1000, help="updates timed")
+    args = p.parse_args()
+
+    if args.lib == "sb3":
+        from stable_baselines3 import SAC
+    else:
+        from sbx import SAC
+
+    model = SAC(
+        "MlpPolicy",
+        args.env,
+        learning_rate=3e-4,
+        buffer_size=1_000_000,
+        learning_starts=args.starts,
+        batch_size=args.batch,
+        train_freq=1,
+        gradient_steps=1,
+        policy_kwargs={"net_arch": [256, 256]},
+        seed=0,
+        device="cpu",
+    )
+    first = args.starts + args.warmup
+    clock = Clock(first, first + args.updates)
+    model.learn(first + args.updates, callback=clock)
+    print(
+        json.dumps(
+            {
+                "name": args.lib,
+                "batch": args.batch,
+                "steps_per_s": args.updates / clock.seconds,
+                "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
