@@ -1,0 +1,223 @@
+// Package settings turns YAML into typed structs, strictly: an unknown key or a
+// value that makes no sense is an error that names the key's path, the place, and
+// what is allowed. All such errors are reported at once.
+//
+// A field's key is its yaml tag, or its name in snake_case. A want tag bounds it:
+//
+//	Batch  int     `want:"> 0"`
+//	Gamma  float64 `want:"> 0, <= 1"`
+//	Device string  `want:"cpu|cuda"`
+//
+// A struct that has a method Validate() error is asked after its fields are set.
+package settings
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// maxNodes is far beyond any configuration.
+const maxNodes = 10_000
+
+// A Tree is YAML that knows which source each value came from.
+type Tree struct {
+	root   *yaml.Node
+	source map[*yaml.Node]string
+}
+
+// Parse reads one YAML document, which must be a mapping. The name is for errors.
+func Parse(name string, data []byte) (*Tree, error) {
+	var doc yaml.Node
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	switch err := dec.Decode(&doc); {
+	case errors.Is(err, io.EOF): // nothing in it but comments
+		doc = yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{mapping()}}
+	case err != nil:
+		return nil, fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	if err := dec.Decode(&yaml.Node{}); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s: more than one YAML document", name)
+	}
+	budget := maxNodes
+	t := &Tree{resolve(doc.Content[0], &budget), map[*yaml.Node]string{}}
+	if t.root == nil {
+		return nil, fmt.Errorf("%s: more than %d values, aliases counted out", name, maxNodes)
+	}
+	if t.root.Kind != yaml.MappingNode {
+		return nil, fmt.Errorf("%s: want key: value lines, got %s", name, describe(t.root))
+	}
+	t.mark(t.root, name)
+	if err := t.duplicates(t.root, nil); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+func mapping() *yaml.Node { return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"} }
+
+// resolve replaces aliases by what they stand for. The budget of nodes guards
+// against a file whose aliases multiply or contain themselves; nil where it is spent.
+func resolve(n *yaml.Node, budget *int) *yaml.Node {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if *budget--; *budget < 0 {
+		return nil
+	}
+	c := *n
+	c.Anchor, c.Content = "", make([]*yaml.Node, len(n.Content))
+	for i, child := range n.Content {
+		if c.Content[i] = resolve(child, budget); c.Content[i] == nil {
+			return nil
+		}
+	}
+	return &c
+}
+
+func (t *Tree) mark(n *yaml.Node, name string) {
+	t.source[n] = name
+	for _, child := range n.Content {
+		t.mark(child, name)
+	}
+}
+
+func (t *Tree) duplicates(n *yaml.Node, path []string) error {
+	var all []error
+	if n.Kind == yaml.MappingNode {
+		seen := map[string]bool{}
+		for i := 0; i < len(n.Content); i += 2 {
+			key := n.Content[i].Value
+			if seen[key] {
+				all = append(all, t.problem(n.Content[i], append(path, key), "given twice"))
+			}
+			seen[key] = true
+			all = append(all, t.duplicates(n.Content[i+1], append(path, key)))
+		}
+	}
+	return errors.Join(all...)
+}
+
+// Take removes a top-level key and decodes its value into v; without such a key v
+// stays as it is.
+func (t *Tree) Take(key string, v any) error {
+	for i := 0; i < len(t.root.Content); i += 2 {
+		if t.root.Content[i].Value != key {
+			continue
+		}
+		node := t.root.Content[i+1]
+		t.root.Content = append(t.root.Content[:i:i], t.root.Content[i+2:]...)
+		return (&Tree{node, t.source}).decodeAt([]string{key}, v)
+	}
+	return nil
+}
+
+// Over lays t over a base: mappings merge, everything else replaces. Where both
+// have a "kind" and they differ, the base's other keys belong to another kind and
+// are dropped.
+func (t *Tree) Over(base *Tree) *Tree {
+	out := &Tree{merge(base.root, t.root), map[*yaml.Node]string{}}
+	for _, from := range []*Tree{base, t} {
+		for n, name := range from.source {
+			out.source[n] = name
+		}
+	}
+	out.adopt(out.root)
+	return out
+}
+
+// adopt gives the mappings that merging made the source of their first child.
+func (t *Tree) adopt(n *yaml.Node) {
+	for _, child := range n.Content {
+		t.adopt(child)
+	}
+	if _, ok := t.source[n]; !ok && len(n.Content) > 0 {
+		t.source[n] = t.source[n.Content[0]]
+	}
+}
+
+func merge(base, over *yaml.Node) *yaml.Node {
+	if base == nil || base.Kind != yaml.MappingNode || over.Kind != yaml.MappingNode {
+		return over
+	}
+	if a, b := child(base, "kind"), child(over, "kind"); a != nil && b != nil && a.Value != b.Value {
+		return over
+	}
+	out := *over
+	out.Content = nil
+	for i := 0; i < len(base.Content); i += 2 {
+		key, value := base.Content[i], base.Content[i+1]
+		if v := child(over, key.Value); v != nil {
+			value = merge(value, v)
+		}
+		out.Content = append(out.Content, key, value)
+	}
+	for i := 0; i < len(over.Content); i += 2 {
+		if child(base, over.Content[i].Value) == nil {
+			out.Content = append(out.Content, over.Content[i], over.Content[i+1])
+		}
+	}
+	return &out
+}
+
+func child(n *yaml.Node, key string) *yaml.Node {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// Set makes a tree of one assignment as given on a command line, such as
+// agent.batch=256 or agent.batch:256. The value is YAML.
+func Set(assignment string) (*Tree, error) {
+	i := strings.IndexAny(assignment, "=:")
+	if i <= 0 {
+		return nil, fmt.Errorf("--set %s: want key=value, such as steps=1000 or env.id=Hopper-v5", assignment)
+	}
+	key, text := strings.TrimSpace(assignment[:i]), assignment[i+1:]
+	var doc yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
+		return nil, fmt.Errorf("--set %s: the value is no YAML: %s", assignment, strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	value := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str"}
+	if doc.Kind == yaml.DocumentNode {
+		budget := maxNodes
+		if value = resolve(doc.Content[0], &budget); value == nil {
+			return nil, fmt.Errorf("--set %s: more than %d values", assignment, maxNodes)
+		}
+	}
+	parts := strings.Split(key, ".")
+	for i := len(parts) - 1; i >= 0; i-- {
+		m := mapping()
+		m.Content = []*yaml.Node{{Kind: yaml.ScalarNode, Tag: "!!str", Value: parts[i]}, value}
+		value = m
+	}
+	t := &Tree{value, map[*yaml.Node]string{}}
+	t.mark(value, "--set "+assignment)
+	return t, nil
+}
+
+// An Error says what is wrong with one key.
+type Error struct {
+	Key   string // path, such as policy.hidden
+	Place string // file:line or flag
+	What  string
+}
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("%s: %s: %s", e.Place, e.Key, e.What)
+}
+
+func (t *Tree) problem(n *yaml.Node, path []string, format string, args ...any) error {
+	place := t.source[n]
+	if n.Line > 0 && !strings.HasPrefix(place, "--") {
+		place = fmt.Sprintf("%s:%d", place, n.Line)
+	}
+	return &Error{strings.Join(path, "."), place, fmt.Sprintf(format, args...)}
+}
