@@ -1,0 +1,110 @@
+// Package experiments turns configurations into runs: it knows every part by name,
+// builds them, and keeps a run's folder.
+package experiments
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/internal/settings"
+	"github.com/stein-rl/stein/policies"
+)
+
+// Version is that of the configuration's format. A run folder keeps it; it grows
+// when a key changes its meaning or its name.
+const Version = 1
+
+// A Config is one run's settings, all of them: what configs/parts/defaults.yaml
+// explains key by key.
+type Config struct {
+	Version int
+	About   string // one line for `stein configs`
+	Seed    *Seed  // nil: drawn, and printed
+	Steps   int64  `want:">= 1"` // environment steps in all
+
+	Env       Env
+	Policy    settings.Kind[policies.Policy]
+	Agent     agents.Config
+	Replay    Replay
+	Normalize Normalize
+
+	Eval       Eval
+	Checkpoint Checkpoint
+	Log        Log
+	Engine     Engine
+}
+
+// Env says which environment is stepped, and where.
+type Env struct {
+	ID     string         // Gymnasium id, or package:id to import a package first
+	Kwargs map[string]any // passed on to gymnasium.make
+
+	Workers   int      `want:">= 1"` // processes
+	Copies    int      `want:">= 1"` // of the environment in each
+	Endpoints []string // tcp://host:port of workers already running, in place of local ones
+}
+
+// Replay says what is remembered.
+type Replay struct {
+	Kind     string  `want:"uniform|prioritized"`
+	Capacity int     `want:">= 1"`
+	Exponent float64 `want:">= 0, <= 1"` // of priorities; prioritized only
+	Weight   float64 `want:">= 0, <= 1"` // importance weights' exponent at the start; prioritized only
+}
+
+// Normalize says what is brought to zero mean and unit scale by running statistics.
+type Normalize struct {
+	Obs    bool
+	Reward bool
+	Clip   float64 `want:"> 0"` // what is normalised stays in [−Clip, Clip]
+}
+
+// Eval says how often and how long the agent is measured while it trains.
+type Eval struct {
+	Every    int64 `want:">= 0"` // environment steps; 0: never
+	Episodes int   `want:">= 1"`
+}
+
+// Checkpoint says what is kept.
+type Checkpoint struct {
+	Every  int64 `want:">= 0"` // environment steps; 0: only at the end
+	Keep   int   `want:">= 1"` // the newest ones; the best by evaluation is kept besides
+	Replay bool  // with the replay memory: without it a resumed run starts from an empty one
+}
+
+// Log says how often figures are written.
+type Log struct {
+	Every int64 `want:">= 1"` // environment steps
+}
+
+// Engine says what computes.
+type Engine struct {
+	Backend string // such as xla:cuda; empty: found by itself
+	Threads int    `want:">= 0"` // 0: every processor
+}
+
+// Validate says which settings contradict each other.
+func (c Config) Validate() error {
+	var all []error
+	if c.Version != Version {
+		all = append(all, versionError(c.Version))
+	}
+	if c.Env.ID == "" {
+		all = append(all, errors.New("env.id: which environment? Such as Walker2d-v5"))
+	}
+	if c.Replay.Capacity < c.Agent.BatchSize {
+		all = append(all, fmt.Errorf("replay.capacity: %d holds no batch of %d", c.Replay.Capacity, c.Agent.BatchSize))
+	}
+	if copies := c.Env.Workers * c.Env.Copies; copies > c.Replay.Capacity/2 {
+		all = append(all, fmt.Errorf("replay.capacity: %d for %d copies of the environment", c.Replay.Capacity, copies))
+	}
+	return errors.Join(all...)
+}
+
+func versionError(v int) error {
+	if v > Version {
+		return fmt.Errorf("version: %d is newer than this stein, which reads %d: take a newer one", v, Version)
+	}
+	return fmt.Errorf("version: %d is older than this stein, which reads %d: run it with the binary that wrote it (run.json names its build), or copy what you want to keep into a new file", v, Version)
+}

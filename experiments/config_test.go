@@ -1,0 +1,136 @@
+package experiments
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/internal/settings"
+	"github.com/stein-rl/stein/policies"
+)
+
+// Ensure that every embedded configuration resolves, has a line about it, and that
+// what is saved in a run folder reads back to the same.
+func TestEmbeddedConfigs(t *testing.T) {
+	names := Names()
+	if len(names) < 3 {
+		t.Fatalf("only %v", names)
+	}
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) {
+			cfg, err := Builtin().Resolve(name, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if cfg.About == "" {
+				t.Error("no line about it")
+			}
+			dir := t.TempDir()
+			out, err := settings.Encode(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, configName), out, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			again, err := Builtin().Reread(dir, nil)
+			if err != nil {
+				t.Fatalf("%v in\n%s", err, out)
+			}
+			cfg.Policy.Of, again.Policy.Of = nil, nil
+			if !reflect.DeepEqual(cfg, again) {
+				t.Errorf("read back\n%+v, want\n%+v", again, cfg)
+			}
+		})
+	}
+}
+
+// Ensure that parts/defaults.yaml shows every key, and the learner's own defaults.
+func TestDefaultsAreComplete(t *testing.T) {
+	cfg, err := Builtin().Resolve("walker2d/sac", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := agents.Defaults(); !reflect.DeepEqual(cfg.Agent, want) {
+		t.Errorf("agent\n%+v, but agents.Defaults() has\n%+v", cfg.Agent, want)
+	}
+	text, err := embedded.ReadFile("configs/" + defaults + ".yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := settings.Encode(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inPolicy := false
+	for line := range strings.Lines(string(out)) {
+		key, _, ok := strings.Cut(strings.TrimSpace(line), ":")
+		if !strings.HasPrefix(line, " ") {
+			inPolicy = key == "policy" // a kind brings its own
+		}
+		if ok && !inPolicy && !strings.Contains(string(text), key+":") {
+			t.Errorf("no key %s", key)
+		}
+	}
+}
+
+func TestResolveErrors(t *testing.T) {
+	dir := t.TempDir()
+	for file, text := range map[string]string{
+		"loop.yaml":    "extends: [loop.yaml]",
+		"above.yaml":   "extends: [typo.yaml]",
+		"typo.yaml":    "env: {id: X}\nstpes: 4\nagent: {gama: 1}",
+		"missing.yaml": "extends: [walker2d/sax]",
+		"old.yaml":     "version: 0\nenv: {id: X}",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		name string
+		sets []string
+		want []string
+	}{
+		{"walker2d/sax", nil, []string{"did you mean walker2d/sac?", "stein configs"}},
+		{filepath.Join(dir, "none.yaml"), nil, []string{"no such file"}},
+		{filepath.Join(dir, "loop.yaml"), nil, []string{"extends itself"}},
+		{filepath.Join(dir, "above.yaml"), nil, []string{
+			"typo.yaml:2: stpes: unknown key; did you mean steps?", "typo.yaml:3: agent.gama: unknown key; did you mean gamma?"}},
+		{filepath.Join(dir, "missing.yaml"), nil, []string{"extends walker2d/sax", "did you mean walker2d/sac?"}},
+		{filepath.Join(dir, "old.yaml"), nil, []string{"version: 0 is older"}},
+		{"walker2d/sac", []string{"agent.gamma=2", "env.id="}, []string{"--set agent.gamma=2: agent.gamma: 2: want > 0, <= 1"}},
+		{"walker2d/sac", []string{"env.id=''"}, []string{"env.id: which environment?"}},
+		{"walker2d/sac", []string{"replay.capacity=100"}, []string{"replay.capacity: 100 holds no batch of 256"}},
+		{"walker2d/sac", []string{"policy.kind=gausian"}, []string{"did you mean gaussian?"}},
+	} {
+		_, err := Builtin().Resolve(c.name, c.sets)
+		for _, want := range c.want {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s %v: error\n%v, want\n%s", c.name, c.sets, err, want)
+			}
+		}
+	}
+}
+
+// Ensure that the line beats the file, and the file what it extends.
+func TestPrecedence(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mine.yaml")
+	if err := os.WriteFile(path, []byte("extends: [pendulum/sac]\nsteps: 5\nagent: {gamma: 0.9}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := Builtin().Resolve(path, []string{"agent.tau=0.5", "agent.gamma=0.8", "policy={hidden: [8]}", "env.kwargs={g: 9.81}"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := cfg.Policy.Value.(policies.Gaussian)
+	if cfg.Steps != 5 || cfg.Agent.Gamma != 0.8 || cfg.Agent.Tau != 0.5 || cfg.Env.ID != "Pendulum-v1" || cfg.Agent.RandomSteps != 100 {
+		t.Errorf("%+v", cfg)
+	}
+	if !reflect.DeepEqual(g.Hidden, []int{8}) || g.LogStdMax != 2 || cfg.Env.Kwargs["g"] != 9.81 {
+		t.Errorf("%+v, %v", g, cfg.Env.Kwargs)
+	}
+}

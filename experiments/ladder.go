@@ -1,0 +1,143 @@
+package experiments
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/stein-rl/stein/internal/settings"
+)
+
+//go:embed configs
+var embedded embed.FS
+
+// Every configuration stands on this part, which has all keys.
+const defaults = "parts/defaults"
+
+// Names lists the embedded configurations, such as walker2d/sac.
+func Names() []string {
+	var names []string
+	fs.WalkDir(embedded, "configs", func(path string, d fs.DirEntry, err error) error {
+		name, isYAML := strings.CutSuffix(strings.TrimPrefix(path, "configs/"), ".yaml")
+		if err == nil && isYAML && !strings.HasPrefix(name, "parts/") {
+			names = append(names, name)
+		}
+		return err
+	})
+	slices.Sort(names)
+	return names
+}
+
+// Resolve reads a configuration, embedded or a file, with everything it extends,
+// lays the assignments over it in their order, and checks the whole.
+func (c Catalog) Resolve(name string, sets []string) (Config, error) {
+	tree, err := load(name, "", nil)
+	if err != nil {
+		return Config{}, fmt.Errorf("config %s: %w", name, err)
+	}
+	base, err := load(defaults, "", nil)
+	if err != nil {
+		return Config{}, err
+	}
+	return c.decode(name, tree.Over(base), sets)
+}
+
+// Reread reads the resolved configuration of a run folder.
+func (c Catalog) Reread(dir string, sets []string) (Config, error) {
+	path := filepath.Join(dir, configName)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("no run folder: %w", err)
+	}
+	tree, err := settings.Parse(path, data)
+	if err != nil {
+		return Config{}, err
+	}
+	// An older version may have keys that are unknown today: look at it first.
+	var version int
+	if err := tree.Take("version", &version); err != nil {
+		return Config{}, err
+	}
+	if version != Version {
+		return Config{}, fmt.Errorf("%s: %w", path, versionError(version))
+	}
+	return c.decode(path, tree, append([]string{fmt.Sprintf("version=%d", Version)}, sets...))
+}
+
+func (c Catalog) decode(name string, tree *settings.Tree, sets []string) (Config, error) {
+	var all []error
+	for _, s := range sets {
+		over, err := settings.Set(s)
+		if err != nil {
+			all = append(all, err)
+			continue
+		}
+		tree = over.Over(tree)
+	}
+	cfg := Config{}
+	cfg.Policy.Of = c.Policies
+	all = append(all, tree.Decode(&cfg))
+	if err := errors.Join(all...); err != nil {
+		return Config{}, fmt.Errorf("config %s:\n%w", name, err)
+	}
+	return cfg, nil
+}
+
+// load reads a configuration and lays it over those that it extends. Files name
+// others relative to their own folder; whose is that of the one who asks.
+func load(name, whose string, asking []string) (*settings.Tree, error) {
+	if slices.Contains(asking, name) {
+		return nil, fmt.Errorf("extends itself: %s", strings.Join(append(asking, name), " → "))
+	}
+	place, data, err := read(name, whose)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := settings.Parse(place, data)
+	if err != nil {
+		return nil, err
+	}
+	var extends []string
+	if err := tree.Take("extends", &extends); err != nil {
+		return nil, err
+	}
+	var below *settings.Tree
+	for _, e := range extends {
+		part, err := load(e, filepath.Dir(place), append(slices.Clip(asking), name))
+		if err != nil {
+			return nil, fmt.Errorf("%s: extends %s: %w", place, e, err)
+		}
+		if below != nil {
+			part = part.Over(below)
+		}
+		below = part
+	}
+	if below != nil {
+		tree = tree.Over(below)
+	}
+	return tree, nil
+}
+
+func read(name, whose string) (place string, data []byte, err error) {
+	if isFile := strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml"); isFile {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(whose, name)
+		}
+		data, err := os.ReadFile(name)
+		return name, data, err
+	}
+	data, err = fs.ReadFile(embedded, "configs/"+name+".yaml")
+	if err == nil {
+		return name + ".yaml", data, nil
+	}
+	near := ""
+	if n := settings.Nearest(name, Names()); n != "" {
+		near = fmt.Sprintf("; did you mean %s?", n)
+	}
+	return "", nil, fmt.Errorf("no configuration of that name%s (`stein configs` lists them; a file's name ends in .yaml)", near)
+}

@@ -1,0 +1,3 @@
+package experiments
+
+const configName = "config.yaml"

@@ -1,0 +1,281 @@
+package experiments
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/stein-rl/stein/agents"
+)
+
+// The files of a table.
+const (
+	csvName   = "metrics.csv"
+	jsonlName = "metrics.jsonl"
+)
+
+// Columns that every row has: environment steps, and seconds of this run so far
+// without the time between a stop and its resumption.
+const (
+	stepColumn = "step"
+	timeColumn = "time"
+)
+
+// A table writes figures as metrics.csv, a column for each name ever seen, and as
+// metrics.jsonl, an object a row. Both are complete after every row.
+type table struct {
+	dir     string
+	columns []string
+	csv     *os.File
+	jsonl   *os.File
+	before  float64 // seconds of earlier processes
+	started time.Time
+}
+
+// openTable opens the table of a run folder. What was recorded beyond step upTo is
+// forgotten; a new run gives 0.
+func openTable(dir string, upTo int64) (*table, error) {
+	t := &table{dir: dir, columns: []string{stepColumn, timeColumn}, started: time.Now()}
+	rows, err := ReadTable(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	kept := Table{Columns: t.columns}
+	for i, row := range rows.Rows {
+		if rows.Step(i) <= upTo {
+			kept.Columns, kept.Rows = rows.Columns, append(kept.Rows, row)
+			t.before = row[rows.column(timeColumn)]
+		}
+	}
+	t.columns = kept.Columns
+	if err := t.rewrite(kept.Rows); err != nil {
+		return nil, err
+	}
+	if t.jsonl, err = t.trimJSONL(upTo); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+var _ agents.Recorder = (*table)(nil)
+
+// Record appends one row.
+func (t *table) Record(step int64, m agents.Metrics) error {
+	elapsed := math.Round((t.before+time.Since(t.started).Seconds())*1e3) / 1e3
+	if err := t.recordJSON(step, elapsed, m); err != nil {
+		return err
+	}
+	added := false
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		if !slices.Contains(t.columns, name) {
+			t.columns, added = append(t.columns, name), true
+		}
+	}
+	if added { // the header grows: write the file again
+		rows, err := ReadTable(t.dir)
+		if err != nil {
+			return err
+		}
+		if err := t.rewrite(rows.Rows); err != nil {
+			return err
+		}
+	}
+	row := make([]string, len(t.columns))
+	for i, name := range t.columns {
+		if x, ok := m[name]; ok {
+			row[i] = number(x)
+		}
+	}
+	row[0], row[1] = strconv.FormatInt(step, 10), number(elapsed)
+	return appendCSV(t.csv, row)
+}
+
+// number has every bit, so that equal runs have equal files.
+func number(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
+
+func appendCSV(f *os.File, row []string) error {
+	var line bytes.Buffer
+	w := csv.NewWriter(&line)
+	if err := w.Write(row); err != nil {
+		return fmt.Errorf("experiments: %s: %w", csvName, err)
+	}
+	w.Flush()
+	return appendLine(f, line.Bytes())
+}
+
+// appendLine appends all of a line or, on a full disk, nothing of it.
+func appendLine(f *os.File, line []byte) error {
+	end, err := f.Seek(0, io.SeekEnd)
+	if err == nil {
+		if _, err = f.Write(line); err != nil {
+			err = errors.Join(err, f.Truncate(end))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("experiments: writing metrics: %w", err)
+	}
+	return nil
+}
+
+func (t *table) recordJSON(step int64, elapsed float64, m agents.Metrics) error {
+	object := map[string]any{stepColumn: step, timeColumn: elapsed}
+	for name, x := range m {
+		object[name] = x
+		if math.IsNaN(x) || math.IsInf(x, 0) { // JSON has no such numbers
+			object[name] = nil
+		}
+	}
+	line, err := json.Marshal(object)
+	if err != nil {
+		return fmt.Errorf("experiments: %s: %w", jsonlName, err)
+	}
+	return appendLine(t.jsonl, append(line, '\n'))
+}
+
+// rewrite replaces metrics.csv by one with today's columns. Rows may have fewer.
+func (t *table) rewrite(rows [][]float64) error {
+	path := filepath.Join(t.dir, csvName)
+	f, err := os.CreateTemp(t.dir, csvName+".*")
+	if err != nil {
+		return fmt.Errorf("experiments: %w", err)
+	}
+	defer os.Remove(f.Name()) // gone already when all went well
+	var out bytes.Buffer
+	w := csv.NewWriter(&out)
+	w.Write(t.columns)
+	for _, row := range rows {
+		cells := make([]string, len(t.columns))
+		for i, x := range row {
+			if !math.IsNaN(x) {
+				cells[i] = number(x)
+			}
+		}
+		w.Write(cells)
+	}
+	w.Flush()
+	_, err = f.Write(out.Bytes())
+	if err = errors.Join(err, f.Chmod(0o644), os.Rename(f.Name(), path)); err != nil {
+		f.Close()
+		return fmt.Errorf("experiments: %w", err)
+	}
+	if t.csv != nil {
+		t.csv.Close()
+	}
+	t.csv = f
+	return nil
+}
+
+// trimJSONL keeps the whole lines up to a step.
+func (t *table) trimJSONL(upTo int64) (*os.File, error) {
+	path := filepath.Join(t.dir, jsonlName)
+	old, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("experiments: %w", err)
+	}
+	var kept []byte
+	for line := range bytes.Lines(old) {
+		var row struct{ Step int64 }
+		if json.Unmarshal(line, &row) == nil && row.Step <= upTo && bytes.HasSuffix(line, []byte("\n")) {
+			kept = append(kept, line...)
+		}
+	}
+	if !bytes.Equal(kept, old) {
+		if err := os.WriteFile(path+".part", kept, 0o644); err != nil {
+			return nil, fmt.Errorf("experiments: %w", err)
+		}
+		if err := os.Rename(path+".part", path); err != nil {
+			return nil, fmt.Errorf("experiments: %w", err)
+		}
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("experiments: %w", err)
+	}
+	return f, nil
+}
+
+// Close closes both files.
+func (t *table) Close() error { return errors.Join(t.csv.Close(), t.jsonl.Close()) }
+
+// A Table is metrics.csv in memory. A figure that a row does not have is NaN.
+type Table struct {
+	Columns []string
+	Rows    [][]float64
+}
+
+// ReadTable reads the metrics of a run folder. A last line that was cut short by a
+// crash is left out.
+func ReadTable(dir string) (Table, error) {
+	path := filepath.Join(dir, csvName)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return Table{}, fmt.Errorf("experiments: %w", err)
+	}
+	data = data[:bytes.LastIndexByte(data, '\n')+1]
+	r := csv.NewReader(bytes.NewReader(data))
+	r.FieldsPerRecord = -1
+	rows, err := r.ReadAll()
+	if err != nil || len(rows) == 0 {
+		return Table{}, fmt.Errorf("experiments: %s: no table (%v)", path, err)
+	}
+	t := Table{Columns: rows[0]}
+	if t.column(stepColumn) < 0 || t.column(timeColumn) < 0 {
+		return Table{}, fmt.Errorf("experiments: %s: no columns %s and %s", path, stepColumn, timeColumn)
+	}
+	for i, cells := range rows[1:] {
+		row, err := parseRow(cells, len(t.Columns))
+		if err != nil {
+			return Table{}, fmt.Errorf("experiments: %s, row %d: %w", path, i+1, err)
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	return t, nil
+}
+
+func parseRow(cells []string, n int) ([]float64, error) {
+	if len(cells) != n {
+		return nil, fmt.Errorf("%d cells under %d columns", len(cells), n)
+	}
+	row := make([]float64, n)
+	for i, cell := range cells {
+		row[i] = math.NaN()
+		if cell != "" {
+			x, err := strconv.ParseFloat(cell, 64)
+			if err != nil {
+				return nil, err
+			}
+			row[i] = x
+		}
+	}
+	return row, nil
+}
+
+// Step is the number of environment steps of row i.
+func (t Table) Step(i int) int64 { return int64(t.Rows[i][t.column(stepColumn)]) }
+
+// Series gives the steps at which a figure was recorded, and its values.
+func (t Table) Series(name string) (steps, values []float64) {
+	c := t.column(name)
+	if c < 0 {
+		return nil, nil
+	}
+	for i, row := range t.Rows {
+		if !math.IsNaN(row[c]) {
+			steps, values = append(steps, float64(t.Step(i))), append(values, row[c])
+		}
+	}
+	return steps, values
+}
+
+func (t Table) column(name string) int { return slices.Index(t.Columns, name) }
