@@ -1,0 +1,269 @@
+package checkpoint
+
+import (
+	"cmp"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/bits"
+	"slices"
+	"strings"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+// The safetensors format: the length of the header as a little-endian uint64, the
+// header (JSON: name -> type, shape, begin and end of its data, and free text in
+// __metadata__), then the data of all tensors without a gap. XLA and this package
+// know little-endian machines only, so that the data are those in memory.
+
+const (
+	maxHeader   = 100e6 // bytes, the limit of the format
+	metadataKey = "__metadata__"
+	frozenKey   = "stein.frozen" // JSON list of the variables that are not Trainable
+)
+
+// typeNames are the types that safetensors and GoMLX both have.
+var typeNames = map[dtypes.DType]string{
+	dtypes.Bool: "BOOL",
+	dtypes.Int8: "I8", dtypes.Int16: "I16", dtypes.Int32: "I32", dtypes.Int64: "I64",
+	dtypes.Uint8: "U8", dtypes.Uint16: "U16", dtypes.Uint32: "U32", dtypes.Uint64: "U64",
+	dtypes.Float16: "F16", dtypes.BFloat16: "BF16", dtypes.Float32: "F32", dtypes.Float64: "F64",
+	dtypes.Complex64: "C64",
+}
+
+// A tensorInfo is one entry of the header.
+type tensorInfo struct {
+	DType string   `json:"dtype"`
+	Shape []int    `json:"shape"`
+	Span  [2]int64 `json:"data_offsets"` // from the end of the header
+}
+
+// WriteStore writes the variables of s as safetensors, under their full paths.
+// Which ones are not Trainable is noted in the metadata.
+func WriteStore(out io.Writer, s *model.Store) error {
+	variables := slices.Collect(s.IterVariables())
+	// Wide types first, so that every tensor is aligned; then by name, so that
+	// equal stores make equal files.
+	slices.SortFunc(variables, func(a, b *model.Variable) int {
+		return cmp.Or(cmp.Compare(b.DType().Size(), a.DType().Size()), cmp.Compare(a.Path(), b.Path()))
+	})
+	header, err := headerOf(variables)
+	if err != nil {
+		return err
+	}
+	if err := binary.Write(out, binary.LittleEndian, uint64(len(header))); err != nil {
+		return err
+	}
+	if _, err := out.Write(header); err != nil {
+		return err
+	}
+	for _, v := range variables {
+		if err := writeValue(out, v); err != nil {
+			return fmt.Errorf("variable %s: %w", v.Path(), err)
+		}
+	}
+	return nil
+}
+
+func headerOf(variables []*model.Variable) ([]byte, error) {
+	header := make(map[string]any, len(variables)+1)
+	frozen := []string{}
+	var at int64
+	for _, v := range variables {
+		name, ok := typeNames[v.DType()]
+		if !ok {
+			return nil, fmt.Errorf("variable %s: safetensors has no type %s", v.Path(), v.DType())
+		}
+		if !v.HasValue() {
+			return nil, fmt.Errorf("variable %s has no value yet: initialise the store before it is written", v.Path())
+		}
+		end := at + v.Shape().ByteSize()
+		header[v.Path()] = tensorInfo{name, append([]int{}, v.Shape().Dimensions...), [2]int64{at, end}}
+		at = end
+		if !v.Trainable {
+			frozen = append(frozen, v.Path())
+		}
+	}
+	names, err := json.Marshal(frozen)
+	if err != nil {
+		return nil, err
+	}
+	header[metadataKey] = map[string]string{"format": "gomlx", frozenKey: string(names)}
+	text, err := json.Marshal(header)
+	if err != nil {
+		return nil, err
+	}
+	return append(text, strings.Repeat(" ", -len(text)&7)...), nil // the data begin at a multiple of 8
+}
+
+func writeValue(out io.Writer, v *model.Variable) error {
+	value, err := v.Value()
+	if err != nil || value.Size() == 0 {
+		return err
+	}
+	var written error
+	err = value.ConstBytes(func(data []byte) { _, written = out.Write(data) })
+	return cmp.Or(err, written)
+}
+
+// ReadStore reads safetensors of size bytes into the variables of s. Variables
+// that s does not have are created; those that it has must have the type and
+// shape of the file's, and must all be there. Nothing of s changes when one of
+// them is not, or when the header is damaged. It must not run while a graph that
+// uses s does.
+func ReadStore(in io.Reader, size int64, s *model.Store) error {
+	header, err := readHeader(in, size)
+	if err != nil {
+		return err
+	}
+	if err := header.fits(s); err != nil {
+		return err
+	}
+	for _, name := range header.order {
+		value := tensors.FromShape(header.shapes[name])
+		if value.Size() > 0 {
+			var read error
+			err := value.MutableBytes(func(data []byte) { _, read = io.ReadFull(in, data) })
+			if err := cmp.Or(err, read); err != nil {
+				return fmt.Errorf("variable %s: %w", name, err)
+			}
+		}
+		if v := s.GetVariable(name); v != nil {
+			if err := v.SetValue(value); err != nil {
+				return fmt.Errorf("variable %s: %w", name, err)
+			}
+			continue
+		}
+		v, err := s.CreateVariable(name, value)
+		if err != nil {
+			return err
+		}
+		v.Trainable = !header.frozen[name]
+	}
+	return nil
+}
+
+// A tensorHeader is a header that has been checked.
+type tensorHeader struct {
+	order  []string // as the data follow each other
+	shapes map[string]shapes.Shape
+	frozen map[string]bool
+}
+
+func readHeader(in io.Reader, size int64) (*tensorHeader, error) {
+	var length uint64
+	if err := binary.Read(in, binary.LittleEndian, &length); err != nil {
+		return nil, fmt.Errorf("safetensors: %w", err)
+	}
+	if length > maxHeader || int64(length) > size-8 {
+		return nil, fmt.Errorf("safetensors: a header of %d bytes in a file of %d", length, size)
+	}
+	text := make([]byte, length)
+	if _, err := io.ReadFull(in, text); err != nil {
+		return nil, fmt.Errorf("safetensors: %w", err)
+	}
+	var entries map[string]json.RawMessage
+	if err := json.Unmarshal(text, &entries); err != nil {
+		return nil, fmt.Errorf("safetensors: header: %w", err)
+	}
+	h := &tensorHeader{shapes: map[string]shapes.Shape{}, frozen: map[string]bool{}}
+	if err := h.readMetadata(entries[metadataKey]); err != nil {
+		return nil, err
+	}
+	delete(entries, metadataKey)
+	spans := make(map[string][2]int64, len(entries))
+	for name, raw := range entries {
+		var info tensorInfo
+		if err := json.Unmarshal(raw, &info); err != nil {
+			return nil, fmt.Errorf("safetensors: header of %s: %w", name, err)
+		}
+		shape, err := info.shape()
+		if err != nil {
+			return nil, fmt.Errorf("safetensors: header of %s: %w", name, err)
+		}
+		h.order = append(h.order, name)
+		h.shapes[name], spans[name] = shape, info.Span
+	}
+	slices.SortFunc(h.order, func(a, b string) int {
+		return cmp.Or(cmp.Compare(spans[a][0], spans[b][0]), cmp.Compare(spans[a][1], spans[b][1]), cmp.Compare(a, b))
+	})
+	var at int64
+	for _, name := range h.order {
+		if spans[name][0] != at {
+			return nil, fmt.Errorf("safetensors: the data of %s begin at %d, those before end at %d", name, spans[name][0], at)
+		}
+		at = spans[name][1]
+	}
+	if at != size-8-int64(length) {
+		return nil, fmt.Errorf("safetensors: %d bytes of data, the header says %d", size-8-int64(length), at)
+	}
+	return h, nil
+}
+
+// readMetadata takes the names of frozen variables; files of other programs have none.
+func (h *tensorHeader) readMetadata(raw json.RawMessage) error {
+	if raw == nil {
+		return nil
+	}
+	metadata := map[string]string{}
+	if err := json.Unmarshal(raw, &metadata); err != nil {
+		return fmt.Errorf("safetensors: %s: %w", metadataKey, err)
+	}
+	if metadata[frozenKey] == "" {
+		return nil
+	}
+	var names []string
+	if err := json.Unmarshal([]byte(metadata[frozenKey]), &names); err != nil {
+		return fmt.Errorf("safetensors: %s: %w", frozenKey, err)
+	}
+	for _, name := range names {
+		h.frozen[name] = true
+	}
+	return nil
+}
+
+// shape checks an entry by itself: a known type, and data of the size of its shape.
+func (t tensorInfo) shape() (shapes.Shape, error) {
+	for dtype, name := range typeNames {
+		if name != t.DType {
+			continue
+		}
+		bytes := uint64(dtype.Size())
+		for _, dim := range t.Shape {
+			over, low := bits.Mul64(bytes, uint64(dim))
+			if dim < 0 || over != 0 {
+				return shapes.Shape{}, fmt.Errorf("shape %v", t.Shape)
+			}
+			bytes = low
+		}
+		if t.Span[0] < 0 || t.Span[1] < t.Span[0] || uint64(t.Span[1]-t.Span[0]) != bytes {
+			return shapes.Shape{}, fmt.Errorf("data from %d to %d for %s%v, which has %d bytes", t.Span[0], t.Span[1], t.DType, t.Shape, bytes)
+		}
+		return shapes.Make(dtype, t.Shape...), nil
+	}
+	return shapes.Shape{}, fmt.Errorf("type %q", t.DType)
+}
+
+// fits compares the file's variables with those that the store has.
+func (h *tensorHeader) fits(s *model.Store) error {
+	for v := range s.IterVariables() {
+		shape, ok := h.shapes[v.Path()]
+		if !ok {
+			return fmt.Errorf("variable %s of the model, %s, is not in the file: it was written by another model or configuration", v.Path(), v.Shape())
+		}
+		if !shape.Equal(v.Shape()) {
+			return fmt.Errorf("variable %s is %s in the file and %s in the model: it was written by another model or configuration", v.Path(), shape, v.Shape())
+		}
+	}
+	for _, name := range h.order {
+		if !strings.HasPrefix(name, model.ScopeSeparator) {
+			return fmt.Errorf("variable %q has no scope: the file was not written by this program", name)
+		}
+	}
+	return nil
+}
