@@ -70,6 +70,21 @@ func installed(kind string, plugins []string) Candidate {
 	return c
 }
 
+// expand lets xla:cpu and xla:cuda, with options or without, name a plugin that
+// came as a wheel, which go-xla would not find.
+func expand(config string) string {
+	for kind, wheel := range map[string]string{"cpu": cpuWheel, "cuda": cudaWheel} {
+		options, ok := strings.CutPrefix(config, "xla:"+kind)
+		if !ok || options != "" && options[0] != ',' || installed(kind, xla.GetAvailablePlugins()).Config != "" {
+			continue
+		}
+		if c := fromWheel(kind, wheel); c.Config != "" {
+			return c.Config + options
+		}
+	}
+	return config
+}
+
 func fromWheel(kind, pattern string) Candidate {
 	for _, dir := range Venvs() {
 		if found, _ := filepath.Glob(filepath.Join(dir, pattern)); len(found) > 0 {

@@ -83,6 +83,7 @@ func Open(flag string) (compute.Backend, Choice, error) {
 }
 
 func open(config string) (compute.Backend, error) {
+	config = expand(config)
 	name, plugin, _ := strings.Cut(config, ":")
 	if name != xla.BackendName {
 		return compute.NewWithConfig(config)

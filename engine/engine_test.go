@@ -82,6 +82,9 @@ func TestOneDevice(t *testing.T) {
 	if n := b.NumDevices(); n != 1 {
 		t.Errorf("%d devices, want 1", n)
 	}
+	if _, _, err := engine.Open("xla:cpu"); err != nil {
+		t.Errorf("by its short name: %v", err)
+	}
 }
 
 func TestOpenErrors(t *testing.T) {

@@ -1,0 +1,79 @@
+# Everything is one command; `make help` lists them. Set-up happens on the first run
+# and is remembered by stamp files: a second run goes straight to work.
+#   make train ARGS="--seed 1 --steps 100000"    more arguments for stein train
+#   make PYTHON=/path/to/python3.13 train        another Python for .venv
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := bin/stein
+ARGS ?=
+
+export GOMLX_NO_AUTO_INSTALL := 1
+# In a checkout that git refuses to look at, `go build` would stop for want of a revision.
+BUILDVCS := $(shell git status >/dev/null 2>&1 && echo auto || echo false)
+
+PACKAGES ?= ./...
+PYTHON_SOURCES := python_env
+
+.PHONY: help train test build bench lint fmt proto doctor clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# A few minutes on two cores: the random steps are cut short so that learning shows.
+train: build $(VENV)/.stein-run ## learn to walk for a few minutes, evaluate, draw the curve
+	@$(BIN) train --config walker2d/quick --seed 0 $(ARGS)
+
+test: build $(VENV)/.stein-dev ## vet, Go tests with the race detector, Python tests, lint
+	go vet ./...
+	go test -race -timeout 14m $(PACKAGES)
+	cd python_env && ../$(VENV)/bin/python -m pytest
+	$(MAKE) --no-print-directory lint
+
+build: .build/system ## compile bin/stein
+	@go build -buildvcs=$(BUILDVCS) -o $(BIN) ./cmd/stein
+
+bench: build $(VENV)/.stein-run ## measure beside Stable-Baselines3, SBX, svgd and JAX (installs them)
+	bench/run.sh $(ARGS)
+
+lint: $(VENV)/.stein-dev ## gofmt, ruff, mypy
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):" $$unformatted; exit 1; fi
+	cd python_env && ../$(VENV)/bin/ruff check . && ../$(VENV)/bin/mypy .
+
+fmt: $(VENV)/.stein-dev ## format Go and Python
+	gofmt -w $$(git ls-files '*.go')
+	cd python_env && ../$(VENV)/bin/ruff format . && ../$(VENV)/bin/ruff check --fix .
+
+proto: $(VENV)/.stein-dev ## regenerate code from proto/
+	proto/generate.sh
+
+doctor: build ## say what this machine has and lacks
+	@$(BIN) doctor
+
+clean: ## remove what make made (runs/ stays)
+	rm -rf bin .build $(VENV) bench/.venv
+
+.build/system: scripts/system-packages.sh go.mod
+	@PYTHON=$(PYTHON) scripts/system-packages.sh
+	@go mod download
+	@mkdir -p .build && touch $@
+
+$(VENV)/bin/python: | .build/system
+	@echo "stein: making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.stein-run: requirements.txt | $(VENV)/bin/python
+	@echo "stein: installing the simulator and the XLA plugin into $(VENV)"
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.stein-dev: requirements.txt requirements-dev.txt | $(VENV)/bin/python
+	@echo "stein: installing the test tools into $(VENV)"
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

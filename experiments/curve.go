@@ -1,0 +1,55 @@
+package experiments
+
+import (
+	"fmt"
+	"image/color"
+	"path/filepath"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+)
+
+// DrawCurve draws the learning curve of a run folder, returns while training and of
+// evaluations over environment steps, into a PNG there, and answers its path.
+func DrawCurve(dir, title string) (string, error) {
+	table, err := ReadTable(dir)
+	if err != nil {
+		return "", err
+	}
+	p := plot.New()
+	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, "environment steps", "return of an episode"
+	p.X.Min = 0
+	p.Add(plotter.NewGrid())
+	p.Legend.Top, p.Legend.Left = true, true
+	for _, s := range []struct {
+		metric, legend string
+		color          color.Color
+		width          vg.Length
+	}{ // blue and vermilion of Okabe and Ito: told apart by everybody
+		{"rollout/ep_rew_mean", "training, mean of the last 100", color.RGBA{R: 0x56, G: 0xb4, B: 0xe9, A: 0xff}, vg.Points(1)},
+		{"eval/mean_reward", "evaluation, greedy", color.RGBA{R: 0xd5, G: 0x5e, A: 0xff}, vg.Points(2)},
+	} {
+		steps, values := table.Series(s.metric)
+		points := make(plotter.XYs, len(steps))
+		for i := range steps {
+			points[i] = plotter.XY{X: steps[i], Y: values[i]}
+		}
+		if len(points) == 0 {
+			continue
+		}
+		line, dots, err := plotter.NewLinePoints(points)
+		if err != nil {
+			return "", fmt.Errorf("experiments: drawing %s: %w", s.metric, err)
+		}
+		line.Color, line.Width, dots.Color = s.color, s.width, s.color
+		dots.Radius = s.width
+		p.Add(line, dots)
+		p.Legend.Add(s.legend, line)
+	}
+	path := filepath.Join(dir, curveName)
+	if err := p.Save(7*vg.Inch, 4*vg.Inch, path); err != nil {
+		return "", fmt.Errorf("experiments: drawing %s: %w", path, err)
+	}
+	return path, nil
+}

@@ -1,0 +1,218 @@
+package experiments
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/stein-rl/stein/internal/settings"
+)
+
+// The files of a run folder, besides metrics.csv, metrics.jsonl and TensorBoard's.
+const (
+	configName     = "config.yaml" // resolved: everything, with the seed
+	infoName       = "run.json"
+	logName        = "log.jsonl"
+	checkpointsDir = "checkpoints"
+	curveName      = "curve.png"
+	lockName       = ".lock"
+)
+
+// A Folder is where a run keeps everything. It is locked while it is open, so that
+// no second process writes into it.
+type Folder struct {
+	Dir  string
+	Info Info
+	lock *flock.Flock
+}
+
+// Info is run.json: what a configuration does not say about a run.
+type Info struct {
+	ID       string    `json:"id"` // of the folder's first name; log lines carry it
+	Config   string    `json:"config"`
+	Seed     Seed      `json:"seed"`
+	Created  time.Time `json:"created"`
+	Build    Build     `json:"build"`
+	Sessions []Session `json:"sessions"` // processes that trained here
+}
+
+// A Session is one process that trained in a folder.
+type Session struct {
+	Command  []string  `json:"command"`
+	Started  time.Time `json:"started"`
+	FromStep int64     `json:"from_step"`
+	Backend  string    `json:"backend"`
+	Threads  int       `json:"threads"`
+	Build    Build     `json:"build"`
+}
+
+// A Build says what a binary was made of.
+type Build struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision,omitempty"` // of the source, with + where it was changed
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+// ThisBuild describes the running binary.
+func ThisBuild() Build {
+	b := Build{Version: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return b
+	}
+	b.Version = info.Main.Version
+	changed := ""
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			b.Revision = s.Value
+		case "vcs.modified":
+			if s.Value == "true" {
+				changed = "+"
+			}
+		}
+	}
+	if b.Revision != "" {
+		b.Revision += changed
+	}
+	return b
+}
+
+// NewFolder makes the folder of a new run: dir itself where it is given, and
+// otherwise one below runs named after configuration, seed and time. It must be
+// new or empty.
+func NewFolder(dir, runs, config string, cfg Config) (*Folder, error) {
+	now := time.Now()
+	name := strings.TrimSuffix(strings.TrimSuffix(config, ".yaml"), ".yml")
+	if strings.ContainsAny(config, ".") { // a file: its folder is not of interest
+		name = filepath.Base(name)
+	}
+	id := fmt.Sprintf("%s-%d-%s", strings.ReplaceAll(name, "/", "-"), *cfg.Seed, now.Format("20060102-150405"))
+	if dir == "" {
+		dir = filepath.Join(runs, id)
+		for i := 2; exists(dir); i++ {
+			dir = filepath.Join(runs, fmt.Sprintf("%s.%d", id, i))
+		}
+	}
+	if files, err := os.ReadDir(dir); err == nil && len(files) > 0 {
+		return nil, fmt.Errorf("run folder %s is not empty: name another, or continue it with --resume", dir)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, checkpointsDir), 0o755); err != nil {
+		return nil, fmt.Errorf("run folder: %w", err)
+	}
+	f := &Folder{Dir: dir, Info: Info{ID: id, Config: config, Seed: *cfg.Seed, Created: now, Build: ThisBuild()}}
+	if err := f.acquire(); err != nil {
+		return nil, err
+	}
+	text, err := settings.Encode(cfg)
+	if err == nil {
+		err = writeFile(filepath.Join(dir, configName), text)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// OpenFolder opens the folder of a run to continue it.
+func OpenFolder(dir string) (*Folder, error) {
+	info, err := ReadInfo(dir)
+	if err != nil {
+		return nil, err
+	}
+	f := &Folder{Dir: dir, Info: info}
+	return f, f.acquire()
+}
+
+// ReadInfo reads a folder's run.json.
+func ReadInfo(dir string) (Info, error) {
+	var info Info
+	if !exists(dir) {
+		return info, fmt.Errorf("no run folder %s", dir)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, infoName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return info, fmt.Errorf("%s is no run folder: it has no %s", dir, infoName)
+	}
+	if err != nil {
+		return info, fmt.Errorf("run folder: %w", err)
+	}
+	if err := json.Unmarshal(data, &info); err != nil {
+		return info, fmt.Errorf("run folder: %s: %w", filepath.Join(dir, infoName), err)
+	}
+	return info, nil
+}
+
+func (f *Folder) acquire() error {
+	f.lock = flock.New(filepath.Join(f.Dir, lockName))
+	ok, err := f.lock.TryLock()
+	if err != nil {
+		return fmt.Errorf("run folder: locking %s: %w", f.Dir, err)
+	}
+	if !ok {
+		return fmt.Errorf("run folder %s is in use by another process", f.Dir)
+	}
+	return nil
+}
+
+// Begin notes that this process trains here.
+func (f *Folder) Begin(s Session) error {
+	f.Info.Sessions = append(f.Info.Sessions, s)
+	data, err := json.MarshalIndent(f.Info, "", "  ")
+	if err != nil {
+		return fmt.Errorf("run folder: %w", err)
+	}
+	return writeFile(filepath.Join(f.Dir, infoName), append(data, '\n'))
+}
+
+// OpenLog opens the folder's log to append to it.
+func (f *Folder) OpenLog() (*os.File, error) {
+	log, err := os.OpenFile(filepath.Join(f.Dir, logName), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("run folder: %w", err)
+	}
+	return log, nil
+}
+
+// Checkpoints is the folder of the checkpoints.
+func (f *Folder) Checkpoints() string { return CheckpointsOf(f.Dir) }
+
+// CheckpointsOf is the folder of a run's checkpoints.
+func CheckpointsOf(dir string) string { return filepath.Join(dir, checkpointsDir) }
+
+// Close lets others have the folder.
+func (f *Folder) Close() error { return f.lock.Unlock() }
+
+// writeFile replaces a file at once: whoever reads it sees the old or the new one.
+func writeFile(path string, data []byte) error {
+	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("run folder: %w", err)
+	}
+	defer os.Remove(temp.Name()) // gone already when all went well
+	_, err = temp.Write(data)
+	err = errors.Join(err, temp.Chmod(0o644), temp.Sync(), temp.Close())
+	if err == nil {
+		err = os.Rename(temp.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("run folder: writing %s: %w", path, err)
+	}
+	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

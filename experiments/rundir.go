@@ -1,3 +1,0 @@
-package experiments
-
-const configName = "config.yaml"

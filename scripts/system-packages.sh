@@ -1,0 +1,53 @@
+#!/bin/sh
+# Makes sure that what the build and the simulator need of the system is there.
+# Installs it with apt where that is possible; says what to install where not.
+set -eu
+
+PYTHON=${PYTHON:-python3}
+missing=""
+need() { # need PACKAGE COMMAND...: the package is missing when the command fails
+	package=$1
+	shift
+	"$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+library() { # is a shared library known to the loader?
+	PATH="$PATH:/sbin:/usr/sbin" ldconfig -p | grep -q "$1"
+}
+
+if ! command -v go >/dev/null; then
+	echo "stein: no Go: install 1.26 or newer (any 1.21 fetches it), https://go.dev/dl" >&2
+	exit 1
+fi
+if ! command -v "$PYTHON" >/dev/null; then
+	echo "stein: no $PYTHON: install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3" >&2
+	exit 1
+fi
+if ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+	echo "stein: $("$PYTHON" --version) is too old: 3.11 or newer is needed; name one with make PYTHON=/path/to/python3" >&2
+	exit 1
+fi
+
+need gcc command -v gcc
+need libc6-dev test -e /usr/include/stdlib.h
+need pkg-config command -v pkg-config
+need libzmq3-dev pkg-config --exists libzmq
+need python3-venv "$PYTHON" -c 'import ensurepip, venv'
+# Rendering without a screen, for videos.
+need libegl1 library libEGL.so.1
+need libegl-mesa0 library libEGL_mesa.so.0
+need libgl1 library libGL.so.1
+
+[ -n "$missing" ] || exit 0
+if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+	echo "stein: installing$missing"
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get -qq update
+	# shellcheck disable=SC2086 # a list of names
+	apt-get -qq install -y --no-install-recommends $missing >/dev/null
+elif command -v apt-get >/dev/null; then
+	echo "stein: missing system packages; run: sudo apt-get install -y$missing" >&2
+	exit 1
+else
+	echo "stein: missing (names as in Debian):$missing; install them with your package manager" >&2
+	exit 1
+fi
