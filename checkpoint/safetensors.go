@@ -24,7 +24,8 @@ import (
 const (
 	maxHeader   = 100e6 // bytes, the limit of the format
 	metadataKey = "__metadata__"
-	frozenKey   = "stein.frozen" // JSON list of the variables that are not Trainable
+	orderKey    = "stein.order"  // JSON list of the variables in the order of their creation
+	frozenKey   = "stein.frozen" // JSON list of those that are not Trainable
 )
 
 // typeNames are the types that safetensors and GoMLX both have.
@@ -43,16 +44,22 @@ type tensorInfo struct {
 	Span  [2]int64 `json:"data_offsets"` // from the end of the header
 }
 
-// WriteStore writes the variables of s as safetensors, under their full paths.
-// Which ones are not Trainable is noted in the metadata.
+// WriteStore writes the variables of s as safetensors, under their full paths. The
+// metadata keep the order in which they were created and which are not Trainable.
 func WriteStore(out io.Writer, s *model.Store) error {
 	variables := slices.Collect(s.IterVariables())
-	// Wide types first, so that every tensor is aligned; then by name, so that
-	// equal stores make equal files.
-	slices.SortFunc(variables, func(a, b *model.Variable) int {
-		return cmp.Or(cmp.Compare(b.DType().Size(), a.DType().Size()), cmp.Compare(a.Path(), b.Path()))
+	order, frozen := []string{}, []string{}
+	for _, v := range variables {
+		order = append(order, v.Path())
+		if !v.Trainable {
+			frozen = append(frozen, v.Path())
+		}
+	}
+	// Wide types first, so that every tensor is aligned.
+	slices.SortStableFunc(variables, func(a, b *model.Variable) int {
+		return cmp.Compare(b.DType().Size(), a.DType().Size())
 	})
-	header, err := headerOf(variables)
+	header, err := headerOf(variables, map[string][]string{orderKey: order, frozenKey: frozen})
 	if err != nil {
 		return err
 	}
@@ -70,9 +77,9 @@ func WriteStore(out io.Writer, s *model.Store) error {
 	return nil
 }
 
-func headerOf(variables []*model.Variable) ([]byte, error) {
+// headerOf builds the header for data in the order of variables.
+func headerOf(variables []*model.Variable, lists map[string][]string) ([]byte, error) {
 	header := make(map[string]any, len(variables)+1)
-	frozen := []string{}
 	var at int64
 	for _, v := range variables {
 		name, ok := typeNames[v.DType()]
@@ -85,15 +92,16 @@ func headerOf(variables []*model.Variable) ([]byte, error) {
 		end := at + v.Shape().ByteSize()
 		header[v.Path()] = tensorInfo{name, append([]int{}, v.Shape().Dimensions...), [2]int64{at, end}}
 		at = end
-		if !v.Trainable {
-			frozen = append(frozen, v.Path())
+	}
+	metadata := map[string]string{"format": "gomlx"} // values are text there
+	for key, list := range lists {
+		text, err := json.Marshal(list)
+		if err != nil {
+			return nil, err
 		}
+		metadata[key] = string(text)
 	}
-	names, err := json.Marshal(frozen)
-	if err != nil {
-		return nil, err
-	}
-	header[metadataKey] = map[string]string{"format": "gomlx", frozenKey: string(names)}
+	header[metadataKey] = metadata
 	text, err := json.Marshal(header)
 	if err != nil {
 		return nil, err
@@ -112,10 +120,10 @@ func writeValue(out io.Writer, v *model.Variable) error {
 }
 
 // ReadStore reads safetensors of size bytes into the variables of s. Variables
-// that s does not have are created; those that it has must have the type and
-// shape of the file's, and must all be there. Nothing of s changes when one of
-// them is not, or when the header is damaged. It must not run while a graph that
-// uses s does.
+// that s does not have are created, in the order in which they first were; those
+// that it has must have the type and shape of the file's, and must all be there.
+// Nothing of s changes when that is not so, or when the file is damaged. It must
+// not run while a graph that uses s does.
 func ReadStore(in io.Reader, size int64, s *model.Store) error {
 	header, err := readHeader(in, size)
 	if err != nil {
@@ -124,35 +132,54 @@ func ReadStore(in io.Reader, size int64, s *model.Store) error {
 	if err := header.fits(s); err != nil {
 		return err
 	}
-	for _, name := range header.order {
-		value := tensors.FromShape(header.shapes[name])
-		if value.Size() > 0 {
-			var read error
-			err := value.MutableBytes(func(data []byte) { _, read = io.ReadFull(in, data) })
-			if err := cmp.Or(err, read); err != nil {
-				return fmt.Errorf("variable %s: %w", name, err)
-			}
+	values := make(map[string]*tensors.Tensor, len(header.data))
+	for _, name := range header.data {
+		if values[name], err = readValue(in, header.shapes[name]); err != nil {
+			return fmt.Errorf("variable %s: %w", name, err)
 		}
+	}
+	for _, name := range header.creationOrder() {
 		if v := s.GetVariable(name); v != nil {
-			if err := v.SetValue(value); err != nil {
+			if err := v.SetValue(values[name]); err != nil {
 				return fmt.Errorf("variable %s: %w", name, err)
 			}
 			continue
 		}
-		v, err := s.CreateVariable(name, value)
+		v, err := s.CreateVariable(name, values[name])
 		if err != nil {
 			return err
 		}
-		v.Trainable = !header.frozen[name]
+		v.Trainable = !slices.Contains(header.frozen, name)
 	}
 	return nil
 }
 
+func readValue(in io.Reader, shape shapes.Shape) (*tensors.Tensor, error) {
+	value := tensors.FromShape(shape)
+	if value.Size() == 0 {
+		return value, nil
+	}
+	var read error
+	err := value.MutableBytes(func(data []byte) { _, read = io.ReadFull(in, data) })
+	return value, cmp.Or(err, read)
+}
+
 // A tensorHeader is a header that has been checked.
 type tensorHeader struct {
-	order  []string // as the data follow each other
-	shapes map[string]shapes.Shape
-	frozen map[string]bool
+	data          []string // names as their data follow each other
+	shapes        map[string]shapes.Shape
+	order, frozen []string // the lists of the metadata; empty in files of other programs
+}
+
+// creationOrder is data, arranged by order as far as that goes.
+func (h *tensorHeader) creationOrder() []string {
+	rank := make(map[string]int, len(h.order))
+	for i, name := range h.order {
+		rank[name] = i - len(h.order) // those that it does not name have 0, and come last
+	}
+	names := slices.Clone(h.data)
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(rank[a], rank[b]) })
+	return names
 }
 
 func readHeader(in io.Reader, size int64) (*tensorHeader, error) {
@@ -171,7 +198,7 @@ func readHeader(in io.Reader, size int64) (*tensorHeader, error) {
 	if err := json.Unmarshal(text, &entries); err != nil {
 		return nil, fmt.Errorf("safetensors: header: %w", err)
 	}
-	h := &tensorHeader{shapes: map[string]shapes.Shape{}, frozen: map[string]bool{}}
+	h := &tensorHeader{shapes: map[string]shapes.Shape{}}
 	if err := h.readMetadata(entries[metadataKey]); err != nil {
 		return nil, err
 	}
@@ -186,14 +213,14 @@ func readHeader(in io.Reader, size int64) (*tensorHeader, error) {
 		if err != nil {
 			return nil, fmt.Errorf("safetensors: header of %s: %w", name, err)
 		}
-		h.order = append(h.order, name)
+		h.data = append(h.data, name)
 		h.shapes[name], spans[name] = shape, info.Span
 	}
-	slices.SortFunc(h.order, func(a, b string) int {
+	slices.SortFunc(h.data, func(a, b string) int {
 		return cmp.Or(cmp.Compare(spans[a][0], spans[b][0]), cmp.Compare(spans[a][1], spans[b][1]), cmp.Compare(a, b))
 	})
 	var at int64
-	for _, name := range h.order {
+	for _, name := range h.data {
 		if spans[name][0] != at {
 			return nil, fmt.Errorf("safetensors: the data of %s begin at %d, those before end at %d", name, spans[name][0], at)
 		}
@@ -205,7 +232,7 @@ func readHeader(in io.Reader, size int64) (*tensorHeader, error) {
 	return h, nil
 }
 
-// readMetadata takes the names of frozen variables; files of other programs have none.
+// readMetadata takes the lists that WriteStore keeps there.
 func (h *tensorHeader) readMetadata(raw json.RawMessage) error {
 	if raw == nil {
 		return nil
@@ -214,15 +241,12 @@ func (h *tensorHeader) readMetadata(raw json.RawMessage) error {
 	if err := json.Unmarshal(raw, &metadata); err != nil {
 		return fmt.Errorf("safetensors: %s: %w", metadataKey, err)
 	}
-	if metadata[frozenKey] == "" {
-		return nil
-	}
-	var names []string
-	if err := json.Unmarshal([]byte(metadata[frozenKey]), &names); err != nil {
-		return fmt.Errorf("safetensors: %s: %w", frozenKey, err)
-	}
-	for _, name := range names {
-		h.frozen[name] = true
+	for key, list := range map[string]*[]string{orderKey: &h.order, frozenKey: &h.frozen} {
+		if text, ok := metadata[key]; ok {
+			if err := json.Unmarshal([]byte(text), list); err != nil {
+				return fmt.Errorf("safetensors: %s in %s: %w", key, metadataKey, err)
+			}
+		}
 	}
 	return nil
 }
@@ -260,7 +284,7 @@ func (h *tensorHeader) fits(s *model.Store) error {
 			return fmt.Errorf("variable %s is %s in the file and %s in the model: it was written by another model or configuration", v.Path(), shape, v.Shape())
 		}
 	}
-	for _, name := range h.order {
+	for _, name := range h.data {
 		if !strings.HasPrefix(name, model.ScopeSeparator) {
 			return fmt.Errorf("variable %q has no scope: the file was not written by this program", name)
 		}
