@@ -1,0 +1,85 @@
+package cmd
+
+import (
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/internal/settings"
+)
+
+func (a *app) configsCmd() *cobra.Command {
+	var asJSON bool
+	list := &cobra.Command{
+		Use:   "configs",
+		Short: "List the configurations that the binary holds, or show one",
+		Example: `  stein configs
+  stein configs show walker2d/sac > mine.yaml
+  stein train --config mine.yaml`,
+		Args: knownCommand,
+		RunE: func(*cobra.Command, []string) error {
+			return a.listConfigs(asJSON)
+		},
+	}
+	list.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+
+	var sets []string
+	show := &cobra.Command{
+		Use:               "show NAME",
+		Short:             "Print a configuration with everything it extends, as YAML",
+		Example:           "  stein configs show walker2d/sac --set agent.batch_size=100",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeConfigs,
+		RunE: func(_ *cobra.Command, args []string) error {
+			cfg, err := a.catalog.Resolve(args[0], sets)
+			if err != nil {
+				return usageError{err}
+			}
+			text, err := settings.Encode(cfg)
+			if err != nil {
+				return err
+			}
+			_, err = a.stdout.Write(text)
+			return err
+		},
+	}
+	setFlag(show, &sets)
+	list.AddCommand(show)
+	return list
+}
+
+func (a *app) listConfigs(asJSON bool) error {
+	type entry struct {
+		Name  string `json:"name"`
+		Env   string `json:"env"`
+		Steps int64  `json:"steps"`
+		About string `json:"about"`
+	}
+	var all []entry
+	for _, name := range experiments.Names() {
+		cfg, err := a.catalog.Resolve(name, nil)
+		if err != nil {
+			return err
+		}
+		all = append(all, entry{name, cfg.Env.ID, cfg.Steps, cfg.About})
+	}
+	if asJSON {
+		return a.printJSON(all)
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	for _, e := range all {
+		fmt.Fprintf(w, "%s\t%s\n", e.Name, e.About)
+	}
+	return w.Flush()
+}
+
+// setFlag adds --set, for any number of key=value.
+func setFlag(cmd *cobra.Command, sets *[]string) {
+	cmd.Flags().StringArrayVar(sets, "set", nil, "change a setting: key=value, such as agent.gamma=0.98 (may be given many times)")
+}
+
+func completeConfigs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return experiments.Names(), cobra.ShellCompDirectiveDefault // a file is fine too
+}

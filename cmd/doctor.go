@@ -1,0 +1,257 @@
+package cmd
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gomlx/compute"
+	zmq "github.com/pebbe/zmq4"
+	"github.com/spf13/cobra"
+
+	"github.com/stein-rl/stein/engine"
+	"github.com/stein-rl/stein/experiments"
+)
+
+//go:embed doctor.py
+var doctorScript string
+
+// A finding is one line of the doctor's report.
+type finding struct {
+	Check  string `json:"check"`
+	State  state  `json:"state"`
+	Detail string `json:"detail"`
+	Fix    string `json:"fix,omitempty"` // what to do about it
+}
+
+type state string
+
+const (
+	fine    state = "ok"
+	lacking state = "warn" // training runs, something else does not
+	broken  state = "FAIL" // training can't run
+)
+
+func (a *app) doctorCmd() *cobra.Command {
+	var asJSON, install bool
+	var backend string
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Say what this machine has of what Stein needs, and what to do about the rest",
+		Long: `Looks at the numeric backend, ZeroMQ, Python and its packages, the simulator and
+rendering, by really using each: a graph is run, an environment stepped, a frame
+drawn. Exit code 1 when a training could not run.
+
+--install-xla lets go-xla download the XLA plugins that suit this machine into the
+user's library folder. Nothing else ever downloads one.`,
+		Example: `  stein doctor
+  stein doctor --json | jq '.[] | select(.state != "ok")'
+  stein doctor --install-xla`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if install {
+				dir, err := engine.InstallXLA()
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(a.stdout, "\nXLA is in %s\n", dir)
+			}
+			return a.doctor(c.Context(), backend, asJSON)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	cmd.Flags().BoolVar(&install, "install-xla", false, "download the XLA plugins for this machine first")
+	cmd.Flags().StringVar(&backend, "backend", "", "look at this backend in place of the one found")
+	return cmd
+}
+
+func (a *app) doctor(ctx context.Context, backend string, asJSON bool) error {
+	b := experiments.ThisBuild()
+	all := []finding{{Check: "stein", State: fine, Detail: strings.TrimSpace(fmt.Sprintf("%s %s, %s, %s, %d processors", b.Version, b.Revision, b.Go, b.Platform, runtime.NumCPU()))}}
+	all = append(all, checkEngine(backend)...)
+	all = append(all, checkZeroMQ())
+	all = append(all, checkPython(ctx)...)
+	if asJSON {
+		if err := a.printJSON(all); err != nil {
+			return err
+		}
+	} else {
+		a.printFindings(all)
+	}
+	if slices.ContainsFunc(all, func(f finding) bool { return f.State == broken }) {
+		return errors.New("a training could not run here: see the lines marked FAIL")
+	}
+	return nil
+}
+
+func (a *app) printFindings(all []finding) {
+	colors := map[state]string{fine: "32", lacking: "33", broken: "31"}
+	for _, f := range all {
+		mark := fmt.Sprintf("%-4s", f.State)
+		if isTerminal(a.stdout) && os.Getenv("NO_COLOR") == "" {
+			mark = "\x1b[" + colors[f.State] + "m" + mark + "\x1b[0m"
+		}
+		fmt.Fprintf(a.stdout, "%s  %-12s %s\n", mark, f.Check, f.Detail)
+		if f.Fix != "" {
+			fmt.Fprintf(a.stdout, "      %-12s → %s\n", "", f.Fix)
+		}
+	}
+}
+
+const fixXLA = "`make train` installs it from requirements.txt; on other platforms: stein doctor --install-xla"
+
+func checkEngine(flag string) []finding {
+	var looked []string
+	for _, c := range engine.Discover(flag) {
+		if c.Config != "" {
+			break
+		}
+		looked = append(looked, c.Rule+": "+c.Note)
+	}
+	b, choice, err := engine.Open(flag)
+	found := finding{Check: "backend", State: fine, Detail: fmt.Sprintf("%s (%s)", choice.Config, choice.From)}
+	order := finding{Check: "looked at", State: fine, Detail: strings.Join(looked, "; ")}
+	if err != nil {
+		found.State, found.Detail, found.Fix = broken, err.Error(), fixXLA
+		return []finding{order, found}
+	}
+	defer b.Finalize()
+	if choice.Warning() != "" {
+		found.State, found.Fix = lacking, "about 16 times slower than XLA; "+fixXLA
+	}
+	graph := finding{Check: "graph", State: fine, Detail: b.Description()}
+	var devices []string
+	for i := range b.NumDevices() {
+		devices = append(devices, b.DeviceDescription(compute.DeviceNum(i)))
+	}
+	graph.Detail += "; devices: " + strings.Join(devices, ", ")
+	if err := engine.Check(b); err != nil {
+		graph.State, graph.Detail, graph.Fix = broken, err.Error(), "name another with --backend, such as "+engine.PureGo
+	}
+	return []finding{order, found, graph}
+}
+
+func checkZeroMQ() finding {
+	major, minor, patch := zmq.Version()
+	f := finding{Check: "libzmq", State: fine, Detail: fmt.Sprintf("%d.%d.%d", major, minor, patch)}
+	if zmq.HasCurve() {
+		f.Detail += " with CURVE"
+	} else {
+		f.State, f.Detail = lacking, f.Detail+" without CURVE: no encrypted remote workers"
+		f.Fix = "install a libzmq that was built with libsodium"
+	}
+	return f
+}
+
+// pythonReport is what doctor.py prints.
+type pythonReport struct {
+	Python     string
+	Executable string
+	Packages   map[string]string
+	StepError  string `json:"step_error"`
+	Rendering  []struct{ GL, Size, Error string }
+	FFmpeg     string
+}
+
+const fixPython = "`make train` makes .venv with all of them"
+
+func checkPython(ctx context.Context) []finding {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	python, err := pythonPath()
+	if err != nil {
+		return []finding{{Check: "python", State: broken, Detail: err.Error(), Fix: "install Python 3.11 or newer; " + fixPython}}
+	}
+	run := exec.CommandContext(ctx, python, "-c", doctorScript)
+	out, err := run.Output()
+	var r pythonReport
+	if err == nil {
+		err = json.Unmarshal(out, &r)
+	}
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			err = fmt.Errorf("%w: %s", err, lastLine(string(exit.Stderr)))
+		}
+		return []finding{{Check: "python", State: broken, Detail: fmt.Sprintf("%s: %s", python, err), Fix: fixPython}}
+	}
+	return r.findings()
+}
+
+func (r pythonReport) findings() []finding {
+	all := []finding{{Check: "python", State: fine, Detail: fmt.Sprintf("%s (%s)", r.Python, r.Executable)}}
+	var have, miss []string
+	for name, version := range r.Packages {
+		if version == "" {
+			miss = append(miss, name)
+		} else {
+			have = append(have, name+" "+version)
+		}
+	}
+	slices.Sort(have)
+	slices.Sort(miss)
+	packages := finding{Check: "packages", State: fine, Detail: strings.Join(have, ", ")}
+	if len(miss) > 0 {
+		packages.State, packages.Detail, packages.Fix = lacking, "missing: "+strings.Join(miss, ", "), fixPython
+	}
+	step := finding{Check: "simulator", State: fine, Detail: "Walker2d-v5 steps"}
+	if r.StepError != "" {
+		step.State, step.Detail, step.Fix = broken, "Walker2d-v5: "+r.StepError, fixPython
+	}
+	all = append(all, packages, step)
+	if r.StepError != "" {
+		return all
+	}
+	render := finding{Check: "rendering", State: lacking, Fix: "only videos need it: apt-get install libegl1 libegl-mesa0 libgl1 (or libosmesa6)"}
+	var why []string
+	for _, gl := range r.Rendering {
+		if gl.Size != "" {
+			render.State, render.Detail, render.Fix = fine, fmt.Sprintf("%s, a frame of %s", gl.GL, gl.Size), ""
+		}
+		why = append(why, gl.GL+": "+gl.Error)
+	}
+	if render.State != fine {
+		render.Detail = strings.Join(why, "; ")
+	}
+	video := finding{Check: "video", State: fine, Detail: r.FFmpeg}
+	if r.FFmpeg == "" {
+		video = finding{Check: "video", State: lacking, Detail: "no ffmpeg", Fix: "only videos need it: the package imageio-ffmpeg brings one"}
+	}
+	return append(all, render, video)
+}
+
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.TrimSpace(lines[len(lines)-1])
+}
+
+// pythonPath finds the interpreter of the simulator's side.
+func pythonPath() (string, error) {
+	if p := os.Getenv("STEIN_PYTHON"); p != "" {
+		return p, nil
+	}
+	for _, venv := range engine.Venvs() {
+		if p := filepath.Join(venv, "bin", "python"); isExecutable(p) {
+			return p, nil
+		}
+	}
+	p, err := exec.LookPath("python3")
+	if err != nil {
+		return "", errors.New("no virtual environment and no python3")
+	}
+	return p, nil
+}
+
+func isExecutable(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir() && info.Mode()&0o111 != 0
+}

@@ -1,0 +1,147 @@
+// Package cmd is the command line of stein. A program of yours that adds a policy
+// to the catalog is the same command line with one policy more:
+//
+//	func main() {
+//		catalog := experiments.Builtin()
+//		catalog.Policies["mixture"] = func() policies.Policy { return Mixture{K: 5} }
+//		os.Exit(cmd.Main(catalog))
+//	}
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/internal/settings"
+)
+
+// What a shell is told.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2 // the command line or a configuration makes no sense
+)
+
+// Main runs the command line that the process was started with, and gives the code
+// to exit with. The first SIGINT or SIGTERM ends a training in good order, with a
+// checkpoint; the second ends the process.
+func Main(catalog experiments.Catalog) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // from here on a signal does what it does by default
+	return Execute(ctx, catalog, os.Args[1:], os.Stdout, os.Stderr)
+}
+
+// Execute runs one command line. Results go to stdout, everything else to stderr.
+func Execute(ctx context.Context, catalog experiments.Catalog, args []string, stdout, stderr io.Writer) int {
+	a := &app{catalog: catalog, stdout: stdout, stderr: stderr}
+	root := a.rootCmd()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintf(stderr, "stein: %s\n", strings.TrimSpace(err.Error()))
+	var usage usageError
+	if errors.As(err, &usage) || !a.started { // cobra's own complaints come before a command starts
+		if !a.started {
+			fmt.Fprintf(stderr, "`%s --help` has the flags and examples\n", cmd.CommandPath())
+		}
+		return exitUsage
+	}
+	return exitFailure
+}
+
+// A usageError is the user's: exit code 2.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// app is what commands share.
+type app struct {
+	catalog        experiments.Catalog
+	stdout, stderr io.Writer
+	logs           logFlags
+	started        bool // a command has begun, flags and arguments are fine
+}
+
+func (a *app) rootCmd() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "stein",
+		Short: "Reinforcement learning in Go, with policies that can be particles",
+		Long: `Stein trains soft actor-critic agents on Gymnasium environments. Policies are
+distributions: Gaussians, flows, or particles moved by Stein variational gradients.
+
+Results go to stdout, logs to stderr. Exit code 0: fine, 1: it failed, 2: the
+command line or the configuration makes no sense.`,
+		Example: `  stein train --config walker2d/sac --seed 0 --steps 100000
+  stein train --resume runs/walker2d-sac-0-20261124-120000
+  stein eval runs/walker2d-sac-0-20261124-120000 --video walk.mp4
+  stein configs show walker2d/sac
+  stein doctor`,
+		Version:       experiments.ThisBuild().Version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if err := a.logs.check(); err != nil {
+				return err
+			}
+			a.started = true
+			return nil
+		},
+		Args: knownCommand,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetFlagErrorFunc(nearFlag)
+	root.SetVersionTemplate("stein {{.Version}}\n")
+	a.logs.register(root.PersistentFlags())
+	root.AddCommand(a.versionCmd(), a.configsCmd(), a.doctorCmd())
+	return root
+}
+
+// knownCommand is for a command that has others below it: a name it does not know
+// gets the nearest one for an answer.
+func knownCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, sub := range c.Commands() {
+		names = append(names, sub.Name())
+	}
+	return fmt.Errorf("unknown command %q for %q%s", args[0], c.CommandPath(), didYouMean(settings.Nearest(args[0], names)))
+}
+
+// nearFlag adds the nearest flag to the complaint about an unknown one.
+func nearFlag(c *cobra.Command, err error) error {
+	name, unknown := strings.CutPrefix(err.Error(), "unknown flag: --")
+	if !unknown {
+		return err
+	}
+	var names []string
+	c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	near := settings.Nearest(name, names)
+	if near != "" {
+		near = "--" + near
+	}
+	return fmt.Errorf("%w%s", err, didYouMean(near))
+}
+
+func didYouMean(near string) string {
+	if near == "" {
+		return ""
+	}
+	return "; did you mean " + near + "?"
+}
