@@ -1,0 +1,332 @@
+//go:build unix
+
+package envbridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	zmq "github.com/pebbe/zmq4"
+
+	"github.com/stein-rl/stein/envbridge/envpb"
+)
+
+const (
+	// maxFailures in a row, without a step between, end a run.
+	maxFailures = 3
+	// reseed keeps the episodes of a replaced worker from repeating its first ones:
+	// replacement g of a worker is seeded as if it were g·reseed copies further on.
+	reseed = 1_000_003
+	// farewell is how long a worker may take to close its environments.
+	farewell = 3 * time.Second
+)
+
+// A member is one worker of a Bridge: a process of ours and the link to it, or
+// the link to somebody else's. It replaces what dies or hangs.
+type member struct {
+	cfg      *Worker
+	counters *counters
+	zctx     *zmq.Context
+	log      *slog.Logger
+	name     string // for people: its number, or endpoint
+	first    int    // its first copy, of all
+
+	endpoint string   // remote: tcp://host:port
+	python   string   // local: interpreter, variables, folder of sockets
+	env      []string //
+	dir      string   //
+
+	proc *process // local, running
+	tail *tail    // local: what it wrote, across replacements
+	link *link
+
+	spec       Spec
+	layout     layout
+	generation int
+	failures   int
+	seed       int64
+	steps      uint64
+	body       []byte    // frame of the action under way
+	action     []float32 // the action under way, for errors; the caller's
+	step       Step      // its part of the bridge's arrays
+
+	answered bool // in the step under way
+	lost     bool // in the step under way: it was replaced
+}
+
+// open starts the process, if it is ours, and connects.
+func (m *member) open() error {
+	endpoint := m.endpoint
+	if endpoint == "" {
+		path := filepath.Join(m.dir, m.name+"."+strconv.Itoa(m.generation))
+		endpoint = "ipc://" + path
+		args := []string{"-m", "stein_env.worker", "--child", "--listen", endpoint}
+		p, err := startProcess(m.python, args, m.env, m.tail)
+		if err != nil {
+			return &WorkerError{Worker: m.name, Failures: 1, Err: err}
+		}
+		m.proc = p
+	}
+	l, err := openLink(m.zctx, endpoint, m.cfg.Key)
+	if err != nil {
+		return &WorkerError{Worker: m.name, Failures: 1, Err: err}
+	}
+	l.name, l.log, l.garbage = m.name, m.log, &m.counters.garbage
+	m.link = l
+	return m.hello()
+}
+
+func (m *member) hello() error {
+	kwargs, err := json.Marshal(m.cfg.Kwargs)
+	if err != nil {
+		return fmt.Errorf("envbridge: keyword arguments of %s: %w", m.cfg.Env, err)
+	}
+	if len(m.cfg.Kwargs) == 0 {
+		kwargs = nil
+	}
+	host, _ := os.Hostname()
+	return m.link.sendProto(kindHello, &envpb.Hello{
+		Env:             m.cfg.Env,
+		Copies:          uint32(m.cfg.Copies),
+		KwargsJson:      string(kwargs),
+		Render:          m.cfg.Render,
+		MaxEpisodeSteps: uint32(m.cfg.MaxSteps),
+		Client:          fmt.Sprintf("%s:%d", host, os.Getpid()),
+	})
+}
+
+// welcome waits for the answer to hello.
+func (m *member) welcome(ctx context.Context) (Spec, error) {
+	body, err := m.link.recv(ctx, kindWelcome, m.patience(m.cfg.StartTimeout))
+	if err != nil {
+		return Spec{}, err
+	}
+	w := new(envpb.Welcome)
+	if err := unmarshal(body, w); err != nil {
+		return Spec{}, err
+	}
+	spec := Spec{
+		ID:       w.GetEnv(),
+		Copies:   int(w.GetCopies()),
+		ObsDim:   product(w.GetObsShape()),
+		ActDim:   product(w.GetActShape()),
+		MaxSteps: int(w.GetMaxSteps()),
+	}
+	if spec.Copies != m.cfg.Copies || spec.ObsDim < 1 || spec.ActDim < 1 {
+		return Spec{}, fmt.Errorf("%w: its welcome has %d copies, observation %v, action %v for %d copies asked", errRefused,
+			spec.Copies, w.GetObsShape(), w.GetActShape(), m.cfg.Copies)
+	}
+	l := layout{spec.Copies, spec.ObsDim, spec.ActDim}
+	if l.resultBytes() > maxFrameBytes || l.actionBytes() > maxFrameBytes {
+		return Spec{}, fmt.Errorf("%w: %d copies with observations of %d numbers need more than %d bytes in one frame", errRefused,
+			spec.Copies, spec.ObsDim, maxFrameBytes)
+	}
+	m.log.Info("worker ready", "worker", m.name, "env", spec.ID, "copies", spec.Copies, "pid", w.GetPid(), "versions", w.GetVersions())
+	return spec, nil
+}
+
+// errRefused marks what trying again won't mend and no failure of the far side says.
+var errRefused = errors.New("unusable worker")
+
+func (m *member) patience(d time.Duration) wait {
+	w := wait{until: time.Now().Add(d)}
+	if m.proc != nil {
+		w.died = m.proc.done
+	}
+	return w
+}
+
+func (m *member) sendReset(seed int64) error {
+	m.seed = seed
+	return m.link.sendProto(kindReset, &envpb.Reset{Seed: uint64(m.seedNow())})
+}
+
+func (m *member) seedNow() int64 {
+	return m.seed + int64(m.first) + int64(m.generation)*reseed
+}
+
+// recvReset waits for the first observations. A worker that fails is replaced.
+func (m *member) recvReset(ctx context.Context) error {
+	err := m.firstObs(ctx)
+	if replaceable(err) {
+		err = m.replace(ctx, err)
+	}
+	return m.explain(err)
+}
+
+func (m *member) firstObs(ctx context.Context) error {
+	body, err := m.link.recv(ctx, kindObs, m.patience(m.cfg.Timeout))
+	if err != nil {
+		return err
+	}
+	bad, err := m.layout.decodeObs(body, m.step.Obs)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errRefused, err)
+	}
+	return m.finite(bad, 0)
+}
+
+func (m *member) sendStep(action []float32) error {
+	m.body = appendFloats(m.body[:0], action)
+	m.action = action
+	m.answered, m.lost = false, false
+	return m.link.send(kindStep, m.body)
+}
+
+// recvStep waits for the outcome of a step, into m.step. A worker that fails is
+// replaced, its step lost, and its episodes begin anew.
+func (m *member) recvStep(ctx context.Context) error {
+	body, err := m.link.recv(ctx, kindResult, m.patience(m.cfg.Timeout))
+	if replaceable(err) {
+		m.lost = true
+		err = m.replace(ctx, err)
+	} else if err == nil {
+		m.steps++
+		m.failures = 0
+		err = m.result(body)
+	}
+	m.answered = err == nil
+	return m.explain(err)
+}
+
+func (m *member) result(body [][]byte) error {
+	bad, err := m.layout.decodeResult(body, &m.step)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errRefused, err)
+	}
+	return m.finite(bad, m.steps)
+}
+
+func (m *member) finite(bad nonFinite, step uint64) error {
+	if bad.field == "" {
+		return nil
+	}
+	e := &NonFiniteError{
+		Env: m.cfg.Env, Worker: m.name, Copy: m.first + bad.copy, Step: step,
+		Field: bad.field, Index: bad.index, Value: bad.value,
+	}
+	if step > 0 {
+		a := m.layout.actDim
+		e.Action = append(e.Action, m.action[bad.copy*a:(bad.copy+1)*a]...)
+	}
+	return e
+}
+
+// replaceable says whether an error is the worker's death, and not its answer.
+func replaceable(err error) bool {
+	if errors.Is(err, errHung) || errors.Is(err, errDied) {
+		return true
+	}
+	var f *failure
+	return errors.As(err, &f) && (f.GetCode() == envpb.Failure_NO_SESSION || f.GetCode() == envpb.Failure_BUSY)
+}
+
+// replace ends a worker that failed and starts another one, up to its first
+// observations, until that works or has failed too often.
+func (m *member) replace(ctx context.Context, cause error) error {
+	for {
+		cause = m.shut(cause)
+		m.failures++
+		m.counters.failures.Add(1)
+		if m.failures >= maxFailures {
+			m.log.Error("worker failed for good", "worker", m.name, "failures", m.failures, "why", cause)
+			return &WorkerError{Worker: m.name, Failures: m.failures, Stderr: m.tail.last(), Err: cause}
+		}
+		m.generation++
+		m.counters.restarts.Add(1)
+		m.log.Warn("worker failed, starting another", "worker", m.name, "failures", m.failures, "why", cause)
+
+		err := m.reopen(ctx)
+		if !replaceable(err) {
+			return err
+		}
+		cause = err
+	}
+}
+
+func (m *member) reopen(ctx context.Context) error {
+	if err := m.open(); err != nil {
+		return err
+	}
+	spec, err := m.welcome(ctx)
+	if err != nil {
+		return err
+	}
+	if spec != m.spec {
+		return fmt.Errorf("%w: after its restart it has %+v, before %+v", errRefused, spec, m.spec)
+	}
+	if err := m.sendReset(m.seed); err != nil {
+		return err
+	}
+	return m.firstObs(ctx)
+}
+
+// shut ends a worker that failed, and adds to the cause how it ended.
+func (m *member) shut(cause error) error {
+	if m.link != nil {
+		if m.proc == nil {
+			m.link.bye() // it may only be slow: let it forget us
+		} else {
+			m.link.close()
+		}
+		m.link = nil
+	}
+	if m.proc == nil {
+		return fmt.Errorf("%w within %v", cause, m.cfg.Timeout)
+	}
+	died := errors.Is(cause, errDied)
+	m.proc.kill()
+	if died {
+		cause = fmt.Errorf("%w: %s", cause, m.proc.how())
+	} else {
+		cause = fmt.Errorf("%w within %v, so it was killed", cause, m.cfg.Timeout)
+	}
+	m.proc = nil
+	return cause
+}
+
+// explain turns errors of the link into those of the package.
+func (m *member) explain(err error) error {
+	var f *failure
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &f) && f.GetCode() == envpb.Failure_RAISED:
+		return &RaisedError{
+			Env: m.cfg.Env, Worker: m.name, Copy: m.first + int(f.GetCopy()), Step: f.GetStep(),
+			Exception: f.GetException(), Traceback: f.GetTraceback(), Action: f.GetAction(),
+			Stderr: m.tail.last(),
+		}
+	case errors.As(err, &f):
+		return &RefusedError{Worker: m.name, Code: f.GetCode(), Message: f.GetMessage(), Traceback: f.GetTraceback()}
+	case errors.Is(err, errRefused):
+		return fmt.Errorf("envbridge: worker %s: %w", m.name, err)
+	case errors.Is(err, errDied) && m.proc != nil:
+		return &WorkerError{Worker: m.name, Failures: 1, Stderr: m.tail.last(), Err: fmt.Errorf("%w: %s", err, m.proc.how())}
+	case errors.Is(err, errHung):
+		return &WorkerError{Worker: m.name, Failures: 1, Stderr: m.tail.last(), Err: err}
+	}
+	return err
+}
+
+// leave tells the worker to go; gone waits for it.
+func (m *member) leave() {
+	if m.link != nil {
+		m.link.bye()
+		m.link = nil
+	}
+}
+
+func (m *member) gone() {
+	if m.proc != nil {
+		m.proc.end(farewell)
+		m.proc = nil
+	}
+}

@@ -1,0 +1,90 @@
+//go:build unix
+
+package envbridge
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// A process is a local worker. Its standard input is a pipe that it watches: when
+// this program dies, however it does, the pipe ends and so does the worker.
+type process struct {
+	cmd   *exec.Cmd
+	stdin io.Closer
+	tail  *tail
+	done  chan struct{} // closed once it is reaped
+	err   error         // how it ended; read after done
+}
+
+// startProcess starts a worker whose output goes to out.
+func startProcess(python string, args, env []string, out *tail) (*process, error) {
+	cmd := exec.Command(python, args...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = processAttributes()
+	// A grandchild that keeps the output open must not keep Wait.
+	cmd.WaitDelay = time.Second
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("starting %s: %w", python, err)
+	}
+	p := &process{cmd: cmd, stdin: stdin, tail: out, done: make(chan struct{})}
+	started := make(chan error)
+	go p.run(started)
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("starting %s: %w", python, err)
+	}
+	return p, nil
+}
+
+// run starts the command and waits for its end on one thread of the system: Linux
+// sends the signal of Pdeathsig when the thread ends that started the child.
+func (p *process) run(started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err := p.cmd.Start()
+	started <- err
+	if err != nil {
+		return
+	}
+	p.err = p.cmd.Wait()
+	if errors.Is(p.err, exec.ErrWaitDelay) {
+		p.err = nil
+	}
+	close(p.done)
+}
+
+// kill ends the worker and what it started, and waits for its end. A stopped
+// process dies of it too.
+func (p *process) kill() {
+	// The worker leads a process group of its own.
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	<-p.done
+	_ = p.stdin.Close()
+}
+
+// end gives the worker, already told to go, until patience is over.
+func (p *process) end(patience time.Duration) {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-p.done:
+	case <-timer.C:
+	}
+	p.kill()
+}
+
+// how says how a process ended, once it did.
+func (p *process) how() string {
+	if p.err != nil {
+		return p.err.Error()
+	}
+	return "exit status 0"
+}

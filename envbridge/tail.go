@@ -1,0 +1,66 @@
+package envbridge
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+)
+
+const (
+	tailLines     = 20
+	tailLineBytes = 1024
+)
+
+// A tail keeps the last lines that a worker wrote, and passes each on to the log
+// at debug level. Safe for concurrent use.
+type tail struct {
+	log *slog.Logger
+
+	mu    sync.Mutex
+	lines []string
+	rest  []byte // a line not yet ended
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := len(p)
+	for {
+		i := bytes.IndexByte(p, '\n')
+		if i < 0 {
+			break
+		}
+		t.grow(p[:i])
+		t.endLine()
+		p = p[i+1:]
+	}
+	t.grow(p)
+	return n, nil
+}
+
+func (t *tail) grow(p []byte) {
+	t.rest = append(t.rest, p[:min(len(p), tailLineBytes-len(t.rest))]...)
+}
+
+func (t *tail) endLine() {
+	line := string(bytes.TrimRight(t.rest, "\r"))
+	t.rest = t.rest[:0]
+	if len(t.lines) == tailLines {
+		t.lines = slices.Delete(t.lines, 0, 1)
+	}
+	t.lines = append(t.lines, line)
+	t.log.LogAttrs(context.Background(), slog.LevelDebug, "worker output", slog.String("line", line))
+}
+
+// last returns the lines so far, an unfinished one included.
+func (t *tail) last() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	lines := slices.Clone(t.lines)
+	if len(t.rest) > 0 {
+		lines = append(lines, string(t.rest))
+	}
+	return lines
+}

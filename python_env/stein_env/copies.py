@@ -1,0 +1,382 @@
+"""n copies of one Gymnasium environment, stepped in place.
+
+The reset at the end of an episode happens here, in the step that ended it, so
+that no transition of a reset can be taken for one of the task (Gymnasium's own
+vector environments reset in the step after by default).
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import json
+import os
+import platform
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+
+import stein_env
+from stein_env import env_pb2 as pb
+from stein_env.rendering import choose_backend
+from stein_env.wire import TERMINATED, TRUNCATED, Layout, Result
+
+MAX_COPIES = 1024
+TRACEBACK_CHARS = 4000
+
+FloatArray = npt.NDArray[np.floating[Any]]
+
+
+class Refusal(Exception):  # noqa: N818
+    """A request that can't be met, told to the client as a Failure."""
+
+    def __init__(self, code: pb.Failure.Code, message: str, **more: Any) -> None:
+        super().__init__(message)
+        self.failure = pb.Failure(code=code, message=message, **more)
+
+
+class Copies:
+    """The environments of one session, and the result frames that they fill."""
+
+    def __init__(self, hello: pb.Hello) -> None:
+        """Make the environments.
+
+        Raises:
+            Refusal: no such environment, or spaces that don't fit.
+        """
+        n = hello.copies
+        if not 1 <= n <= MAX_COPIES:
+            raise Refusal(
+                pb.Failure.REQUEST, f"{n} copies asked for, want 1 to {MAX_COPIES}"
+            )
+        self.id = hello.env
+        self.envs: list[gym.Env[Any, Any]] = []
+        try:
+            self._make(hello)
+        except BaseException:
+            self.close()
+            raise
+
+    def _make(self, hello: pb.Hello) -> None:
+        for _ in range(hello.copies):
+            self.envs.append(make(hello))
+        first = self.envs[0]
+        self.obs_space = _float_box(first.observation_space, "observation", self.id)
+        self.act_space = _float_box(first.action_space, "action", self.id)
+        self._scale_actions()
+        self.max_steps = _time_limit(first)
+
+        self.layout = Layout(
+            len(self.envs),
+            int(np.prod(self.obs_space.shape, dtype=np.int64)),
+            int(np.prod(self.act_space.shape, dtype=np.int64)),
+        )
+        self.result = Result(self.layout)
+        self.steps = 0
+        # Bound methods, looked up once instead of at every step.
+        self._step: list[Callable[[Any], Any]] = [env.step for env in self.envs]
+        self._reset: list[Callable[..., Any]] = [env.reset for env in self.envs]
+        # A first reset shows at the handshake what the first one would show.
+        self._guard(0, None, lambda: self._put(self.result.obs[0], self._reset[0]()[0]))
+
+    def _scale_actions(self) -> None:
+        """Prepare low + (a+1)/2·(high−low), done in float64."""
+        low = self.act_space.low.astype(np.float64).reshape(-1)
+        high = self.act_space.high.astype(np.float64).reshape(-1)
+        if not (np.isfinite(low).all() and np.isfinite(high).all()):
+            raise Refusal(
+                pb.Failure.SPACE,
+                f"{self.id}: actions without bounds ({self.act_space}): policies act in"
+                " [-1, 1], which needs finite low and high to be scaled to; wrap the"
+                " environment so that its action space is bounded",
+            )
+        if not (low < high).all():
+            raise Refusal(
+                pb.Failure.SPACE,
+                f"{self.id}: action bounds are empty: {self.act_space}",
+            )
+        self._low, self._high = low, high
+        self._half = (high - low) / 2
+        self._middle = low + self._half
+        self._identity = bool(
+            (low == -1).all() and (high == 1).all()
+        ) and self.act_space.dtype == np.dtype(np.float32)
+        self._flat_act = len(self.act_space.shape) == 1
+
+    def actions(self, wire: bytes | memoryview) -> npt.NDArray[Any]:
+        """Return the environment's own actions [n, *shape] for those on the wire.
+
+        A new array each time: an environment may keep the action it was given.
+        """
+        n = len(self.envs)
+        act = np.frombuffer(wire, "<f4").reshape(n, -1)
+        if self._identity:
+            own = np.minimum(act, 1)
+            np.maximum(own, -1, out=own)
+        else:
+            wide = np.clip(act.astype(np.float64), -1, 1) * self._half + self._middle
+            np.clip(wide, self._low, self._high, out=wide)
+            own = wide.astype(self.act_space.dtype)
+        if not self._flat_act:
+            own = own.reshape(n, *self.act_space.shape)
+        return own
+
+    def reset(self, seed: int) -> None:
+        """Start an episode in every copy, copy i and its action space from seed+i."""
+        for i, env in enumerate(self.envs):
+            self._guard(i, None, lambda i=i: self._reset_seeded(i, seed + i))  # type: ignore[misc]
+            env.action_space.seed(seed + i)
+
+    def _reset_seeded(self, i: int, seed: int) -> None:
+        self._put(self.result.obs[i], self._reset[i](seed=seed)[0])
+
+    def step(self, wire: bytes | memoryview) -> int:
+        """Step every copy, filling ``result``.
+
+        Returns:
+            How many copies ended, and so how many rows of ``result.final`` hold
+            the last observation of an episode.
+
+        Raises:
+            Refusal: an environment raised.
+        """
+        act = self.actions(wire)
+        result = self.result
+        obs_rows, reward, ends = result.obs, result.reward, result.ends
+        shape = self.obs_space.shape
+        plain = len(shape) == 1
+        ended = 0
+        self.steps += 1
+        i = 0
+        try:
+            for i, step in enumerate(self._step):
+                obs, reward[i], terminated, truncated, _ = step(act[i])
+                if terminated or truncated:
+                    # Both at once: the value beyond is zero, so terminated it is.
+                    ends[i] = TERMINATED if terminated else TRUNCATED
+                    self._put(result.final[ended], obs)
+                    ended += 1
+                    obs = self._reset[i]()[0]
+                else:
+                    ends[i] = 0
+                if plain and obs.__class__ is np.ndarray and obs.shape == shape:
+                    obs_rows[i] = obs
+                else:
+                    self._put(obs_rows[i], obs)
+        except Refusal:
+            raise
+        except (Exception, SystemExit) as e:
+            raise self._raised(i, act[i], e) from e
+        return ended
+
+    def _put(self, row: npt.NDArray[np.float32], obs: Any) -> None:
+        """Write an observation into its row, after a look at its shape."""
+        array = np.asarray(obs)
+        if array.shape != self.obs_space.shape:
+            raise Refusal(
+                pb.Failure.SHAPE,
+                f"{self.id}: observation of shape {array.shape}, its observation space"
+                f" says {self.obs_space.shape}",
+            )
+        row[:] = array.reshape(-1)
+
+    def _guard(
+        self, copy: int, action: npt.NDArray[Any] | None, call: Callable[[], Any]
+    ) -> Any:
+        try:
+            return call()
+        except Refusal:
+            raise
+        except (Exception, SystemExit) as e:
+            raise self._raised(copy, action, e) from e
+
+    def _raised(
+        self, copy: int, action: npt.NDArray[Any] | None, e: BaseException
+    ) -> Refusal:
+        """Turn what an environment raised into a Failure with all that is known."""
+        text = "".join(traceback.format_exception_only(e)).strip()
+        tail = "".join(traceback.format_exception(e))[-TRACEBACK_CHARS:]
+        return Refusal(
+            pb.Failure.RAISED,
+            f"{self.id}: environment raised {text}",
+            exception=text,
+            traceback=tail,
+            copy=copy,
+            step=self.steps,
+            action=[] if action is None else action.reshape(-1).tolist(),
+        )
+
+    def render(self, copy: int) -> npt.NDArray[np.uint8]:
+        """Return an RGB picture [height, width, 3] of one copy."""
+        if copy >= len(self.envs):
+            raise Refusal(
+                pb.Failure.REQUEST, f"render of copy {copy} of {len(self.envs)}"
+            )
+        if self.envs[copy].render_mode != "rgb_array":
+            raise Refusal(
+                pb.Failure.RENDER, f"{self.id}: the session was opened without render"
+            )
+        try:
+            picture = np.asarray(self.envs[copy].render())
+        except (Exception, SystemExit) as e:
+            raise Refusal(
+                pb.Failure.RENDER,
+                f"{self.id}: no picture: {e or type(e).__name__}",
+                traceback=traceback.format_exc()[-TRACEBACK_CHARS:],
+            ) from e
+        if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+            raise Refusal(
+                pb.Failure.RENDER,
+                f"{self.id}: render gave {picture.dtype} {picture.shape}, want uint8"
+                " [height, width, 3]",
+            )
+        return np.ascontiguousarray(picture)
+
+    def welcome(self) -> pb.Welcome:
+        """Return what there is to say of the session."""
+        return pb.Welcome(
+            env=self.id,
+            copies=len(self.envs),
+            obs_shape=self.obs_space.shape,
+            act_shape=self.act_space.shape,
+            obs_dtype=str(self.obs_space.dtype),
+            act_dtype=str(self.act_space.dtype),
+            act_low=self._low.tolist(),
+            act_high=self._high.tolist(),
+            max_steps=self.max_steps,
+            versions=versions(),
+            pid=os.getpid(),
+        )
+
+    def close(self) -> None:
+        """Close every environment; one that raises doesn't keep the others open."""
+        for env in self.envs:
+            try:
+                env.close()
+            except Exception:
+                traceback.print_exc()
+        self.envs = []
+
+
+def make(hello: pb.Hello) -> gym.Env[Any, Any]:
+    """Make one environment.
+
+    Raises:
+        Refusal: there is none of that name, its module can't be imported, or its
+            constructor raised.
+    """
+    kwargs = _kwargs(hello)
+    if hello.max_episode_steps:
+        kwargs["max_episode_steps"] = hello.max_episode_steps
+    if hello.render:
+        kwargs["render_mode"] = "rgb_array"
+        choose_backend()
+    resolve(hello.env)
+    try:
+        # Its checker looks at the first step alone, and costs something at each.
+        return gym.make(hello.env, disable_env_checker=True, **kwargs)
+    except (Exception, SystemExit) as e:
+        raise Refusal(
+            pb.Failure.RAISED,
+            f"{hello.env}: can't be made: {type(e).__name__}: {e}",
+            exception=f"{type(e).__name__}: {e}",
+            traceback=traceback.format_exc()[-TRACEBACK_CHARS:],
+        ) from e
+
+
+def resolve(env_id: str) -> None:
+    """Import the module of a ``module:id`` and see that the id is registered.
+
+    Raises:
+        Refusal: UNKNOWN_ENV, with the nearest ids there are.
+    """
+    module, colon, name = env_id.rpartition(":")
+    if colon:
+        try:
+            importlib.import_module(module)
+        except (Exception, SystemExit) as e:
+            raise Refusal(
+                pb.Failure.UNKNOWN_ENV,
+                f"{env_id}: module {module!r} can't be imported: {type(e).__name__}:"
+                f" {e} (it is looked for in the working directory, PYTHONPATH and the"
+                " packages of this Python)",
+                traceback=traceback.format_exc()[-TRACEBACK_CHARS:],
+            ) from e
+    if name in gym.registry:
+        return
+    hint = ""
+    if near := nearest(name):
+        hint = f"; did you mean {' or '.join(near)}?"
+    elif not colon:
+        hint = "; for an environment of your own: module:id"
+    raise Refusal(pb.Failure.UNKNOWN_ENV, f"{env_id}: no such environment{hint}")
+
+
+def nearest(name: str) -> list[str]:
+    """Return up to three registered ids that look like name, nearest first."""
+    folded = {known.casefold(): known for known in gym.registry}
+    near = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)
+    return [folded[f] for f in near]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that decide what a step does."""
+    found = {
+        "python": platform.python_version(),
+        "gymnasium": gym.__version__,
+        "numpy": np.__version__,
+        "stein_env": stein_env.__version__,
+    }
+    try:
+        import mujoco
+
+        found["mujoco"] = mujoco.__version__
+    except ImportError:
+        pass
+    return found
+
+
+def _kwargs(hello: pb.Hello) -> dict[str, Any]:
+    if not hello.kwargs_json:
+        return {}
+    try:
+        kwargs = json.loads(hello.kwargs_json)
+    except ValueError as e:
+        raise Refusal(pb.Failure.REQUEST, f"{hello.env}: keyword arguments: {e}") from e
+    if not isinstance(kwargs, dict):
+        raise Refusal(
+            pb.Failure.REQUEST, f"{hello.env}: keyword arguments are no JSON object"
+        )
+    return kwargs
+
+
+def _float_box(space: spaces.Space[Any], what: str, env_id: str) -> spaces.Box:
+    if not isinstance(space, spaces.Box):
+        raise Refusal(
+            pb.Failure.SPACE,
+            f"{env_id}: {what} space is {type(space).__name__} ({space}), only Box of"
+            f" float32 or float64 can be used here{_advice(space)}",
+        )
+    if space.dtype not in (np.float32, np.float64):
+        raise Refusal(
+            pb.Failure.SPACE,
+            f"{env_id}: {what} space holds {space.dtype}, only float32 and float64 can"
+            " be used here; convert it in a wrapper",
+        )
+    return space
+
+
+def _advice(space: spaces.Space[Any]) -> str:
+    if isinstance(space, (spaces.Dict, spaces.Tuple)):
+        return "; gymnasium.wrappers.FlattenObservation makes a Box of it"
+    return ""
+
+
+def _time_limit(env: gym.Env[Any, Any]) -> int:
+    spec = env.spec
+    return int(spec.max_episode_steps or 0) if spec is not None else 0

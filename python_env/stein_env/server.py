@@ -1,0 +1,235 @@
+"""The worker's loop: one ROUTER socket, a session per client, one thread."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import TypeVar
+
+import zmq
+from google.protobuf.message import DecodeError, Message
+
+from stein_env import env_pb2 as pb
+from stein_env.copies import Copies, Refusal
+from stein_env.wire import (
+    MAX_FRAME_BYTES,
+    MAX_FRAMES,
+    VERSION,
+    Garbage,
+    Kind,
+    pack_header,
+    unpack_header,
+)
+
+_STEP = int(Kind.STEP)
+_RESULT = int(Kind.RESULT)
+
+M = TypeVar("M", bound=Message)
+
+
+@dataclass
+class Session:
+    """One client and its environments."""
+
+    copies: Copies
+    seen: float
+
+
+@dataclass
+class Counters:
+    """What the worker has done, for its log and its tests."""
+
+    garbage: int = 0
+    steps: int = 0
+
+
+class Server:
+    """Answers every message on a socket that is bound already.
+
+    Args:
+        socket: a bound ROUTER socket.
+        child: end with the (only) client instead of waiting for the next.
+        max_sessions: clients at once.
+        idle_seconds: a client silent for that long is forgotten, unless ``child``.
+    """
+
+    def __init__(
+        self,
+        socket: zmq.Socket[bytes],
+        *,
+        child: bool = False,
+        max_sessions: int = 16,
+        idle_seconds: float = 900.0,
+    ) -> None:
+        self._socket = socket
+        self._child = child
+        self._max_sessions = 1 if child else max_sessions
+        self._idle = idle_seconds
+        self._sessions: dict[bytes, Session] = {}
+        self._done = False
+        self.counters = Counters()
+
+    def run(self) -> None:
+        """Serve until told to end."""
+        if not self._child:
+            self._socket.setsockopt(zmq.RCVTIMEO, 1000)
+        try:
+            while not self._done:
+                self.serve_one()
+        finally:
+            for session in self._sessions.values():
+                session.copies.close()
+            self._sessions.clear()
+
+    def stop(self) -> None:
+        """End run() after the message at hand."""
+        self._done = True
+
+    def serve_one(self) -> None:
+        """Wait for a message and answer it, or look for idle sessions."""
+        try:
+            frames = self._socket.recv_multipart()
+        except zmq.Again:
+            self._forget_idle()
+            return
+        client, frames = frames[0], frames[1:]
+        try:
+            self._answer(client, frames)
+        except Garbage as e:
+            self._count_garbage(e)
+
+    def _answer(self, client: bytes, frames: list[bytes]) -> None:
+        if not 1 <= len(frames) <= MAX_FRAMES:
+            raise Garbage(f"message of {len(frames)} frames")
+        version, kind, seq = unpack_header(frames[0])
+        try:
+            if version != VERSION:
+                raise Refusal(
+                    pb.Failure.VERSION,
+                    f"protocol version {version} asked for, this worker speaks"
+                    f" {VERSION}: bring stein and stein_env to the same release",
+                )
+            if kind == _STEP:
+                self._step(client, seq, frames)
+            else:
+                self._control(client, kind, seq, frames)
+        except Refusal as e:
+            self._send(client, Kind.FAILURE, seq, e.failure)
+
+    def _step(self, client: bytes, seq: int, frames: list[bytes]) -> None:
+        session = self._session(client)
+        copies = session.copies
+        if len(frames) != 2:
+            raise Garbage(f"STEP of {len(frames)} frames, want 2")
+        if len(frames[1]) != copies.layout.action_bytes:
+            layout = copies.layout
+            raise Refusal(
+                pb.Failure.SHAPE,
+                f"{copies.id}: actions of {len(frames[1])} bytes, want"
+                f" {layout.action_bytes}: float32 [{layout.copies}, {layout.act_dim}]",
+            )
+        ended = copies.step(frames[1])
+        self.counters.steps += copies.layout.copies
+        send = self._socket.send
+        send(client, zmq.SNDMORE)
+        send(pack_header(_RESULT, seq), zmq.SNDMORE)
+        if ended:
+            send(copies.result.frame, zmq.SNDMORE)
+            send(copies.result.final_frame(ended))
+        else:
+            send(copies.result.frame)
+
+    def _control(self, client: bytes, kind: int, seq: int, frames: list[bytes]) -> None:
+        if kind == Kind.BYE:
+            self._bye(client)
+            return
+        if len(frames) != 2:
+            raise Garbage(f"message of kind {kind} has {len(frames)} frames, want 2")
+        body = frames[1]
+        if kind == Kind.HELLO:
+            self._hello(client, seq, _parse(pb.Hello(), body))
+        elif kind == Kind.RESET:
+            session = self._session(client)
+            session.copies.reset(_parse(pb.Reset(), body).seed)
+            obs = session.copies.result.obs
+            self._send(client, Kind.OBS, seq, obs.tobytes())
+        elif kind == Kind.RENDER:
+            session = self._session(client)
+            picture = session.copies.render(_parse(pb.Render(), body).copy)
+            height, width, _ = picture.shape
+            head = pb.Picture(height=height, width=width)
+            self._send(client, Kind.PICTURE, seq, head, picture.tobytes())
+        else:
+            raise Garbage(f"message of kind {kind}")
+
+    def _hello(self, client: bytes, seq: int, hello: pb.Hello) -> None:
+        if old := self._sessions.pop(client, None):
+            old.copies.close()
+        if len(self._sessions) >= self._max_sessions:
+            raise Refusal(
+                pb.Failure.BUSY,
+                f"this worker has {self._max_sessions} clients, its limit",
+            )
+        copies = Copies(hello)
+        self._sessions[client] = Session(copies, time.monotonic())
+        if not self._child:
+            _log(f"{hello.client or 'a client'} opened {copies.id} x {hello.copies}")
+        self._send(client, Kind.WELCOME, seq, copies.welcome())
+
+    def _bye(self, client: bytes) -> None:
+        if session := self._sessions.pop(client, None):
+            session.copies.close()
+            self._done = self._done or self._child
+
+    def _session(self, client: bytes) -> Session:
+        session = self._sessions.get(client)
+        if session is None:
+            raise Refusal(
+                pb.Failure.NO_SESSION,
+                "no session: the client never opened one, was silent for more than"
+                f" {self._idle:.0f} s, or the worker was started anew",
+            )
+        session.seen = time.monotonic()
+        return session
+
+    def _forget_idle(self) -> None:
+        since = time.monotonic() - self._idle
+        for client, session in list(self._sessions.items()):
+            if session.seen < since:
+                _log(f"forgot an idle client of {session.copies.id}")
+                session.copies.close()
+                del self._sessions[client]
+
+    def _send(
+        self, client: bytes, kind: Kind, seq: int, *frames: Message | bytes
+    ) -> None:
+        parts = [f.SerializeToString() if isinstance(f, Message) else f for f in frames]
+        self._socket.send_multipart([client, pack_header(kind, seq), *parts])
+
+    def _count_garbage(self, e: Garbage) -> None:
+        self.counters.garbage += 1
+        if self.counters.garbage.bit_count() == 1:  # 1, 2, 4, 8, ...
+            _log(f"dropped garbage: {e} ({self.counters.garbage} so far)")
+
+
+def open_socket(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
+    """Return an unbound ROUTER socket with the limits of the protocol."""
+    socket = context.socket(zmq.ROUTER)
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
+    socket.setsockopt(zmq.RCVHWM, 64)
+    socket.setsockopt(zmq.SNDHWM, 64)
+    return socket
+
+
+def _parse(message: M, body: bytes) -> M:
+    try:
+        message.ParseFromString(body)
+    except DecodeError as e:
+        raise Garbage(f"{type(message).__name__}: {e}") from e
+    return message
+
+
+def _log(line: str) -> None:
+    print(f"stein_env: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,120 @@
+"""``python -m stein_env.worker``: environments at the far end of a socket."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+import zmq
+
+from stein_env import curve
+from stein_env.server import Server, open_socket
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until a signal, or the client, ends it."""
+    args = _parser().parse_args(argv)
+    if args.child:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    key = None
+    try:
+        if args.key:
+            key = curve.load(args.key, "server")
+        check_endpoint(args.listen, key)
+    except ValueError as e:
+        return _fail(str(e))
+
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    socket = open_socket(context)
+    authenticator = curve.secure(context, socket, key) if key else None
+    try:
+        socket.bind(args.listen)
+    except zmq.ZMQError as e:
+        context.destroy(linger=0)
+        return _fail(f"can't listen on {args.listen}: {e.strerror}")
+
+    server = Server(
+        socket,
+        child=args.child,
+        max_sessions=args.max_clients,
+        idle_seconds=args.idle_seconds,
+    )
+
+    def stop(_signum: int, _frame: FrameType | None) -> None:
+        server.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    if not args.child:
+        _say(f"listening on {args.listen}" + (" with CURVE keys" if key else ""))
+    try:
+        server.run()
+    finally:
+        if authenticator:
+            authenticator.stop()
+        # Long enough for a last answer to leave, short enough to end.
+        context.destroy(linger=200)
+    return 0
+
+
+def check_endpoint(endpoint: str, key: curve.Key | None) -> None:
+    """Refuse endpoints that aren't ours, and a network without keys.
+
+    Raises:
+        ValueError: says which.
+    """
+    if endpoint.startswith("ipc://"):
+        return
+    if not endpoint.startswith("tcp://"):
+        raise ValueError(f"listen on {endpoint!r}: want tcp://host:port or ipc://path")
+    if key is None and not curve.is_loopback(endpoint):
+        raise ValueError(
+            f"listen on {endpoint}: reachable from other machines, so it needs keys:"
+            " make them with `stein keys`, then --key server.key here and --env-key"
+            " client.key where you train"
+        )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="stein_env.worker", description=__doc__)
+    parser.add_argument("--listen", required=True, help="tcp://host:port or ipc://path")
+    parser.add_argument("--key", type=Path, help="server.key, from `stein keys`")
+    parser.add_argument("--max-clients", type=int, default=16, help="default 16")
+    parser.add_argument(
+        "--idle-seconds",
+        type=float,
+        default=900.0,
+        help="forget a client that is silent for that long; default 900",
+    )
+    parser.add_argument(
+        "--child",
+        action="store_true",
+        help="end with the first client, or when standard input ends",
+    )
+    return parser
+
+
+def _end_with_parent() -> None:
+    """End at once when standard input does: whoever started us is gone."""
+    while os.read(0, 4096):
+        pass
+    os._exit(0)
+
+
+def _say(line: str) -> None:
+    print(f"stein_env: {line}", file=sys.stderr, flush=True)
+
+
+def _fail(line: str) -> int:
+    _say(line)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
