@@ -1,0 +1,221 @@
+// Package picture draws particles on a density of the plane: a PNG of one moment,
+// an animated GIF of their way.
+package picture
+
+import (
+	"fmt"
+	"image"
+	"image/color"
+	"image/gif"
+	"image/png"
+	"io"
+	"math"
+	"os"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+)
+
+// A Scene is what stays the same from frame to frame.
+type Scene struct {
+	Title      string
+	LogDensity func(x, y float64) float64
+	Left       float64 // the box that is shown
+	Right      float64
+	Bottom     float64
+	Top        float64
+	Size       int // pixels, width and height; 0: 480
+}
+
+// A Frame is a moment: where the particles are, and a word on it.
+type Frame struct {
+	X, Y []float64
+	Note string
+}
+
+const cells = 160 // of the density, in each direction
+
+// shades go from no density to the most.
+var shades = blend(200, color.RGBA{255, 255, 255, 255}, color.RGBA{198, 219, 239, 255}, color.RGBA{66, 146, 198, 255}, color.RGBA{8, 48, 107, 255})
+
+var ink = color.RGBA{214, 69, 26, 255}
+
+// Draw paints one frame.
+func (s Scene) Draw(f Frame) (image.Image, error) {
+	if len(f.X) != len(f.Y) {
+		return nil, fmt.Errorf("picture: %d x and %d y", len(f.X), len(f.Y))
+	}
+	if !(s.Left < s.Right && s.Bottom < s.Top) {
+		return nil, fmt.Errorf("picture: the box [%g, %g] × [%g, %g] is empty", s.Left, s.Right, s.Bottom, s.Top)
+	}
+	p := plot.New()
+	p.Title.Text = s.Title
+	if f.Note != "" {
+		p.Title.Text += "\n" + f.Note
+	}
+	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = s.Left, s.Right, s.Bottom, s.Top
+
+	heat := plotter.NewHeatMap(s.grid(), shades)
+	heat.Rasterized = true
+	p.Add(heat)
+
+	points := make(plotter.XYs, 0, len(f.X))
+	for i := range f.X {
+		// One that is outside the box, or nowhere, would be drawn over the axes.
+		if inside(f.X[i], s.Left, s.Right) && inside(f.Y[i], s.Bottom, s.Top) {
+			points = append(points, plotter.XY{X: f.X[i], Y: f.Y[i]})
+		}
+	}
+	if len(points) > 0 {
+		dots, err := plotter.NewScatter(points)
+		if err != nil {
+			return nil, fmt.Errorf("picture: %w", err)
+		}
+		dots.GlyphStyle = draw.GlyphStyle{Color: ink, Radius: vg.Points(2.5), Shape: draw.CircleGlyph{}}
+		p.Add(dots)
+	}
+
+	size := s.Size
+	if size == 0 {
+		size = 480
+	}
+	side := vg.Length(size) * vg.Inch / vgimg.DefaultDPI
+	canvas := vgimg.New(side, side)
+	p.Draw(draw.New(canvas))
+	return canvas.Image(), nil
+}
+
+func inside(x, lo, hi float64) bool { return x >= lo && x <= hi }
+
+// WritePNG paints one frame into w.
+func (s Scene) WritePNG(w io.Writer, f Frame) error {
+	img, err := s.Draw(f)
+	if err != nil {
+		return err
+	}
+	if err := png.Encode(w, img); err != nil {
+		return fmt.Errorf("picture: %w", err)
+	}
+	return nil
+}
+
+// WriteGIF paints the frames one after another, hundredths of a second each; the
+// last one stays for two seconds.
+func (s Scene) WriteGIF(w io.Writer, frames []Frame, hundredths int) error {
+	if len(frames) == 0 {
+		return fmt.Errorf("picture: an animation of no frames")
+	}
+	colours := animationPalette()
+	nearest := map[color.Color]uint8{} // a frame has few colours; the search among 256 is slow
+	movie := &gif.GIF{}
+	for _, f := range frames {
+		img, err := s.Draw(f)
+		if err != nil {
+			return err
+		}
+		box := img.Bounds()
+		flat := image.NewPaletted(box, colours)
+		for y := box.Min.Y; y < box.Max.Y; y++ {
+			for x := box.Min.X; x < box.Max.X; x++ {
+				c := img.At(x, y)
+				i, ok := nearest[c]
+				if !ok {
+					i = uint8(colours.Index(c))
+					nearest[c] = i
+				}
+				flat.SetColorIndex(x, y, i)
+			}
+		}
+		movie.Image = append(movie.Image, flat)
+		movie.Delay = append(movie.Delay, hundredths)
+	}
+	movie.Delay[len(frames)-1] = 200
+	if err := gif.EncodeAll(w, movie); err != nil {
+		return fmt.Errorf("picture: %w", err)
+	}
+	return nil
+}
+
+// Save writes a file by a function that writes to it.
+func Save(path string, write func(io.Writer) error) (err error) {
+	file, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("picture: %w", err)
+	}
+	defer func() {
+		if e := file.Close(); err == nil && e != nil {
+			err = fmt.Errorf("picture: %w", e)
+		}
+	}()
+	return write(file)
+}
+
+// grid is the density on the box, the highest value 1.
+func (s Scene) grid() *grid {
+	g := &grid{scene: s}
+	top := math.Inf(-1)
+	for i := range cells {
+		for j := range cells {
+			v := s.LogDensity(g.X(i), g.Y(j))
+			g.z[i][j] = v
+			if !math.IsNaN(v) {
+				top = max(top, v)
+			}
+		}
+	}
+	for i := range cells {
+		for j := range cells {
+			z := math.Exp(g.z[i][j] - top)
+			if math.IsNaN(z) {
+				z = 0
+			}
+			g.z[i][j] = z
+		}
+	}
+	return g
+}
+
+type grid struct {
+	scene Scene
+	z     [cells][cells]float64
+}
+
+func (g *grid) Dims() (c, r int)   { return cells, cells }
+func (g *grid) Z(c, r int) float64 { return g.z[c][r] }
+func (g *grid) X(c int) float64 {
+	return g.scene.Left + (float64(c)+0.5)/cells*(g.scene.Right-g.scene.Left)
+}
+func (g *grid) Y(r int) float64 {
+	return g.scene.Bottom + (float64(r)+0.5)/cells*(g.scene.Top-g.scene.Bottom)
+}
+
+type colourScale []color.Color
+
+func (c colourScale) Colors() []color.Color { return c }
+
+// blend runs through the stops in n even steps.
+func blend(n int, stops ...color.RGBA) colourScale {
+	scale := make(colourScale, n)
+	for i := range scale {
+		at := float64(i) / float64(n-1) * float64(len(stops)-1)
+		k := min(int(at), len(stops)-2)
+		part := at - float64(k)
+		mix := func(a, b uint8) uint8 { return uint8(math.Round(float64(a) + part*(float64(b)-float64(a)))) }
+		a, b := stops[k], stops[k+1]
+		scale[i] = color.RGBA{mix(a.R, b.R), mix(a.G, b.G), mix(a.B, b.B), 255}
+	}
+	return scale
+}
+
+// animationPalette has the density's shades, the particles' with their soft edges,
+// and greys for the text: 200 + 31 + 25.
+func animationPalette() color.Palette {
+	var p color.Palette
+	p = append(p, shades...)
+	p = append(p, blend(16, color.RGBA{255, 255, 255, 255}, ink)...)
+	p = append(p, blend(15, color.RGBA{66, 146, 198, 255}, ink)...)
+	return append(p, blend(25, color.RGBA{0, 0, 0, 255}, color.RGBA{255, 255, 255, 255})...)
+}
