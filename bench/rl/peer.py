@@ -2,7 +2,7 @@
 
 The clock starts once the learner has made --warmup updates (compilation lies
 there) and stops --updates later: acting, stepping, storing, sampling and updating
-are all in it. One process measures one size, so that its peak memory is that size's.
+are all in it. --every K does K updates after every K steps: the ratio stays one. One process measures one size, so that its peak memory is that size's.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ def main() -> None:
     p.add_argument("--lib", choices=["sb3", "sbx"], required=True)
     p.add_argument("--env", default="Walker2d-v5")
     p.add_argument("--batch", type=int, default=256)
+    p.add_argument("--every", type=int, default=1, help="steps between, and updates in, a round")
     p.add_argument("--starts", type=int, default=1000, help="random steps before learning")
     p.add_argument("--warmup", type=int, default=300, help="updates before the clock starts")
     p.add_argument("--updates", type=int, default=1000, help="updates timed")
@@ -53,8 +54,8 @@ def main() -> None:
         buffer_size=1_000_000,
         learning_starts=args.starts,
         batch_size=args.batch,
-        train_freq=1,
-        gradient_steps=1,
+        train_freq=args.every,
+        gradient_steps=args.every,
         policy_kwargs={"net_arch": [256, 256]},
         seed=0,
         device="cpu",
@@ -67,6 +68,7 @@ def main() -> None:
             {
                 "name": args.lib,
                 "batch": args.batch,
+                "every": args.every,
                 "steps_per_s": args.updates / clock.seconds,
                 "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             }
