@@ -7,8 +7,6 @@ import pathlib
 import statistics
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -35,42 +33,6 @@ def output(command: Sequence[str | pathlib.Path], cwd: pathlib.Path = ROOT) -> s
             + done.stderr[-2000:]
         )
     return done.stdout
-
-
-def watched(command: Sequence[str | pathlib.Path]) -> tuple[str, float, float]:
-    """Runs a command; returns its output, seconds, and its own peak memory in MB.
-
-    The peak is the kernel's high-water mark (VmHWM) of the process itself, read 20
-    times a second, so that the memory of the processes it starts is not in it.
-    """
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    peak = 0.0
-    over = threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        while not over.wait(0.05):
-            try:
-                status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
-            except OSError:
-                return
-            for line in status.splitlines():
-                if line.startswith("VmHWM:"):
-                    peak = max(peak, int(line.split()[1]) / 1024)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    out, err = process.communicate()
-    over.set()
-    watcher.join()
-    if process.returncode != 0:
-        raise SystemExit(
-            f"bench: {' '.join(map(str, command))} failed with {process.returncode}:\n{err[-2000:]}"
-        )
-    return out, time.perf_counter() - start, peak
 
 
 def interleave(rounds: int, parts: dict[str, Callable[[], Record]]) -> dict[str, list[Record]]:

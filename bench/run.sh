@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
 # Measures Stein beside its peers, in one run, and prints the tables.
 #
-#   bench/run.sh [--only bridge|rl|sampler|growth] [--rounds N] [--record]
+#   bench/run.sh [--only bridge|rl|sampler] [--rounds N] [--record]
 #
 # The peers live in bench/.venv, set up here on the first run (several GB: torch and
 # JAX). BENCH_PIP_ARGS goes to pip, for example to name an index of CPU-only wheels.
-# --record writes the tables into docs/benchmarks.md and the growth figures into
-# docs/results. `make build` comes first: Stein's side runs bin/stein and the
-# project's own .venv.
+# --record writes the tables into docs/benchmarks.md. Stein's
+# side needs the project's own .venv (`make build`).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,11 +19,7 @@ if ! cmp -s bench/requirements.txt "$stamp"; then
     $venv/bin/pip install --quiet --disable-pip-version-check ${BENCH_PIP_ARGS:-} -r bench/requirements.txt
     cp bench/requirements.txt "$stamp"
 fi
-if [ ! -x bin/stein ]; then
-    echo "bench: bin/stein is missing: run make build first" >&2
-    exit 1
-fi
 mkdir -p bench/out
 go build -o bench/out/sampler-bench ./bench/sampler
-go test -c -o bench/out/envbridge.test ./envbridge
+go build -o bench/out/bridge-bench ./bench/bridge
 exec $venv/bin/python bench/compare.py "$@"

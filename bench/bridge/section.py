@@ -7,13 +7,21 @@ import functools
 import measure
 
 PYTHON_STEPS = measure.ROOT / "bench/bridge/python_steps.py"
+BRIDGE = measure.ROOT / "bench/out/bridge-bench"
 SIZES = ((1, 1), (1, 8), (2, 4))
 SECONDS = 3.0
 
 
+def arguments(workers: int, copies: int) -> list[str]:
+    return ["--workers", str(workers), "--copies", str(copies), "--seconds", str(SECONDS)]
+
+
+def bridge(workers: int, copies: int) -> measure.Record:
+    return measure.run([BRIDGE, *arguments(workers, copies)])
+
+
 def python(workers: int, copies: int) -> measure.Record:
-    sizes = ["--workers", workers, "--copies", copies, "--seconds", SECONDS]
-    return measure.run([measure.PYTHON, PYTHON_STEPS, *map(str, sizes)])
+    return measure.run([measure.PYTHON, PYTHON_STEPS, *arguments(workers, copies)])
 
 
 def compare(rounds: int) -> str:

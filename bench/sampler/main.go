@@ -1,9 +1,5 @@
-// Command sampler measures Stein's sampler for bench/run.sh. It prints one line of
-// JSON, in the form of bench/sampler/workload.py.
-//
-//	sampler-bench policy --particles 10 --reps 20
-//	sampler-bench image --reps 20
-//	sampler-bench step --particles 64 --dims 6 --reps 5
+// Command sampler times, in Stein's engine, the matrix products that a sampler step
+// on images cannot do without. It prints one line of JSON for bench/run.sh.
 package main
 
 import (
@@ -15,20 +11,11 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gomlx/compute"
-
 	"github.com/stein-rl/stein/engine"
 )
 
-// options are the flags of every measurement.
-type options struct {
-	particles, dims, reps, warmup int
-}
-
-// A measurement times one thing and answers the fields of its line.
-type measurement func(b compute.Backend, o options) (map[string]any, error)
-
-var measurements = map[string]measurement{"image": image}
+// options are the flags.
+type options struct{ reps, warmup int }
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
@@ -38,28 +25,23 @@ func main() {
 }
 
 func run(args []string) error {
-	if len(args) == 0 || measurements[args[0]] == nil {
-		return fmt.Errorf("want policy, image or step, have %q", args)
-	}
 	var o options
-	f := flag.NewFlagSet(args[0], flag.ContinueOnError)
-	f.IntVar(&o.particles, "particles", 10, "particles M of a system")
-	f.IntVar(&o.dims, "dims", 6, "dimensions D")
+	f := flag.NewFlagSet("sampler-bench", flag.ContinueOnError)
 	f.IntVar(&o.reps, "reps", 10, "timed calls")
 	f.IntVar(&o.warmup, "warmup", 2, "calls before, compilation included")
-	if err := f.Parse(args[1:]); err != nil {
+	if err := f.Parse(args); err != nil {
 		return err
 	}
 	b, choice, err := engine.Open("")
 	if err != nil {
 		return err
 	}
-	line, err := measurements[args[0]](b, o)
+	line, err := image(b, o)
 	if err != nil {
 		return err
 	}
 	line["name"], line["backend"] = "stein", choice.From
-	line["particles"], line["peak_mb"] = o.particles, peakMB()
+	line["peak_mb"] = peakMB()
 	return json.NewEncoder(os.Stdout).Encode(line)
 }
 
