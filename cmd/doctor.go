@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stein-rl/stein/engine"
+	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/experiments"
 )
 
@@ -167,12 +167,22 @@ const fixPython = "`make train` makes .venv with all of them"
 func checkPython(ctx context.Context) []finding {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
-	python, err := pythonPath()
+	python, err := envbridge.FindPython("")
 	if err != nil {
 		return []finding{{Check: "python", State: broken, Detail: err.Error(), Fix: "install Python 3.11 or newer; " + fixPython}}
 	}
+	dir, err := os.MkdirTemp("", "stein-doctor-")
+	if err != nil {
+		return []finding{{Check: "python", State: broken, Detail: err.Error(), Fix: "a temporary folder is needed: $TMPDIR"}}
+	}
+	defer os.RemoveAll(dir)
 	run := exec.CommandContext(ctx, python, "-c", doctorScript)
-	out, err := run.Output()
+	env, err := envbridge.WritePython(dir) // the package of this binary, as workers get it
+	run.Env = append(os.Environ(), env...)
+	var out []byte
+	if err == nil {
+		out, err = run.Output()
+	}
 	var r pythonReport
 	if err == nil {
 		err = json.Unmarshal(out, &r)
@@ -232,26 +242,4 @@ func (r pythonReport) findings() []finding {
 func lastLine(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	return strings.TrimSpace(lines[len(lines)-1])
-}
-
-// pythonPath finds the interpreter of the simulator's side.
-func pythonPath() (string, error) {
-	if p := os.Getenv("STEIN_PYTHON"); p != "" {
-		return p, nil
-	}
-	for _, venv := range engine.Venvs() {
-		if p := filepath.Join(venv, "bin", "python"); isExecutable(p) {
-			return p, nil
-		}
-	}
-	p, err := exec.LookPath("python3")
-	if err != nil {
-		return "", errors.New("no virtual environment and no python3")
-	}
-	return p, nil
-}
-
-func isExecutable(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && !info.IsDir() && info.Mode()&0o111 != 0
 }

@@ -36,6 +36,7 @@ def versions() -> dict:
 def step() -> str:
     """Steps an environment; the answer is what went wrong, if anything did."""
     try:
+        importlib.import_module("stein_env.worker")
         gymnasium = importlib.import_module("gymnasium")
         env = gymnasium.make("Walker2d-v5")
         env.reset(seed=0)

@@ -124,7 +124,7 @@ class Copies:
             own = wide.astype(self.act_space.dtype)
         if not self._flat_act:
             own = own.reshape(n, *self.act_space.shape)
-        return own
+        return np.asarray(own)
 
     def reset(self, seed: int) -> None:
         """Start an episode in every copy, copy i and its action space from seed+i."""

@@ -85,7 +85,7 @@ def secure(
     Returns:
         The authenticator, running; stop it before the context ends.
     """
-    authenticator = ThreadAuthenticator(context)  # type: ignore[arg-type]
+    authenticator = ThreadAuthenticator(context)
     authenticator.start()
     authenticator.configure_curve_callback("*", _OneClient(key.peer))
     socket.setsockopt(zmq.CURVE_SERVER, 1)

@@ -107,7 +107,7 @@ class MultiGoal(gym.Env[npt.NDArray[np.float32], npt.NDArray[np.float32]]):
         info = {"goal": nearest if reached else -1, "hit_wall": hit}
         return self._at.astype(np.float32), reward, reached, False, info
 
-    def render(self) -> npt.NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> npt.NDArray[np.uint8] | None:
         """Draw the plane, 280×280: goals green, walls black, the trail blue."""
         if self.render_mode != "rgb_array":
             return None

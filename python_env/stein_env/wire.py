@@ -87,7 +87,7 @@ class Layout:
 
     @property
     def result_bytes(self) -> int:
-        """First frame of RESULT: float32 obs [n, O], reward [n], then uint8 ends [n]."""
+        """First frame of RESULT: float32 obs [n, O], reward [n]; uint8 ends [n]."""
         return self.obs_bytes + 5 * self.copies
 
 
