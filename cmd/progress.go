@@ -1,0 +1,228 @@
+package cmd
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stein-rl/stein/agents"
+)
+
+// progress shows how far a run is: a bar on a terminal, log lines elsewhere. It is
+// also what logs go through on a terminal, so that they don't cut up the bar.
+type progress struct {
+	out     io.Writer
+	log     *slog.Logger // nil on a terminal
+	columns int          // 0: no terminal
+	total   int64
+	step    atomic.Int64
+
+	mu      sync.Mutex
+	started time.Time
+	from    int64 // steps of earlier processes
+	last    agents.Metrics
+	marks   []mark
+	shown   bool // a bar stands at the cursor
+	logged  time.Time
+	done    chan struct{}
+	stopped sync.WaitGroup
+}
+
+var _ agents.Recorder = (*progress)(nil)
+
+// How often a bar is drawn and a line logged.
+const (
+	barEvery  = 200 * time.Millisecond
+	lineEvery = 10 * time.Second
+)
+
+// newProgress is silent until start. columns is a terminal's width, 0 where out is none.
+func newProgress(out io.Writer, columns int) *progress {
+	return &progress{out: out, columns: columns, last: agents.Metrics{}, done: make(chan struct{})}
+}
+
+// start begins to show, at step from of total.
+func (p *progress) start(log *slog.Logger, from, total int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.started, p.from, p.total = time.Now(), from, total
+	p.step.Store(from)
+	if p.columns == 0 {
+		p.log, p.logged = log, time.Now()
+		return
+	}
+	p.stopped.Go(func() {
+		tick := time.NewTicker(barEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-p.done:
+				return
+			case <-tick.C:
+				p.mu.Lock()
+				p.draw()
+				p.mu.Unlock()
+			}
+		}
+	})
+}
+
+// Stepped says that training has come to a step. It is cheap.
+func (p *progress) Stepped(step int64) { p.step.Store(step) }
+
+// Record keeps what a bar shows, and logs a line where there is no bar.
+func (p *progress) Record(step int64, m agents.Metrics) error {
+	p.step.Store(step)
+	if attrs := p.note(step, m); attrs != nil { // outside of the lock, which logging takes
+		p.log.Info("progress", attrs...)
+	}
+	return nil
+}
+
+// note keeps figures, and gives what to log now, if anything.
+func (p *progress) note(step int64, m agents.Metrics) []any {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name, x := range m {
+		p.last[name] = x
+	}
+	_, evaluated := m[evalReturn]
+	if p.log == nil || !evaluated && time.Since(p.logged) < lineEvery && step < p.total {
+		return nil
+	}
+	p.logged = time.Now()
+	attrs := []any{"step", step, "of", p.total, "steps_per_s", math.Round(p.rate(step)*10) / 10, "eta", p.eta(step).String()}
+	for _, a := range []struct{ name, metric string }{{"return", trainReturn}, {"eval_return", evalReturn}} {
+		if x, ok := p.last[a.metric]; ok {
+			attrs = append(attrs, a.name, math.Round(x*10)/10)
+		}
+	}
+	for _, phase := range phases {
+		if x, ok := p.last["time/"+phase]; ok {
+			attrs = append(attrs, phase, fmt.Sprintf("%.0f%%", 100*x))
+		}
+	}
+	return attrs
+}
+
+// The figures a person follows.
+const (
+	trainReturn = "rollout/ep_rew_mean"
+	evalReturn  = "eval/mean_reward"
+)
+
+// The shares of time of a run: what limits it is the largest.
+var phases = []string{"act", "env_wait", "sample", "update"}
+
+// Write passes logs on, above the bar.
+func (p *progress) Write(line []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.shown {
+		return p.out.Write(line)
+	}
+	var b bytes.Buffer
+	b.WriteString(eraseLine)
+	b.Write(line)
+	p.shown = false
+	if _, err := p.out.Write(b.Bytes()); err != nil {
+		return 0, err
+	}
+	p.draw()
+	return len(line), nil
+}
+
+// stop leaves the last bar standing. No more is shown.
+func (p *progress) stop() {
+	close(p.done)
+	p.stopped.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.columns > 0 && p.total > 0 {
+		p.draw()
+		fmt.Fprintln(p.out)
+		p.shown = false
+	}
+}
+
+const eraseLine = "\r\x1b[K"
+
+func (p *progress) draw() {
+	step := p.step.Load()
+	share := min(1, float64(step)/float64(max(1, p.total)))
+	figures := fmt.Sprintf(" %3.0f %%  %s/%s  %.0f steps/s", 100*share, thousands(step), thousands(p.total), p.rate(step))
+	if x, ok := p.last[trainReturn]; ok {
+		figures += fmt.Sprintf("  return %.1f", x)
+	}
+	if x, ok := p.last[evalReturn]; ok {
+		figures += fmt.Sprintf("  eval %.1f", x)
+	}
+	if step < p.total {
+		figures += "  ETA " + p.eta(step).String()
+	}
+	const marks = 2
+	size := min(30, p.columns-len(figures)-marks-1)
+	bar := ""
+	if size > 4 {
+		full := int(share * float64(size))
+		bar = "[" + strings.Repeat("=", full) + strings.Repeat(" ", size-full) + "]"
+	}
+	line := bar + figures
+	if len(line) >= p.columns { // a line that wraps can't be erased
+		line = line[:max(0, p.columns-1)]
+	}
+	fmt.Fprint(p.out, eraseLine+line)
+	p.shown = true
+}
+
+// rate is steps per second of late: random steps at the start go much faster than
+// what follows, and an average would promise too much.
+func (p *progress) rate(step int64) float64 {
+	now := time.Now()
+	if len(p.marks) == 0 {
+		p.marks = []mark{{p.started, p.from}}
+	}
+	if now.Sub(p.marks[len(p.marks)-1].at) > rateWindow/20 {
+		p.marks = append(p.marks, mark{now, step})
+	}
+	for len(p.marks) > 1 && now.Sub(p.marks[1].at) > rateWindow {
+		p.marks = p.marks[1:]
+	}
+	first := p.marks[0]
+	return float64(step-first.step) / max(now.Sub(first.at).Seconds(), 1e-3)
+}
+
+// A mark is where a run was at a time.
+type mark struct {
+	at   time.Time
+	step int64
+}
+
+const rateWindow = 20 * time.Second
+
+func (p *progress) eta(step int64) time.Duration {
+	rate := p.rate(step)
+	if rate <= 0 {
+		return 0
+	}
+	left := time.Duration(float64(p.total-step) / rate * float64(time.Second))
+	if left > time.Hour {
+		return left.Round(time.Minute)
+	}
+	return left.Round(time.Second)
+}
+
+// thousands writes 12345 as 12,345.
+func thousands(n int64) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
