@@ -1,7 +1,97 @@
 package sampler
 
-import . "github.com/gomlx/gomlx/core/graph"
+import (
+	"math"
 
-// A Target is an unnormalised log density, [B, M, D] -> [B, M]. Neither systems
-// nor particles meet in it: row (b, m) of the answer depends on particle (b, m) alone.
-type Target func(x *Node) *Node
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// A Target is an unnormalised log-density p̄. Neither systems nor particles meet in
+// it: row (b, m) of an answer depends on particle (b, m) alone.
+type Target interface {
+	// Score answers log p̄ [B, M] and its gradient [B, M, D] at x [B, M, D]. The
+	// gradient is itself differentiable.
+	Score(x *Node) (logP, score *Node)
+}
+
+// LogDensity is a target known by log p̄ alone, [B, M, D] -> [B, M]; its score comes
+// by automatic differentiation.
+type LogDensity func(x *Node) *Node
+
+// Score differentiates f.
+func (f LogDensity) Score(x *Node) (logP, score *Node) {
+	logP = f(x)
+	return logP, Gradient(ReduceAllSum(logP), x)[0]
+}
+
+var _ Target = LogDensity(nil)
+
+// Gaussian is the normalised log-density of a normal with a diagonal covariance;
+// mean and std broadcast to [B, M, D].
+func Gaussian(mean, std *Node) LogDensity {
+	return func(x *Node) *Node {
+		z := Div(Sub(x, mean), std)
+		each := Sub(MulScalar(Square(z), -0.5), Log(std)) // [B, M, D]
+		return AddScalar(ReduceSum(each, -1), -0.5*float64(x.Shape().Dimensions[2])*math.Log(2*math.Pi))
+	}
+}
+
+// FullGaussian is the normalised log-density of a normal of the given mean [B, D] and
+// precision Λ [B, D, D]; logDet is log det Λ, [B]. B = 1 is shared by all systems.
+func FullGaussian(mean, precision, logDet *Node) LogDensity {
+	return Mixture(InsertAxes(mean, 1), InsertAxes(precision, 1), InsertAxes(logDet, 1), nil)
+}
+
+// Mixture is the normalised log-density of a mixture of K normals: means [B, K, D],
+// precisions [B, K, D, D], their log-determinants and the log-weights [B, K] (nil:
+// equal). B = 1 is shared by all systems.
+func Mixture(means, precisions, logDets, logWeights *Node) LogDensity {
+	dims := means.Shape().Dimensions
+	k, d := dims[1], dims[2]
+	return func(x *Node) *Node {
+		b := x.Shape().Dimensions[0]
+		mu := BroadcastToDims(means, b, k, d)
+		lambda := BroadcastToDims(precisions, b, k, d, d)
+		diff := Sub(InsertAxes(x, 1), InsertAxes(mu, 2))         // [B, K, M, D]
+		stretched := Einsum("bkmd,bkde->bkme", diff, lambda)     // [B, K, M, D]
+		quad := ReduceSum(Mul(stretched, diff), -1)              // [B, K, M]
+		offset := MulScalar(BroadcastToDims(logDets, b, k), 0.5) // [B, K]
+		offset = AddScalar(offset, -0.5*float64(d)*math.Log(2*math.Pi))
+		if logWeights == nil {
+			offset = AddScalar(offset, -math.Log(float64(k)))
+		} else {
+			offset = Add(offset, BroadcastToDims(logWeights, b, k))
+		}
+		each := Add(MulScalar(quad, -0.5), InsertAxes(offset, -1)) // [B, K, M]
+		return logSumExp(each, 1)
+	}
+}
+
+// logSumExp is log Σ exp along an axis, which it removes.
+func logSumExp(x *Node, axis int) *Node {
+	top := StopGradient(ReduceAndKeep(x, ReduceMax, axis))
+	return Add(Log(ReduceSum(Exp(Sub(x, top)), axis)), Squeeze(top, axis))
+}
+
+// MLP is a network's scalar output minus quadratic·‖x‖²: weights [in, out] and biases
+// [out], ELU between layers, the last one linear.
+func MLP(weights, biases []*Node, quadratic float64) LogDensity {
+	return func(x *Node) *Node {
+		dims := x.Shape().Dimensions
+		h := Reshape(x, dims[0]*dims[1], dims[2]) // [B·M, D]
+		for i, w := range weights {
+			h = Add(Dot(h, w).Product(), InsertAxes(biases[i], 0))
+			if i < len(weights)-1 {
+				h = elu(h)
+			}
+		}
+		value := Reshape(h, dims[0], dims[1])
+		return Sub(value, MulScalar(ReduceSum(Square(x), -1), quadratic))
+	}
+}
+
+// elu is x, or exp x − 1 below zero. Where is safe here: the exponential never sees
+// a large number.
+func elu(x *Node) *Node {
+	return Where(GreaterThan(x, ZerosLike(x)), x, MinusOne(Exp(MinScalar(x, 0))))
+}

@@ -1,0 +1,69 @@
+package sampler
+
+import . "github.com/gomlx/gomlx/core/graph"
+
+// Steps is how long a run is.
+type Steps struct {
+	Max int // L
+	// StopBelow ends a system's run once √|Stein identity| at its particles is below
+	// it (L_c); 0: never. A system that has ended keeps its particles and density.
+	StopBelow float64
+}
+
+// A Result is where a run ended.
+type Result struct {
+	State
+	Infos []Info // one a step
+	Taken *Node  // steps taken, L_c, [B]
+}
+
+// Run takes the steps one after the other. The loop is unrolled, so that gradients
+// flow through it.
+func Run(at At, smp Sampler, t Target, x, logQ *Node, steps Steps) Result {
+	at.Steps = steps.Max
+	var r Result
+	taken := Zeros(x.Graph(), systems(x))
+	var running *Node // bool [B]; nil: all
+	s := State{X: x, LogQ: logQ}
+	for l := range steps.Max {
+		at.Step = l
+		now := Evaluate(t, s.X, smp.Probes(at, s.X))
+		now.LogQ, now.Alive = s.LogQ, s.Alive
+		next, info := smp.Step(at, t, now)
+		if steps.StopBelow > 0 {
+			on := GreaterOrEqual(StopGradient(info.Stein), MulScalar(OnesLike(info.Stein), steps.StopBelow))
+			if running != nil {
+				on = LogicalAnd(on, running)
+			}
+			running = on
+			next = hold(running, next, now)
+			taken = Add(taken, ConvertDType(running, x.DType()))
+		} else {
+			taken = OnePlus(taken)
+		}
+		r.Infos = append(r.Infos, info)
+		s = next
+	}
+	r.State, r.Taken = s, taken
+	r.LogP, r.Score = t.Score(s.X)
+	return r
+}
+
+// hold keeps the old state in systems that have ended: the one place where states are
+// merged.
+func hold(running *Node, next, old State) State {
+	pick := func(a, b *Node) *Node {
+		if a == nil || b == nil {
+			return a
+		}
+		on := running
+		for on.Rank() < a.Rank() {
+			on = InsertAxes(on, -1)
+		}
+		return Where(BroadcastToDims(on, a.Shape().Dimensions...), a, b)
+	}
+	if next.Alive != nil && old.Alive == nil {
+		old.Alive = OnesLike(next.Alive)
+	}
+	return State{X: pick(next.X, old.X), LogQ: pick(next.LogQ, old.LogQ), Alive: pick(next.Alive, old.Alive)}
+}

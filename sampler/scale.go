@@ -1,0 +1,172 @@
+package sampler
+
+import (
+	"math"
+
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/layers/fnn"
+)
+
+// A Scale is a positive number per system, [B or 1, 1, 1] or, one for each
+// dimension, [B or 1, 1, D]: a bandwidth σ, or a step size before its bound.
+type Scale interface {
+	Value(at At, p Particles) *Node
+}
+
+// Particles is what a heuristic looks at.
+type Particles struct {
+	X       *Node // [B, M, D]
+	Squared *Node // ‖x_i − x_j‖², [B, M, M]
+	Count   *Node // number alive, [B, 1]
+	Weight  *Node // 1 alive, 0 dead, [B, M]
+}
+
+// Fixed is the same number at every step.
+type Fixed float64
+
+// Value is c, [1, 1, 1].
+func (c Fixed) Value(_ At, p Particles) *Node {
+	return Reshape(Scalar(p.X.Graph(), p.X.DType(), float64(c)), 1, 1, 1)
+}
+
+// PerStep has a number for each step; the last one goes on.
+type PerStep []float64
+
+// Value is the number of the step, [1, 1, 1].
+func (c PerStep) Value(at At, p Particles) *Node {
+	return Fixed(c[min(at.Step, len(c)-1)]).Value(at, p)
+}
+
+// Decaying is From·Rate^l, never below Floor.
+type Decaying struct{ From, Rate, Floor float64 }
+
+// Value is the number of the step, [1, 1, 1].
+func (d Decaying) Value(at At, p Particles) *Node {
+	return Fixed(max(d.Floor, d.From*math.Pow(d.Rate, float64(at.Step)))).Value(at, p)
+}
+
+// Given is a scale computed elsewhere in the graph: one node [1 or B, 1, 1 or D], or
+// one for each step.
+type Given []*Node
+
+// Value is the node of the step.
+func (g Given) Value(at At, _ Particles) *Node { return g[min(at.Step, len(g)-1)] }
+
+// Learned is a variable of the scope, kept as a logarithm and clamped to [Min, Max]
+// (zero: no limit).
+type Learned struct {
+	Name          string // of the variable, below at.Scope
+	Init          float64
+	Min, Max      float64
+	EachStep      bool // a number for each step
+	EachDimension bool // a number for each dimension
+}
+
+// Value is exp of the variable, [1, 1, 1 or D].
+func (l Learned) Value(at At, p Particles) *Node {
+	steps, dims := 1, 1
+	if l.EachStep {
+		steps = at.Steps
+	}
+	if l.EachDimension {
+		dims = p.X.Shape().Dimensions[2]
+	}
+	dtype := p.X.DType()
+	start := tensors.FromScalarAndDimensions(math.Log(l.Init), steps, dims)
+	v := at.Scope.VariableWithValue(l.Name, start).SetTrainable(true)
+	logs := ConvertDType(v.NodeValue(p.X.Graph()), dtype) // [steps, dims]
+	row := Slice(logs, AxisElem(min(at.Step, steps-1)))
+	return Reshape(Exp(clampLog(row, l.Min, l.Max)), 1, 1, dims)
+}
+
+// Network is exp of a small network of at.Cond, clamped to [Min, Max], that starts at
+// Init in every state.
+type Network struct {
+	Name     string
+	Init     float64
+	Hidden   []int // widths; all the same
+	Min, Max float64
+	EachStep bool
+}
+
+// Value is [B, 1, 1].
+func (n Network) Value(at At, p Particles) *Node {
+	scope, outputs, at0 := at.Scope.At("%s", n.Name), 1, 0
+	if n.EachStep {
+		outputs, at0 = at.Steps, at.Step
+	}
+	net := fnn.New(scope, at.Cond, outputs)
+	if len(n.Hidden) > 0 {
+		net = net.NumHiddenLayers(len(n.Hidden), n.Hidden[0])
+	}
+	out := net.Done() // [B, outputs]
+	// The answer starts flat: a tenth of what the network says, around Init.
+	logs := AddScalar(MulScalar(out, 0.1), math.Log(n.Init))
+	one := Slice(logs, AxisRange(), AxisElem(at0))
+	return Reshape(Exp(clampLog(one, n.Min, n.Max)), -1, 1, 1)
+}
+
+func clampLog(x *Node, low, high float64) *Node {
+	if low > 0 {
+		x = MaxScalar(x, math.Log(low))
+	}
+	if high > 0 {
+		x = MinScalar(x, math.Log(high))
+	}
+	return x
+}
+
+// Median is the heuristic σ = √(med / (2 ln(n+1))), med the lower median of all M²
+// squared distances, the zero diagonal among them and pairs with a dead particle as
+// zero, n the particles alive. It is held constant in differentiation.
+type Median struct{}
+
+// Value is [B, 1, 1].
+func (Median) Value(_ At, p Particles) *Node {
+	d := p.masked()
+	dims := d.Shape().Dimensions
+	flat := Sort(Reshape(d, dims[0], dims[1]*dims[2]), -1, true)
+	med := Slice(flat, AxisRange(), AxisElem((dims[1]*dims[2]-1)/2)) // [B, 1]
+	return p.bandwidth(StopGradient(med))
+}
+
+// Mean is Median with the mean of the squared distances, times Factor (zero: 1). The
+// earlier code's default is a half.
+type Mean struct{ Factor float64 }
+
+// Value is [B, 1, 1].
+func (m Mean) Value(_ At, p Particles) *Node {
+	d := p.masked()
+	mean := InsertAxes(ReduceMean(d, 1, 2), -1) // [B, 1]
+	if m.Factor != 0 {
+		mean = MulScalar(mean, m.Factor)
+	}
+	return p.bandwidth(mean)
+}
+
+// masked are the squared distances with those to the dead as zero, constant.
+func (p Particles) masked() *Node {
+	pairs := Mul(InsertAxes(p.Weight, 1), InsertAxes(p.Weight, 2))
+	return StopGradient(Mul(p.Squared, pairs))
+}
+
+// bandwidth is √(h / (2 ln(n+1))) of h [B, 1], as [B, 1, 1].
+func (p Particles) bandwidth(h *Node) *Node {
+	return InsertAxes(Sqrt(Div(h, MulScalar(Log(OnePlus(p.Count)), 2))), -1)
+}
+
+var (
+	_ Scale = Fixed(0)
+	_ Scale = PerStep(nil)
+	_ Scale = Decaying{}
+	_ Scale = Given(nil)
+	_ Scale = Learned{}
+	_ Scale = Network{}
+	_ Scale = Median{}
+	_ Scale = Mean{}
+)
+
+// systems is the shape [B] in the type of x.
+func systems(x *Node) shapes.Shape { return shapes.Make(x.DType(), x.Shape().Dimensions[0]) }

@@ -1,0 +1,210 @@
+package sampler
+
+import (
+	"math"
+
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// A Sampler is one transition of M particles. Run strings them together.
+type Sampler interface {
+	// Step moves the particles of s, whose LogP and Score are those of s.X.
+	Step(at At, t Target, s State) (State, Info)
+	// Probes draws the probes that Step wants Hessian-vector products of at a step.
+	Probes(at At, x *Node) []*Node
+}
+
+// Density says how log q is carried through a step.
+type Density int
+
+// The forms of a density.
+const (
+	// FirstOrder takes ε·T off, T the divergence of the field: log det(I+εJ) to first
+	// order.
+	FirstOrder Density = iota
+	// ExactLogDet takes log|det(I + εJ)| off, with the whole Hessian; for small D.
+	ExactLogDet
+	// NoDensity carries none.
+	NoDensity
+)
+
+// Divergence is the form of T.
+type Divergence struct {
+	// HessianTrace adds Tr ∇²log p̄ to the kernel part (MET-SVGD). Without it T is the
+	// exact divergence of the leave-one-out field, over n − 1 (P-SVGD).
+	HessianTrace bool
+	// SelfTerm counts j = i in the kernel part, as the reference implementation does
+	// by default: T is then 2γD/M too large, and the entropy overstated.
+	SelfTerm bool
+	Probes   int  // V of Hutchinson's estimator; 0: 1
+	Normal   bool // probes are normal and not Rademacher
+	Exact    bool // the D unit vectors as probes: no noise, D times the cost
+}
+
+// SVGD moves particles along φ, with a density (see field, Divergence, Bounded).
+type SVGD struct {
+	Kernel    Kernel
+	Bandwidth Scale
+	StepSize  Scale
+	Bound     Bound
+	Density   Density
+	Trace     Divergence
+	Control   Control // nil: none
+	// Detach holds the score constant in differentiation.
+	Detach bool
+	// Diagnose adds what costs more than it should in training: the median
+	// heuristic's σ, kernel statistics.
+	Diagnose bool
+}
+
+var _ Sampler = SVGD{}
+
+// Probes draws what Hutchinson's estimator needs.
+func (v SVGD) Probes(at At, x *Node) []*Node {
+	d := x.Shape().Dimensions[2]
+	if v.Density == NoDensity {
+		return nil
+	}
+	if v.Density == ExactLogDet || (v.Trace.HessianTrace && v.Trace.Exact) {
+		return unitVectors(x, d)
+	}
+	if !v.Trace.HessianTrace {
+		return nil
+	}
+	var probes []*Node
+	count := max(1, v.Trace.Probes)
+	for i := range count {
+		draw := at.Noise.Sign
+		if v.Trace.Normal {
+			draw = at.Noise.Normal
+		}
+		probes = append(probes, draw(ForProbe, at.Step*count+i, x.Shape()))
+	}
+	return probes
+}
+
+// unitVectors are √D·e_d, each as [B, M, D]: the mean of vᵀHv over them is Tr H.
+func unitVectors(x *Node, d int) []*Node {
+	var vs []*Node
+	eye := ConvertDType(Diagonal(x.Graph(), d), x.DType())
+	for i := range d {
+		row := MulScalar(Reshape(Slice(eye, AxisElem(i)), 1, 1, d), math.Sqrt(float64(d)))
+		vs = append(vs, BroadcastToShape(row, x.Shape()))
+	}
+	return vs
+}
+
+// Step is one SVGD step.
+func (v SVGD) Step(at At, t Target, s State) (State, Info) {
+	moving := s
+	if v.Detach {
+		moving.Score = StopGradient(s.Score)
+	}
+	f := newField(at, v.Kernel, v.Bandwidth, moving)
+	info := Info{
+		Bandwidth: perSystem(f.sigma, s.X), Phi: f.phi, Particles: Squeeze(f.n, -1),
+		Gram: f.gram, ScoreNorm: meanAlive(f, Sqrt(ReduceSum(Square(s.Score), -1))),
+	}
+	var trace *Node
+	if v.Density != NoDensity {
+		trace = v.trace(f, &info)
+		info.Trace = trace
+	}
+	asked := v.StepSize.Value(at, Particles{X: s.X, Squared: f.squared, Count: f.n, Weight: f.weight})
+	info.StepSize = perSystem(asked, s.X)
+	info.Used = info.StepSize
+	if v.Bound.Kind != Unbounded {
+		info.JacobianSq = StopGradient(f.jacobianSquared(v.Trace.SelfTerm || !v.Trace.HessianTrace, v.Trace.HessianTrace))
+		info.Bound = v.Bound.upper(trace, info.JacobianSq, s.X.Shape().Dimensions[2])
+		info.Used = v.Bound.clamp(info.StepSize, info.Bound)
+	}
+	epsilon := InsertAxes(info.Used, -1) // [B, 1]
+
+	m := Move{From: s, Epsilon: epsilon, Trace: trace, Field: v.fieldOf(at, moving, f)}
+	m.X = Add(s.X, Mul(InsertAxes(epsilon, -1), f.phi))
+	if s.LogQ != nil && trace != nil {
+		m.LogDet = Mul(epsilon, trace)
+		if v.Density == ExactLogDet {
+			m.LogDet, info.MinDet = v.logDet(f, epsilon)
+		}
+		info.LogDet = m.LogDet
+	}
+	if trace != nil {
+		// n is the number alive after the step; s, φ and T are from before it.
+		info.Stein = ReduceSum(Add(ReduceSum(Mul(s.Score, f.phi), -1), trace), -1)
+	}
+	control := v.Control
+	if control == nil {
+		control = None{}
+	}
+	next, verdict := control.Resolve(at, t, m)
+	info.Proposal, info.LogAccept, info.Accepted = m.X, verdict.LogAccept, verdict.Accepted
+	if info.Stein != nil {
+		n, _ := next.count()
+		info.Stein = Sqrt(MaxScalar(Abs(Div(info.Stein, Squeeze(n, -1))), 1e-30))
+	}
+	if v.Diagnose {
+		v.diagnose(at, f, &info)
+	}
+	return next, info
+}
+
+// trace is T, [B, M].
+func (v SVGD) trace(f *field, info *Info) *Node {
+	if !v.Trace.HessianTrace {
+		// The sum leaves out j = i, so a living i has n − 1 terms and a dead one n.
+		return Div(f.kernelTrace(false), AddScalar(f.n, -1))
+	}
+	info.HessianTrace = f.hessianTrace()
+	return Div(Add(f.kernelTrace(v.Trace.SelfTerm), f.living(info.HessianTrace)), f.n)
+}
+
+// diagnose fills in what only a reader of figures wants.
+func (v SVGD) diagnose(at At, f *field, info *Info) {
+	p := Particles{X: f.s.X, Squared: f.squared, Count: f.n, Weight: f.weight}
+	info.Median = perSystem(Median{}.Value(at, p), f.s.X)
+	m := float64(f.x.Shape().Dimensions[1])
+	off := ReduceSum(Mul(f.k, offDiagonal(f.x)), 1, 2)
+	info.Kernel = MulScalar(off, 1/math.Max(1, m*(m-1)))
+	info.Effective = Div(MulScalar(OnesLike(off), m*m), ReduceSum(f.k, 1, 2))
+}
+
+// perSystem turns a scale [1 or B, 1, 1 or D] into [B], the mean over dimensions.
+func perSystem(scale, x *Node) *Node {
+	return BroadcastToShape(ReduceMean(scale, 1, 2), systems(x))
+}
+
+// meanAlive is the mean over the living particles, [B, M] -> [B].
+func meanAlive(f *field, x *Node) *Node {
+	return Div(ReduceSum(Mul(x, f.weight), -1), Squeeze(f.n, -1))
+}
+
+// fieldOf is φ at other points y with the particles of s held, for the inverse step.
+// The score at y replaces the mover's own.
+func (v SVGD) fieldOf(at At, s State, f *field) func(t Target, y *Node) *Node {
+	return func(t Target, y *Node) *Node {
+		_, score := t.Score(y)
+		diff := Sub(InsertAxes(y, 2), InsertAxes(s.X, 1)) // [B, M, M, D]: small D only
+		scaled := Square(diff)
+		if f.metric != nil {
+			scaled = Mul(scaled, InsertAxes(f.metric, 1))
+		}
+		squared := ReduceSum(scaled, -1)
+		k, dk, _ := v.Kernel.Radial(squared, f.gamma)
+		// The mover meets itself at distance zero, wherever it is.
+		zero := ZerosLike(squared)
+		k0, _, _ := v.Kernel.Radial(zero, f.gamma)
+		others := Mul(offDiagonal(s.X), InsertAxes(f.weight, 1))
+		k, dk, k0 = Mul(k, others), Mul(dk, others), Mul(k0, Sub(OnesLike(others), offDiagonal(s.X)))
+		drift := Add(Einsum("bij,bjd->bid", k, s.Score), Mul(ReduceAndKeep(k0, ReduceSum, 2), score))
+		repulse := f.scaled(ReduceSum(Mul(InsertAxes(dk, -1), diff), 2))
+		return Div(Sub(drift, MulScalar(repulse, 2)), InsertAxes(f.n, -1))
+	}
+}
+
+// particleShape is [B, M] in the type of x.
+func particleShape(x *Node) shapes.Shape {
+	dims := x.Shape().Dimensions
+	return shapes.Make(x.DType(), dims[0], dims[1])
+}
