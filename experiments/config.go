@@ -5,6 +5,7 @@ package experiments
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/internal/settings"
@@ -40,9 +41,15 @@ type Env struct {
 	ID     string         // Gymnasium id, or package:id to import a package first
 	Kwargs map[string]any // passed on to gymnasium.make
 
+	MaxSteps int `want:">= 0"` // time limit of episodes; 0: the registered one
+
 	Workers   int      `want:">= 1"` // processes
 	Copies    int      `want:">= 1"` // of the environment in each
 	Endpoints []string // tcp://host:port of workers already running, in place of local ones
+	Key       string   // file of the client's CURVE keys, for endpoints beyond this machine
+
+	Timeout time.Duration // of a step, then the worker counts as hung; 0: a minute
+	render  bool          // pictures are wanted
 }
 
 // Replay says what is remembered.
