@@ -1,0 +1,69 @@
+package policies
+
+import (
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/support/exceptions"
+
+	"github.com/stein-rl/stein/sampler"
+)
+
+// Explore draws the action to gather experience with: q.Particles actions, and one
+// of those alive at random. Particles that were moved together can't be had singly,
+// so a learner asks for as many as it trains with. It answers [B, A].
+func Explore(p Policy, q Query) *Node {
+	key := q.Key
+	q.Key = key.Fold(0)
+	draw := p.Sample(q)
+	return pick(draw, ZerosLike(draw.LogProb), key.Fold(1))
+}
+
+// A Choice is how one of M actions is taken at test time.
+type Choice struct {
+	By string `yaml:"by" want:"softmax|argmax|uniform"`
+	// Temperature of the softmax over the critic's values: "1" as in the earlier
+	// published code, or "alpha", which draws from exp(Q/α) over the particles.
+	Temperature string `yaml:"temperature" want:"1|alpha"`
+}
+
+// Pick answers one of the draw's actions, [B, A], by the critic's values at them.
+func (c Choice) Pick(q Query, draw Draw) *Node {
+	if c.By == "uniform" {
+		return pick(draw, ZerosLike(draw.LogProb), q.Key.Fold(1))
+	}
+	value := q.Value(draw.Action) // [B, M]
+	switch {
+	case c.By == "argmax":
+		return at(draw.Action, ArgMax(masked(draw, value), -1))
+	case c.By == "softmax" && c.Temperature == "1":
+		return pick(draw, value, q.Key.Fold(1))
+	case c.By == "softmax" && c.Temperature == "alpha":
+		return pick(draw, Div(value, q.Alpha), q.Key.Fold(1))
+	}
+	exceptions.Panicf("policies: choice by %q at temperature %q, want softmax, argmax or uniform at 1 or alpha", c.By, c.Temperature)
+	return nil
+}
+
+// pick draws one action a state with probability ∝ exp(logits) by the Gumbel-max
+// trick: logits [B, M] -> [B, A].
+func pick(draw Draw, logits *Node, key sampler.Key) *Node {
+	if draw.Action.Shape().Dim(1) == 1 {
+		return Squeeze(draw.Action, 1)
+	}
+	u := MaxScalar(key.Uniform(logits.Shape()), 1e-30)
+	return at(draw.Action, ArgMax(masked(draw, Sub(logits, Log(Neg(Log(u))))), -1))
+}
+
+// masked is x [B, M] with the dead far below the living.
+func masked(draw Draw, x *Node) *Node {
+	if draw.Alive == nil {
+		return x
+	}
+	return Where(draw.Alive, x, MulScalar(OnesLike(x), -1e30))
+}
+
+// at is the row index [B] names of each state: x [B, M, A] -> [B, A].
+func at(x, index *Node) *Node {
+	hot := GreaterThan(OneHot(index, x.Shape().Dim(1), x.DType()), ZerosLike(ReduceSum(x, -1))) // [B, M]
+	// Where and not a product: a dead particle may be infinite.
+	return ReduceSum(Where(BroadcastToShape(InsertAxes(hot, -1), x.Shape()), x, ZerosLike(x)), 1)
+}
