@@ -3,6 +3,7 @@ package sampler
 import (
 	"math"
 
+	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -73,10 +74,11 @@ func (l Learned) Value(at At, p Particles) *Node {
 	if l.EachDimension {
 		dims = p.X.Shape().Dimensions[2]
 	}
-	dtype := p.X.DType()
 	start := tensors.FromScalarAndDimensions(math.Log(l.Init), steps, dims)
-	v := at.Scope.VariableWithValue(l.Name, start).SetTrainable(true)
-	logs := ConvertDType(v.NodeValue(p.X.Graph()), dtype) // [steps, dims]
+	if p.X.DType() == dtypes.Float32 {
+		start = tensors.FromScalarAndDimensions(float32(math.Log(l.Init)), steps, dims)
+	}
+	logs := at.Scope.VariableWithValue(l.Name, start).NodeValue(p.X.Graph()) // [steps, dims]
 	row := Slice(logs, AxisElem(min(at.Step, steps-1)))
 	return Reshape(Exp(clampLog(row, l.Min, l.Max)), 1, 1, dims)
 }

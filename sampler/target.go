@@ -82,7 +82,7 @@ func MLP(weights, biases []*Node, quadratic float64) LogDensity {
 		for i, w := range weights {
 			h = Add(Dot(h, w).Product(), InsertAxes(biases[i], 0))
 			if i < len(weights)-1 {
-				h = elu(h)
+				h = ELU(h)
 			}
 		}
 		value := Reshape(h, dims[0], dims[1])
@@ -90,8 +90,8 @@ func MLP(weights, biases []*Node, quadratic float64) LogDensity {
 	}
 }
 
-// elu is x, or exp x − 1 below zero. Where is safe here: the exponential never sees
+// ELU is x, or exp x − 1 below zero. Where is safe here: the exponential never sees
 // a large number.
-func elu(x *Node) *Node {
+func ELU(x *Node) *Node {
 	return Where(GreaterThan(x, ZerosLike(x)), x, MinusOne(Exp(MinScalar(x, 0))))
 }
