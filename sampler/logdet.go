@@ -39,5 +39,5 @@ func (v SVGD) logDet(f *field, epsilon *Node) (logDet, smallest *Node) {
 			sum, det = Add(sum, one), Mul(det, safe)
 		}
 	}
-	return Squeeze(sum, -1, -1), StopGradient(ReduceMin(Squeeze(det, -1, -1), -1))
+	return Squeeze(sum, -2, -1), StopGradient(ReduceMin(Squeeze(det, -2, -1), -1))
 }

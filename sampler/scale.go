@@ -172,3 +172,9 @@ var (
 
 // systems is the shape [B] in the type of x.
 func systems(x *Node) shapes.Shape { return shapes.Make(x.DType(), x.Shape().Dimensions[0]) }
+
+// ParticlesOf looks at x [B, M, D], all alive: for a heuristic beside a learned scale.
+func ParticlesOf(x *Node) Particles {
+	n, weight := State{X: x}.count()
+	return Particles{X: x, Squared: squaredDistances(x), Count: n, Weight: weight}
+}
