@@ -12,6 +12,24 @@ type Agent interface {
 	Update(b *replay.Batch) (Metrics, error)
 }
 
+// A Judge is an Agent that knows how wrong it was about each row of the batch it
+// was last updated with; a replay.Prioritizer is told. The slice is valid until
+// the next Update.
+type Judge interface{ AbsError() []float32 }
+
+// A Scheduled agent changes with the share of the training that is behind it.
+type Scheduled interface{ SetProgress(share float64) }
+
+// A Reseeder is an Agent whose greedy actions are drawn: an evaluation starts
+// their random numbers anew.
+type Reseeder interface{ SeedGreedy(seed uint64) }
+
+var (
+	_ Judge     = (*SAC)(nil)
+	_ Scheduled = (*SAC)(nil)
+	_ Reseeder  = (*SAC)(nil)
+)
+
 // Metrics are scalars by their Stable-Baselines3 name, such as train/critic_loss.
 type Metrics map[string]float64
 

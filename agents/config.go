@@ -54,10 +54,5 @@ func (c Config) Validate() error {
 	if err := c.Critic.Validate(); err != nil {
 		problems = append(problems, fmt.Errorf("critic: %w", err))
 	}
-	if due := float64(c.TrainEvery) * c.UpdateToData; float64(c.FusedUpdates) > due && due > 0 {
-		problems = append(problems, fmt.Errorf(
-			"fused_updates: %d, but only %g updates are due every %d steps (train_every × update_to_data)",
-			c.FusedUpdates, due, c.TrainEvery))
-	}
 	return errors.Join(problems...)
 }

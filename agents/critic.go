@@ -1,0 +1,47 @@
+package agents
+
+import (
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/layers"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/stein-rl/stein/policies"
+)
+
+// twin is the number of critics; the smaller of their values is believed (clipped
+// double Q, Fujimoto et al. 2018).
+const twin = 2
+
+// critics are the values of twin networks at actions of given states. The states'
+// part of the first layer is a node of its own: it is worked out once however
+// many actions are asked about, and no Concatenate stands between the value and
+// the action, whose gradient's gradient a sampler takes.
+type critics struct {
+	net   policies.Network
+	scope *model.Scope
+	obs   *Node // [B, S]
+}
+
+// Each answers action [B, M, A] with the value by each critic, [B, M].
+func (c critics) Each(action *Node) [twin]*Node {
+	b, m := action.Shape().Dim(0), action.Shape().Dim(1)
+	fanIn := c.obs.Shape().Dim(-1) + action.Shape().Dim(-1)
+	width, rest := c.net.Hidden[0], policies.Network{Hidden: c.net.Hidden[1:], Activation: c.net.Activation}
+	var q [twin]*Node
+	for k := range q {
+		scope := c.scope.At("q%d", k)
+		first := scope.WithInitializer(policies.Uniform(scope, fanIn))
+		ofObs := layers.DenseWithBias(first.At("obs"), c.obs, width)       // [B, H]
+		ofAction := layers.Dense(first.At("action"), action, false, width) // [B, M, H]
+		x := policies.Activate(c.net.Activation, Add(InsertAxes(ofObs, 1), ofAction))
+		x = rest.Apply(scope.At("rest"), Reshape(x, b*m, width), 1) // [B*M, 1]
+		q[k] = Reshape(x, b, m)
+	}
+	return q
+}
+
+// Min is the smaller of both values, [B, M, A] -> [B, M].
+func (c critics) Min(action *Node) *Node {
+	q := c.Each(action)
+	return Min(q[0], q[1])
+}

@@ -1,0 +1,328 @@
+package agents
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/policies"
+	"github.com/stein-rl/stein/replay"
+	"github.com/stein-rl/stein/sampler"
+)
+
+// SAC is soft actor-critic (Haarnoja et al. 2018) with twin critics, for any
+// policy. One goroutine uses it at a time. The graphs are in losses.go and
+// update.go.
+type SAC struct {
+	cfg     Config
+	spec    envbridge.Spec
+	policy  policies.Policy
+	seed    uint64
+	backend compute.Backend
+	store   *model.Store // all variables
+
+	updating, acting, greedy *model.Exec
+	figures                  []string // names of what an update reports, in order
+
+	state      State
+	greedySeed uint64
+	greedyActs uint64
+	progress   *tensors.Tensor // float32 scalar
+	absError   []float32
+	action     []float32
+}
+
+var _ Agent = (*SAC)(nil)
+
+// State is what a learner carries besides its variables.
+type State struct {
+	Updates uint64 `json:"updates"` // gradient steps of every part
+	Acts    uint64 `json:"acts"`    // calls of Act that were not greedy
+}
+
+// NewSAC builds the learner for environments of spec: its variables get their
+// first values from seed, and its graphs are compiled, so that one that can't be
+// built is an error here.
+func NewSAC(backend compute.Backend, policy policies.Policy, spec envbridge.Spec, cfg Config, seed uint64) (*SAC, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("agents: %w", err)
+	}
+	if spec.ObsDim < 1 || spec.ActDim < 1 || spec.Copies < 1 {
+		return nil, fmt.Errorf("agents: environment of %d copies, %d observation and %d action dimensions", spec.Copies, spec.ObsDim, spec.ActDim)
+	}
+	s := &SAC{
+		cfg: cfg, spec: spec, policy: policy, seed: seed, greedySeed: seed, backend: backend,
+		store: model.NewStore(), progress: tensors.FromScalar(float32(0)),
+	}
+	for _, stage := range []func() error{s.create, s.initialise, s.compile} {
+		if err := stage(); err != nil {
+			return nil, fmt.Errorf("agents: soft actor-critic with %T: %w", policy, err)
+		}
+	}
+	return s, nil
+}
+
+// errBuilt ends a graph that is built for its variables alone.
+var errBuilt = errors.New("built")
+
+// create makes the variables of all parts and of their optimisers, by building one
+// update without compiling it.
+func (s *SAC) create() error {
+	if err := s.store.SetRNGStateFromSeed(int64(s.seed >> 1)); err != nil {
+		return err
+	}
+	exec, err := model.NewExec(s.backend, s.store, func(scope *model.Scope, in []*Node) []*Node {
+		b := minibatch{in[inObs], in[inAction], in[inNext], in[inReward], in[inDiscount], in[inWeight]}
+		// The target follows variables that must exist first.
+		critics{s.cfg.Critic, scope.At(targetScope), b.obs}.Each(InsertAxes(b.action, 1))
+		for v := range scope.At(targetScope).IterVariables() {
+			v.SetTrainable(false)
+		}
+		l, _ := s.step(scope, b, sampler.NewKey(Reshape(in[inKeys], 3)), in[inProgress])
+		s.figures = l.names()
+		panic(errBuilt)
+	})
+	if err != nil {
+		return err
+	}
+	defer exec.Finalize()
+	_, err = exec.Compile(s.inputShapes(1, 1)...)
+	if s.figures == nil {
+		return err
+	}
+	return nil
+}
+
+// initialise gives every variable its first value; the target starts as the critic.
+func (s *SAC) initialise() error {
+	if err := s.store.InitializeVariables(s.backend, nil); err != nil {
+		return err
+	}
+	if err := s.logAlpha(s.store.RootScope()).SetValue(tensors.FromScalar(float32(math.Log(s.cfg.Alpha)))); err != nil {
+		return err
+	}
+	for v := range s.store.Scope(criticScope).IterVariables() {
+		if !v.Trainable {
+			continue
+		}
+		value, err := v.Value()
+		if err != nil {
+			return err
+		}
+		if value, err = value.LocalClone(); err != nil {
+			return err
+		}
+		if err := s.store.GetVariable(targetOf(v)).SetValue(value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *SAC) compile() (err error) {
+	if s.updating, err = model.NewExec(s.backend, s.store, s.updateGraph); err != nil {
+		return err
+	}
+	if s.acting, err = model.NewExec(s.backend, s.store, s.actGraph); err != nil {
+		return err
+	}
+	if s.greedy, err = model.NewExec(s.backend, s.store, s.greedyGraph); err != nil {
+		return err
+	}
+	if _, err := s.updating.Compile(s.inputShapes(s.cfg.FusedUpdates, s.cfg.BatchSize)...); err != nil {
+		return err
+	}
+	for _, exec := range []*model.Exec{s.acting, s.greedy} {
+		_, err := exec.Compile(shapes.Make(dtypes.Float32), RNGStateShape, shapes.Make(dtypes.Float32, s.spec.Copies, s.spec.ObsDim))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inputShapes are those of updateGraph, for k minibatches of b.
+func (s *SAC) inputShapes(k, b int) []shapes.Shape {
+	all := make([]shapes.Shape, inCount)
+	all[inProgress] = shapes.Make(dtypes.Float32)
+	all[inKeys] = shapes.Make(dtypes.Uint64, k, 3)
+	all[inObs] = shapes.Make(dtypes.Float32, k*b, s.spec.ObsDim)
+	all[inAction] = shapes.Make(dtypes.Float32, k*b, s.spec.ActDim)
+	all[inNext] = all[inObs]
+	for _, i := range []int{inReward, inDiscount, inWeight} {
+		all[i] = shapes.Make(dtypes.Float32, k*b)
+	}
+	return all
+}
+
+// logAlpha is the variable log α, a scalar.
+func (s *SAC) logAlpha(scope *model.Scope) *model.Variable {
+	return scope.At(alphaScope).VariableWithValue("log_alpha", float32(0)).SetTrainable(s.cfg.AutoAlpha)
+}
+
+// targetEntropy is the entropy, in nats, that α is learned to keep.
+func (s *SAC) targetEntropy() float64 {
+	if s.cfg.TargetEntropy != nil {
+		return *s.cfg.TargetEntropy
+	}
+	return -float64(s.spec.ActDim)
+}
+
+// actGraph draws actions for obs [N, S], [N, A].
+func (s *SAC) actGraph(scope *model.Scope, progress, key, obs *Node) *Node {
+	return s.draw(s.query(scope, obs, sampler.NewKey(key), progress))
+}
+
+// greedyGraph is actGraph for a policy's best actions, where it knows any.
+func (s *SAC) greedyGraph(scope *model.Scope, progress, key, obs *Node) *Node {
+	q := s.query(scope, obs, sampler.NewKey(key), progress)
+	if p, ok := s.policy.(policies.Greedy); ok {
+		return p.Greedy(q)
+	}
+	return s.draw(q)
+}
+
+// draw takes one of the particles that are alive, each with the same chance.
+func (s *SAC) draw(q policies.Query) *Node {
+	key := q.Key
+	q.Key = key.Fold(0)
+	d := s.policy.Sample(q)
+	n, m, a := d.Action.Shape().Dim(0), d.Action.Shape().Dim(1), d.Action.Shape().Dim(2)
+	chance := key.Fold(1).Uniform(shapes.Make(dtypes.Float32, n, m))
+	if d.Alive != nil {
+		chance = Where(d.Alive, chance, Sub(chance, OnesLike(chance)))
+	}
+	chosen := OneHot(ArgMax(chance, -1), m, dtypes.Bool) // [N, M]
+	action := ReduceSum(Where(chosen, d.Action, ZerosLike(d.Action)), 1)
+	return Reshape(action, n, a)
+}
+
+// Act answers one action a row of obs, [N*S] -> [N*A]. Any N will do, but each new
+// one costs the time of a compilation. What is drawn follows from the seed and the
+// number of the call.
+func (s *SAC) Act(obs []float32, greedy bool) ([]float32, error) {
+	n := len(obs) / s.spec.ObsDim
+	if n == 0 || n*s.spec.ObsDim != len(obs) {
+		return nil, fmt.Errorf("agents: %d numbers are no observations of %d", len(obs), s.spec.ObsDim)
+	}
+	exec, k := s.acting, key(s.seed, actStream, s.state.Acts)
+	if greedy {
+		exec, k = s.greedy, key(s.greedySeed, greedyStream, s.greedyActs)
+		s.greedyActs++
+	} else {
+		s.state.Acts++
+	}
+	out, err := exec.Exec(s.progress, tensors.FromFlatDataAndDimensions(k[:], 3), tensors.FromFlatDataAndDimensions(obs, n, s.spec.ObsDim))
+	if err != nil {
+		return nil, fmt.Errorf("agents: acting: %w", err)
+	}
+	defer out[0].FinalizeAll()
+	s.action = sized(s.action, n*s.spec.ActDim)
+	if err := tensors.ConstFlatData(out[0], func(flat []float32) { copy(s.action, flat) }); err != nil {
+		return nil, fmt.Errorf("agents: acting: %w", err)
+	}
+	for i, a := range s.action {
+		if math.IsNaN(float64(a)) {
+			return nil, fmt.Errorf("agents: action %d of row %d is %v", i%s.spec.ActDim, i/s.spec.ActDim, a)
+		}
+	}
+	return s.action, nil
+}
+
+// Update does b.N/BatchSize updates, one minibatch each, in one call. After one
+// that is not finite it stops: the error names the figure, and the learner is as it
+// was before that update.
+func (s *SAC) Update(b *replay.Batch) (Metrics, error) {
+	k := b.N / s.cfg.BatchSize
+	if k == 0 || k*s.cfg.BatchSize != b.N {
+		return nil, fmt.Errorf("agents: %d transitions are no minibatches of %d", b.N, s.cfg.BatchSize)
+	}
+	keys := make([]uint64, 0, 3*k)
+	for i := range uint64(k) {
+		one := key(s.seed, updateStream, s.state.Updates+i)
+		keys = append(keys, one[:]...)
+	}
+	in := make([]any, inCount)
+	in[inProgress] = s.progress
+	in[inKeys] = tensors.FromFlatDataAndDimensions(keys, k, 3)
+	in[inObs] = tensors.FromFlatDataAndDimensions(b.Obs, b.N, s.spec.ObsDim)
+	in[inAction] = tensors.FromFlatDataAndDimensions(b.Action, b.N, s.spec.ActDim)
+	in[inNext] = tensors.FromFlatDataAndDimensions(b.Next, b.N, s.spec.ObsDim)
+	in[inReward] = tensors.FromFlatDataAndDimensions(b.Reward, b.N)
+	in[inDiscount] = tensors.FromFlatDataAndDimensions(b.Discount, b.N)
+	in[inWeight] = tensors.FromFlatDataAndDimensions(b.Weight, b.N)
+	out, err := s.updating.Exec(in...)
+	if err != nil {
+		return nil, fmt.Errorf("agents: update %d: %w", s.state.Updates, err)
+	}
+	done := tensors.ToScalar[int32](out[0])
+	sums := tensors.MustCopyFlatData[float32](out[1])
+	s.absError = sized(s.absError, b.N)
+	if err := tensors.ConstFlatData(out[2], func(flat []float32) { copy(s.absError, flat) }); err != nil {
+		return nil, fmt.Errorf("agents: update %d: %w", s.state.Updates, err)
+	}
+	s.state.Updates += uint64(done)
+	if int(done) < k {
+		return nil, fmt.Errorf("agents: update %d was undone: %s", s.state.Updates, s.notFinite(sums))
+	}
+	m := Metrics{"train/n_updates": float64(s.state.Updates), "train/learning_rate": s.cfg.ActorLR}
+	for i, name := range s.figures {
+		m[name] = float64(sums[i]) / float64(k)
+	}
+	return m, nil
+}
+
+// notFinite names the figures that no number was found for.
+func (s *SAC) notFinite(sums []float32) string {
+	var all []string
+	for i, x := range sums {
+		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+			all = append(all, fmt.Sprintf("%s is %v", s.figures[i], x))
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// AbsError is how far the critics were off in each row of the last Update's batch,
+// for a replay.Prioritizer. It is valid until the next Update.
+func (s *SAC) AbsError() []float32 { return s.absError }
+
+// SetProgress says which share of the training is behind, in [0, 1].
+func (s *SAC) SetProgress(share float64) { s.progress = tensors.FromScalar(float32(share)) }
+
+// SeedGreedy starts the stream of random numbers of greedy actions anew.
+func (s *SAC) SeedGreedy(seed uint64) { s.greedySeed, s.greedyActs = seed, 0 }
+
+// Store holds the learner's variables, optimisers' included. With State it is all
+// that resuming needs.
+func (s *SAC) Store() *model.Store { return s.store }
+
+// State is what to save besides the Store.
+func (s *SAC) State() State { return s.state }
+
+// SetState is the way back from State; the Store's values are set by whoever reads
+// them.
+func (s *SAC) SetState(state State) { s.state = state }
+
+// Close frees what was compiled.
+func (s *SAC) Close() {
+	for _, exec := range []*model.Exec{s.updating, s.acting, s.greedy} {
+		exec.Finalize()
+	}
+}
+
+func sized[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}
