@@ -340,20 +340,34 @@ func flatten(x *tensors.Tensor) []float64 {
 }
 
 // Ensure that every case of the reference sampler is reproduced, step by step, with
-// its gradients: to 1e-6 in float64.
+// its gradients: to 1e-6 in float64 on both backends, and within float32's reach.
 func TestOracle(t *testing.T) {
 	paths, err := filepath.Glob(filepath.Join(*oracleDir, "*.json"))
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no cases in %s (%v)", *oracleDir, err)
 	}
-	backends := map[string]compute.Backend{"xla": enginetest.Backend(t)}
-	if !testing.Short() {
-		backends["go"] = enginetest.PureGo(t)
-	}
 	for _, path := range paths {
 		c := readOracle(t, path)
-		for name, backend := range backends {
-			t.Run(c.Name+"/"+name, func(t *testing.T) { c.run(t, backend, dtypes.Float64, 1e-6) })
+		t.Run(c.Name+"/go", func(t *testing.T) { c.run(t, enginetest.PureGo(t), dtypes.Float64, 1e-6) })
+		t.Run(c.Name+"/float32", func(t *testing.T) {
+			if c.chaotic() {
+				t.Skip("grows a rounding error beyond what float32 can be held to")
+			}
+			c.run(t, enginetest.PureGo(t), dtypes.Float32, float32Tolerance)
+		})
+		if !testing.Short() { // XLA compiles each for seconds
+			t.Run(c.Name+"/xla", func(t *testing.T) { c.run(t, enginetest.Backend(t), dtypes.Float64, 1e-6) })
 		}
 	}
+}
+
+// float32Tolerance is relative to the largest number of an array. Rounding is 6e-8;
+// a run of several steps and its gradient grow it.
+const float32Tolerance = 2e-3
+
+// chaotic says that a case has too many steps, or a kernel too narrow, for float32: a
+// run of 25 steps grows a change of x⁰ more than a hundredfold, and a zero bandwidth
+// makes γ 1e8.
+func (c *oracleCase) chaotic() bool {
+	return c.Options.Steps > 10 || (c.Options.Particles == 2 && c.Bandwidth.Kind == "median")
 }
