@@ -46,8 +46,8 @@ func Activate(name string, x *Node) *Node {
 	switch name {
 	case "relu":
 		return activation.Relu(x)
-	case "elu": // α = 1; the inner Min keeps the branch that is not taken finite
-		return Where(GreaterThan(x, ZerosLike(x)), x, Expm1(MinScalar(x, 0.0)))
+	case "elu": // α = 1; the inner Min keeps the branch that is not taken finite. Expm1 has no gradient
+		return Where(GreaterThan(x, ZerosLike(x)), x, MinusOne(Exp(MinScalar(x, 0.0))))
 	case "tanh":
 		return Tanh(x)
 	case "silu":

@@ -38,6 +38,12 @@ type Greedy interface {
 	Greedy(q Query) *Node // [B, A]
 }
 
+// Checker is for a policy that can't serve every number of particles and of action
+// dimensions; 0: not known yet.
+type Checker interface {
+	Check(particles, actDim int) error
+}
+
 // A Draw is what a policy answers.
 type Draw struct {
 	Action  *Node            // in (-1, 1), [B, M, A]

@@ -1,0 +1,125 @@
+package policies
+
+import (
+	"fmt"
+	"math"
+
+	. "github.com/gomlx/gomlx/core/graph"
+
+	"github.com/stein-rl/stein/sampler"
+)
+
+// probed is for how many states of a batch the heuristic bandwidths are worked out:
+// the median sorts M² numbers a state.
+const probed = 8
+
+// stats are the diagnostics of a draw: docs/policies.md says what each one means.
+// They are means over the batch, and over the steps where each step has one.
+func (p Stein) stats(q Query, q0 sampler.DiagonalGaussian, smp sampler.Sampler, run sampler.Result, draw Draw) map[string]*Node {
+	s := map[string]*Node{"start_std": ReduceAllMean(q0.Std)}
+	p.entropyStats(s, q, draw)
+	if draw.Alive != nil {
+		alive := ReduceSum(ConvertDType(draw.Alive, run.X.DType()), -1) // [B]
+		s["particles_lost"] = OneMinus(MulScalar(ReduceAllMean(alive), 1/float64(q.Particles)))
+		s["particles_alive_min"] = ReduceAllMin(alive)
+	}
+	if len(run.Infos) == 0 {
+		s["score_norm"] = ReduceAllMean(Sqrt(ReduceSum(Square(run.Score), -1)))
+		return detached(s)
+	}
+	infos := run.Infos
+	last := infos[len(infos)-1]
+	s["score_norm"] = ReduceAllMean(last.ScoreNorm)
+	s["stein_identity"] = ReduceAllMean(last.Stein)
+	s["sigma"] = average(infos, func(i sampler.Info) *Node { return i.Bandwidth })
+	s["sigma_mean"], s["sigma_median"] = heuristics(run.X)
+	s["epsilon"] = average(infos, func(i sampler.Info) *Node { return i.StepSize })
+	s["epsilon_used"] = average(infos, func(i sampler.Info) *Node { return i.Used })
+	if last.Bound != nil {
+		s["epsilon_bound"] = average(infos, func(i sampler.Info) *Node { return i.Bound })
+		s["bound_share"] = average(infos, func(i sampler.Info) *Node {
+			return ConvertDType(GreaterOrEqual(i.StepSize, i.Bound), i.Bound.DType())
+		})
+	}
+	if last.MinDet != nil {
+		s["min_det"] = ReduceAllMin(last.MinDet)
+	}
+	p.controlStats(s, q, smp, infos)
+	if p.Sampler.StopBelow > 0 {
+		s["steps_taken"] = ReduceAllMean(run.Taken)
+		for l := range len(infos) + 1 {
+			took := Equal(run.Taken, MulScalar(OnesLike(run.Taken), float64(l)))
+			s[fmt.Sprintf("steps_taken_%d", l)] = ReduceAllMean(ConvertDType(took, run.X.DType()))
+		}
+	}
+	return detached(s)
+}
+
+// entropyStats tell whether log-probabilities can be true: no density on (−1, 1)^A
+// has more entropy than A·ln 2.
+func (p Stein) entropyStats(s map[string]*Node, q Query, draw Draw) {
+	alive := OnesLike(draw.LogProb)
+	if draw.Alive != nil {
+		alive = ConvertDType(draw.Alive, alive.DType())
+	}
+	count := MaxScalar(ReduceSum(alive, -1), 1)
+	mean := func(x *Node) *Node { return Div(ReduceSum(Mul(x, alive), -1), count) } // [B, M] -> [B]
+	entropy := Neg(mean(draw.LogProb))
+	limit := float64(q.ActDim) * math.Ln2
+	over := GreaterThan(entropy, MulScalar(OnesLike(entropy), limit))
+	s["entropy_limit"] = MulScalar(ScalarOne(alive.Graph(), alive.DType()), limit)
+	s["entropy_over_share"] = ReduceAllMean(ConvertDType(over, alive.DType()))
+	s["log_prob_min"] = ReduceAllMin(draw.LogProb)
+	s["log_prob_max"] = ReduceAllMax(draw.LogProb)
+	value := q.Value(draw.Action) // the learner asks for the same: the engine works it out once
+	centred := Sub(value, InsertAxes(mean(value), -1))
+	s["q_spread"] = ReduceAllMean(Sqrt(MaxScalar(mean(Square(centred)), 1e-12)))
+}
+
+// controlStats say how many moves were taken, and how often there was a test.
+func (p Stein) controlStats(s map[string]*Node, q Query, smp sampler.Sampler, infos []sampler.Info) {
+	svgd, ok := smp.(sampler.SVGD)
+	if !ok || svgd.Control == nil {
+		return
+	}
+	s["acceptance"] = average(infos, func(i sampler.Info) *Node { return i.Accepted })
+	if sometimes, ok := svgd.Control.(sampler.Sometimes); ok {
+		progress := q.Progress
+		if progress == nil {
+			progress = ScalarOne(q.Obs.Graph(), q.Obs.DType())
+		}
+		s["mh_probability"] = sometimes.Share.At(progress)
+	}
+}
+
+// heuristics are σ by the mean and by the median of the squared distances, at the
+// particles of a few states.
+func heuristics(x *Node) (mean, median *Node) {
+	few := Slice(StopGradient(x), AxisRange(0, min(probed, x.Shape().Dim(0))))
+	ruler := sampler.SVGD{
+		Kernel: sampler.RBF{}, Bandwidth: sampler.Mean{}, StepSize: sampler.Fixed(0),
+		Density: sampler.NoDensity, Diagnose: true,
+	}
+	_, info := ruler.Step(sampler.At{}, nil, sampler.State{X: few, Score: ZerosLike(few)})
+	return ReduceAllMean(info.Bandwidth), ReduceAllMean(info.Median)
+}
+
+// average is the mean of a figure over steps and systems.
+func average(infos []sampler.Info, of func(sampler.Info) *Node) *Node {
+	var sum *Node
+	for _, i := range infos {
+		if x := ReduceAllMean(of(i)); sum == nil {
+			sum = x
+		} else {
+			sum = Add(sum, x)
+		}
+	}
+	return MulScalar(sum, 1/float64(len(infos)))
+}
+
+func detached(s map[string]*Node) map[string]*Node {
+	for name, x := range s {
+		s[name] = StopGradient(x)
+	}
+	return s
+}
