@@ -59,6 +59,11 @@ func NewSAC(backend compute.Backend, policy policies.Policy, spec envbridge.Spec
 	if spec.ObsDim < 1 || spec.ActDim < 1 || spec.Copies < 1 {
 		return nil, fmt.Errorf("agents: environment of %d copies, %d observation and %d action dimensions", spec.Copies, spec.ObsDim, spec.ActDim)
 	}
+	if c, ok := policy.(policies.Checker); ok {
+		if err := c.Check(cfg.Particles, spec.ActDim); err != nil {
+			return nil, fmt.Errorf("agents: policy for %d particles and %d action dimensions: %w", cfg.Particles, spec.ActDim, err)
+		}
+	}
 	s := &SAC{
 		cfg: cfg, spec: spec, policy: policy, seed: seed, greedySeed: seed, backend: backend,
 		store: model.NewStore(), progress: tensors.FromScalar(float32(0)),

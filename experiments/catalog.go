@@ -14,5 +14,7 @@ type Catalog struct {
 func Builtin() Catalog {
 	return Catalog{Policies: map[string]func() policies.Policy{
 		"gaussian": func() policies.Policy { return policies.NewGaussian() },
+		"flow":     func() policies.Policy { return policies.NewFlow() },
+		"stein":    func() policies.Policy { return policies.NewStein() },
 	}}
 }

@@ -7,16 +7,6 @@ import (
 	"github.com/stein-rl/stein/sampler"
 )
 
-// Explore draws the action to gather experience with: q.Particles actions, and one
-// of those alive at random. Particles that were moved together can't be had singly,
-// so a learner asks for as many as it trains with. It answers [B, A].
-func Explore(p Policy, q Query) *Node {
-	key := q.Key
-	q.Key = key.Fold(0)
-	draw := p.Sample(q)
-	return pick(draw, ZerosLike(draw.LogProb), key.Fold(1))
-}
-
 // A Choice is how one of M actions is taken at test time.
 type Choice struct {
 	By string `yaml:"by" want:"softmax|argmax|uniform"`

@@ -50,9 +50,8 @@ func TestChoice(t *testing.T) {
 		dead bool
 		want []float64
 	}{
-		{"explore", policies.Choice{}, false, []float64{1. / 3, 1. / 3, 1. / 3}},
-		{"explore alive", policies.Choice{}, true, []float64{0.5, 0.5, 0}},
-		{"uniform", policies.Choice{By: "uniform"}, true, []float64{0.5, 0.5, 0}},
+		{"uniform", policies.Choice{By: "uniform"}, false, []float64{1. / 3, 1. / 3, 1. / 3}},
+		{"uniform alive", policies.Choice{By: "uniform"}, true, []float64{0.5, 0.5, 0}},
 		{"argmax", policies.Choice{By: "argmax"}, false, []float64{0, 0, 1}},
 		{"argmax alive", policies.Choice{By: "argmax"}, true, []float64{0, 1, 0}},
 		{"softmax", policies.Choice{By: "softmax", Temperature: "1"}, false, softmax(1, -1, 0.2, 1.8)},
@@ -64,9 +63,6 @@ func TestChoice(t *testing.T) {
 			b := newBench(t, fixed{c.dead}, slope, 3, 1)
 			b.alpha = 0.5
 			out := b.exec(rows, func(_ *model.Scope, q policies.Query) []*Node {
-				if c.of.By == "" {
-					return []*Node{policies.Explore(b.policy, q)}
-				}
 				return []*Node{c.of.Pick(q, b.policy.Sample(q))}
 			})()[0]
 			share := make([]float64, 3)
