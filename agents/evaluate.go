@@ -1,0 +1,120 @@
+package agents
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/stein-rl/stein/envbridge"
+)
+
+// An Evaluation is what greedy episodes brought, in the order of their numbers.
+type Evaluation struct {
+	Returns []float64 `json:"returns"` // sums of raw rewards
+	Lengths []int64   `json:"lengths"` // steps
+}
+
+// Evaluate plays a number of episodes with the agent's greedy actions. Episode e is
+// played by copy e mod N of the environment, which plays its episodes one after the
+// other: which episodes count is settled beforehand, so that short ones don't crowd
+// out long ones. norm scales observations as it stands and learns nothing; it may
+// be nil. A seed and an agent give the same episodes each time.
+//
+// An episode that a lost worker interrupted is played again.
+func Evaluate(ctx context.Context, env envbridge.Env, agent Agent, norm Normalizer, episodes int, seed int64) (Evaluation, error) {
+	spec := env.Spec()
+	if episodes < 1 {
+		return Evaluation{}, fmt.Errorf("agents: evaluation of %d episodes", episodes)
+	}
+	if r, ok := agent.(Reseeder); ok {
+		r.SeedGreedy(uint64(seed))
+	}
+	obs, err := env.Reset(ctx, seed)
+	if err != nil {
+		return Evaluation{}, fmt.Errorf("agents: evaluation: %w", err)
+	}
+	result := Evaluation{make([]float64, episodes), make([]int64, episodes)}
+	playing := make([]int, spec.Copies) // number of the episode each copy is at
+	for i := range playing {
+		playing[i] = i
+	}
+	scaled := make([]float32, len(obs))
+	for left := episodes; left > 0; {
+		copy(scaled, obs)
+		if norm != nil {
+			norm.Obs(scaled)
+		}
+		action, err := agent.Act(scaled, true)
+		if err != nil {
+			return Evaluation{}, fmt.Errorf("agents: evaluation: %w", err)
+		}
+		if err := env.Send(ctx, action); err != nil {
+			return Evaluation{}, fmt.Errorf("agents: evaluation: %w", err)
+		}
+		step, err := env.Recv(ctx)
+		if err != nil {
+			return Evaluation{}, fmt.Errorf("agents: evaluation: %w", err)
+		}
+		obs = step.Obs
+		for i, e := range playing {
+			if e >= episodes {
+				continue
+			}
+			if step.Lost {
+				result.Returns[e], result.Lengths[e] = 0, 0
+				continue
+			}
+			result.Returns[e] += float64(step.Reward[i])
+			result.Lengths[e]++
+			if step.Terminated[i] || step.Truncated[i] {
+				playing[i] += spec.Copies
+				left--
+			}
+		}
+	}
+	for e, sum := range result.Returns {
+		if math.IsNaN(sum) || math.IsInf(sum, 0) {
+			return Evaluation{}, fmt.Errorf("agents: evaluation: return of episode %d is %v", e, sum)
+		}
+	}
+	return result, nil
+}
+
+// Mean return.
+func (e Evaluation) Mean() float64 { return mean(e.Returns) }
+
+// Std is the standard deviation of the returns, over their number, as
+// Stable-Baselines3 has it.
+func (e Evaluation) Std() float64 {
+	m, sum := e.Mean(), 0.0
+	for _, x := range e.Returns {
+		sum += (x - m) * (x - m)
+	}
+	return math.Sqrt(sum / float64(len(e.Returns)))
+}
+
+// IQM is the interquartile mean of the returns: a quarter of them, rounded down, is
+// left out at either end.
+func (e Evaluation) IQM() float64 {
+	sorted := slices.Sorted(slices.Values(e.Returns))
+	cut := len(sorted) / 4
+	return mean(sorted[cut : len(sorted)-cut])
+}
+
+// MeanLength of the episodes, in steps.
+func (e Evaluation) MeanLength() float64 {
+	sum := 0.0
+	for _, n := range e.Lengths {
+		sum += float64(n)
+	}
+	return sum / float64(len(e.Lengths))
+}
+
+// Metrics are the figures as training records them.
+func (e Evaluation) Metrics() Metrics {
+	return Metrics{
+		"eval/mean_reward": e.Mean(), "eval/std_reward": e.Std(), "eval/iqm_reward": e.IQM(),
+		"eval/mean_ep_length": e.MeanLength(),
+	}
+}

@@ -1,0 +1,247 @@
+package agents
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/replay"
+)
+
+// A Normalizer brings observations and rewards to a common scale by statistics of
+// what has been seen. The buffer and all returns stay raw.
+type Normalizer interface {
+	// Observe takes in the step of a worker's copies, numbered from first.
+	Observe(first int, obs, reward []float32, terminated, truncated []bool)
+	// Obs and Reward scale rows in place, by the statistics so far.
+	Obs(rows []float32)
+	Reward(rewards []float32)
+}
+
+// LoopState is what a Loop carries from turn to turn, and over a break.
+type LoopState struct {
+	Step     int64     `json:"step"`    // environment steps
+	Batches  uint64    `json:"batches"` // draws of minibatches
+	Owed     float64   `json:"owed"`    // updates that are due
+	Episodes int64     `json:"episodes"`
+	Returns  []float64 `json:"returns"` // of the last episodes, raw
+	Lengths  []float64 `json:"lengths"`
+}
+
+// State is how far the loop is, to save and to go on from.
+func (l *Loop) State() LoopState { return l.state }
+
+// SetState makes Train go on from there.
+func (l *Loop) SetState(s LoopState) { l.state = s }
+
+const window = 100 // episodes that rollout figures are averaged over
+
+func (s *LoopState) episode(sum float64, length int64) {
+	s.Episodes++
+	s.Returns, s.Lengths = append(s.Returns, sum), append(s.Lengths, float64(length))
+	if n := len(s.Returns) - window; n > 0 {
+		s.Returns, s.Lengths = append([]float64(nil), s.Returns[n:]...), append([]float64(nil), s.Lengths[n:]...)
+	}
+}
+
+func (s *LoopState) metrics(m Metrics) {
+	m["time/episodes"] = float64(s.Episodes)
+	if len(s.Returns) > 0 {
+		m["rollout/ep_rew_mean"], m["rollout/ep_len_mean"] = mean(s.Returns), mean(s.Lengths)
+	}
+}
+
+// A worker is an Env of the loop, with what was sent to it.
+type worker struct {
+	env         envbridge.Env
+	first       int       // number of its first copy among all
+	obs, action []float32 // of the step under way
+	sent        bool      // there is one
+	sums        []float64 // of the rewards of the running episodes
+	lengths     []int64
+	lastReturn  float64
+}
+
+// score counts a step of copy i. It answers the episode's length when that ends,
+// else 0; its return is then lastReturn.
+func (w *worker) score(i int64, t replay.Transition) int64 {
+	w.sums[i] += float64(t.Reward)
+	w.lengths[i]++
+	if !t.Terminated && !t.Truncated {
+		return 0
+	}
+	length := w.lengths[i]
+	w.lastReturn, w.sums[i], w.lengths[i] = w.sums[i], 0, 0
+	return length
+}
+
+// cut ends all running episodes, which nobody will know the returns of.
+func (w *worker) cut(b replay.Buffer) {
+	clear(w.sums)
+	clear(w.lengths)
+	for i := range w.sums {
+		b.Cut(w.first + i)
+	}
+}
+
+// start begins an episode in every copy and sends the first actions.
+func (l *Loop) start(ctx context.Context) error {
+	if err := l.check(); err != nil {
+		return err
+	}
+	l.workers, l.clock, l.figures = nil, newClock(l.state.Step), averages{}
+	if l.state.Step >= l.Steps {
+		return nil
+	}
+	copies := 0
+	for _, env := range l.Envs {
+		spec := env.Spec()
+		w := &worker{
+			env: env, first: copies,
+			obs: make([]float32, spec.Copies*spec.ObsDim), action: make([]float32, spec.Copies*spec.ActDim),
+			sums: make([]float64, spec.Copies), lengths: make([]int64, spec.Copies),
+		}
+		l.workers = append(l.workers, w)
+		w.cut(l.Buffer)
+		obs, err := env.Reset(ctx, l.resetSeed()+int64(copies))
+		if err != nil {
+			return fmt.Errorf("agents: starting %s: %w", spec.ID, err)
+		}
+		copies += spec.Copies
+		if err := l.act(ctx, w, obs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resetSeed gives the episodes that follow a break seeds of their own.
+func (l *Loop) resetSeed() int64 {
+	if l.state.Step == 0 {
+		return l.EnvSeed
+	}
+	return int64(mix(uint64(l.EnvSeed), uint64(l.state.Step)) >> 2)
+}
+
+func (l *Loop) check() error {
+	if len(l.Envs) == 0 || l.Agent == nil || l.Buffer == nil || l.Steps < 1 {
+		return errors.New("agents: a loop needs Envs, an Agent, a Buffer and Steps")
+	}
+	if l.Config.TrainEvery < 1 || l.Config.FusedUpdates < 1 || l.Config.BatchSize < 1 {
+		return fmt.Errorf("agents: TrainEvery %d, FusedUpdates %d, BatchSize %d: want 1 or more",
+			l.Config.TrainEvery, l.Config.FusedUpdates, l.Config.BatchSize)
+	}
+	first := l.Envs[0].Spec()
+	for _, env := range l.Envs {
+		if s := env.Spec(); s.ObsDim != first.ObsDim || s.ActDim != first.ActDim {
+			return fmt.Errorf("agents: %s has %d and %d numbers, %s has %d and %d", s.ID, s.ObsDim, s.ActDim, first.ID, first.ObsDim, first.ActDim)
+		}
+	}
+	return nil
+}
+
+// drain waits for the steps that were sent and that nobody needs: every Send has
+// its Recv.
+func (l *Loop) drain(ctx context.Context) error {
+	for _, w := range l.workers {
+		if !w.sent {
+			continue
+		}
+		w.sent = false
+		if _, err := w.env.Recv(ctx); err != nil {
+			return fmt.Errorf("agents: after the last step: %w", err)
+		}
+	}
+	return nil
+}
+
+// normalized is obs as the agent sees it.
+func (l *Loop) normalized(obs []float32) []float32 {
+	if l.Normalizer == nil {
+		return obs
+	}
+	scaled := append([]float32(nil), obs...)
+	l.Normalizer.Obs(scaled)
+	return scaled
+}
+
+// progress tells the agent which share of the training is behind.
+func (l *Loop) progress() {
+	if s, ok := l.Agent.(Scheduled); ok {
+		s.SetProgress(float64(l.state.Step) / float64(l.Steps))
+	}
+}
+
+// averages collects the figures of updates between two records.
+type averages struct {
+	sums  Metrics
+	count float64
+}
+
+func (a *averages) add(m Metrics) {
+	if a.sums == nil {
+		a.sums = Metrics{}
+	}
+	for name, x := range m {
+		a.sums[name] += x
+	}
+	a.count++
+}
+
+// take puts the means into m and starts anew.
+func (a *averages) take(m Metrics) {
+	for name, x := range a.sums {
+		m[name] = x / a.count
+	}
+	*a = averages{}
+}
+
+// A clock splits the time of a loop by what it was spent on.
+type clock struct {
+	started time.Time
+	from    int64 // step at which it was started
+	paused  time.Duration
+	spent   map[string]time.Duration
+}
+
+func newClock(step int64) clock {
+	return clock{started: time.Now(), from: step, spent: map[string]time.Duration{}}
+}
+
+// phase starts one; the answer ends it.
+func (c *clock) phase(name string) (stop func()) {
+	start := time.Now()
+	return func() { c.spent[name] += time.Since(start) }
+}
+
+// pause stops the clock; the answer starts it again.
+func (c *clock) pause() (resume func()) {
+	start := time.Now()
+	return func() { c.paused += time.Since(start) }
+}
+
+// metrics are the speed and the shares of the phases in all the time so far, pauses
+// left out.
+func (c *clock) metrics(step int64) Metrics {
+	total := time.Since(c.started) - c.paused
+	m := Metrics{
+		"time/fps":          float64(step-c.from) / total.Seconds(),
+		"time/time_elapsed": (total + c.paused).Seconds(),
+	}
+	for _, name := range []string{"act", "env_wait", "sample", "update"} {
+		m["time/"+name] = c.spent[name].Seconds() / total.Seconds()
+	}
+	return m
+}
+
+func row(x []float32, i int64, width int) []float32 { return x[int(i)*width : (int(i)+1)*width] }
+
+func mean(x []float64) float64 {
+	sum := 0.0
+	for _, v := range x {
+		sum += v
+	}
+	return sum / float64(len(x))
+}
