@@ -13,11 +13,20 @@ type Key struct{ state *Node }
 // NewKey makes a key of a graph.RNGStateShape node, usually an input of the graph.
 func NewKey(state *Node) Key { return Key{state} }
 
-// Fold derives a key that is independent of k and of every other Fold of it.
+// Fold derives a key that is independent of k and of every other Fold of it. Folds are
+// hashed one into the other, so that k.Fold(a).Fold(b) is not k.Fold(b).Fold(a).
 func (k Key) Fold(i int) Key {
 	g := k.state.Graph()
-	mixed := splitMix(uint64(i) + 1)
-	return Key{BitwiseXor(k.state, Const(g, []uint64{mixed, 0, splitMix(mixed)}))}
+	start := splitMix(uint64(i))
+	salt := Const(g, []uint64{start, splitMix(start), splitMix(start + 1)})
+	z := Add(k.state, salt)
+	z = Mul(BitwiseXor(z, shiftRight(z, 30)), Const(g, uint64(mix1)))
+	z = Mul(BitwiseXor(z, shiftRight(z, 27)), Const(g, uint64(mix2)))
+	return Key{BitwiseXor(z, shiftRight(z, 31))}
+}
+
+func shiftRight(x *Node, bits uint64) *Node {
+	return BitwiseShiftRightLogical(x, BroadcastToShape(Const(x.Graph(), bits), x.Shape()))
 }
 
 // Normal draws standard normal numbers.
@@ -32,10 +41,16 @@ func (k Key) Uniform(shape shapes.Shape) *Node {
 	return x
 }
 
-// splitMix is the finaliser of SplitMix64 (Steele, Lea and Flood 2014).
+// The multipliers of SplitMix64's finaliser (Steele, Lea and Flood 2014).
+const (
+	mix1 = 0xbf58476d1ce4e5b9
+	mix2 = 0x94d049bb133111eb
+)
+
+// splitMix is that generator's next number after z.
 func splitMix(z uint64) uint64 {
 	z += 0x9e3779b97f4a7c15
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9
-	z = (z ^ (z >> 27)) * 0x94d049bb133111eb
+	z = (z ^ (z >> 30)) * mix1
+	z = (z ^ (z >> 27)) * mix2
 	return z ^ (z >> 31)
 }

@@ -18,17 +18,24 @@ func TestKeyFold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	exec := MustNewExec(enginetest.Backend(t), func(state *Node) (a, b, c *Node) {
+	exec := MustNewExec(enginetest.Backend(t), func(state *Node) []*Node {
 		k := sampler.NewKey(state)
 		shape := shapes.Make(dtypes.Float64, 1000)
-		return k.Fold(0).Normal(shape), k.Fold(0).Normal(shape), k.Fold(1).Normal(shape)
+		return []*Node{
+			k.Fold(0).Fold(1).Normal(shape), k.Fold(0).Fold(1).Normal(shape),
+			k.Fold(1).Fold(1).Normal(shape), k.Fold(1).Fold(0).Normal(shape),
+		}
 	})
 	out := exec.MustExec(state)
 	a := tensors.MustCopyFlatData[float64](out[0])
 	b := tensors.MustCopyFlatData[float64](out[1])
 	c := tensors.MustCopyFlatData[float64](out[2])
+	d := tensors.MustCopyFlatData[float64](out[3])
 	var dot float64
 	for i := range a {
+		if a[i] == d[i] {
+			t.Fatal("folds commute: a draw for one use at one step is another's")
+		}
 		if a[i] != b[i] {
 			t.Fatalf("draw %d of one key: %g and %g", i, a[i], b[i])
 		}
