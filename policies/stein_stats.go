@@ -96,12 +96,8 @@ func (p Stein) controlStats(s map[string]*Node, q Query, smp sampler.Sampler, in
 // particles of a few states.
 func heuristics(x *Node) (mean, median *Node) {
 	few := Slice(StopGradient(x), AxisRange(0, min(probed, x.Shape().Dim(0))))
-	ruler := sampler.SVGD{
-		Kernel: sampler.RBF{}, Bandwidth: sampler.Mean{}, StepSize: sampler.Fixed(0),
-		Density: sampler.NoDensity, Diagnose: true,
-	}
-	_, info := ruler.Step(sampler.At{}, nil, sampler.State{X: few, Score: ZerosLike(few)})
-	return ReduceAllMean(info.Bandwidth), ReduceAllMean(info.Median)
+	p := sampler.ParticlesOf(few)
+	return ReduceAllMean(sampler.Mean{}.Value(sampler.At{}, p)), ReduceAllMean(sampler.Median{}.Value(sampler.At{}, p))
 }
 
 // average is the mean of a figure over steps and systems.
