@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// mostExact is the largest D for which ExactDensity is worth its D×D work.
+const mostExact = 32
+
 // Samplers lists the names that Config.Sampler may have.
 func Samplers() []string { return []string{"svgd", "p-svgd", "met-svgd", "met-mh", "ula", "mala"} }
 
@@ -23,6 +26,7 @@ type Config struct {
 	Bandwidth  float64 // σ, the same; 0: the median heuristic, or the sampler's default
 	Fit        int     // iterations that fit σ and ε, met-svgd and met-mh only
 
+	EachStep     bool // learned σ and ε: one for each step
 	SelfTerm     bool // the density counts j = i (maths.md, self_term: reference)
 	ExactDensity bool // log|det(I + εJ)| in place of ε Tr J; D×D work, for small D
 	Path         bool // keep where the particles of the first system went
@@ -43,6 +47,15 @@ func (c Config) Check() error {
 		if n.value < n.least {
 			return fmt.Errorf("sampling: %s %d: want %d or more", n.name, n.value, n.least)
 		}
+	}
+	if c.langevin() && (c.ExactDensity || c.SelfTerm) {
+		return fmt.Errorf("sampling: %s has no density: exact density and self term are for the others", c.Sampler)
+	}
+	if c.Sampler == "p-svgd" && c.Particles < 2 {
+		return fmt.Errorf("sampling: p-svgd of %d particle: its density divides by M − 1: want 2 or more", c.Particles)
+	}
+	if c.ExactDensity && c.Density.Dim > mostExact {
+		return fmt.Errorf("sampling: an exact density in %d dimensions: want %d or fewer", c.Density.Dim, mostExact)
 	}
 	if !(c.InitialStd > 0) {
 		return fmt.Errorf("sampling: initial standard deviation %g: want more than 0", c.InitialStd)

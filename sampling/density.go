@@ -30,7 +30,9 @@ type Density struct {
 }
 
 // Densities lists the names that NewDensity knows.
-func Densities() []string { return []string{"gaussian", "gaussian-full", "gmm2", "gmm4", "ring"} }
+func Densities() []string {
+	return []string{"gaussian", "gaussian-full", "gmm2", "gmm4", "ring", "box"}
+}
 
 // NewDensity makes a density of D dimensions by its name.
 //
@@ -39,6 +41,7 @@ func Densities() []string { return []string{"gaussian", "gaussian-full", "gmm2",
 //   - gmm2: two modes 4 apart, standard deviation 0.7, D ≥ 1
 //   - gmm4: four modes on the corners of a square of side 4, the same, D ≥ 2
 //   - ring: radius 3, width 0.4, D = 2
+//   - box: u with tanh u uniform on (−1, 1)^D, D ≥ 1
 func NewDensity(name string, dim int) (Density, error) {
 	const apart, std = 2, 0.7
 	least, most := 1, math.MaxInt
@@ -54,14 +57,14 @@ func NewDensity(name string, dim int) (Density, error) {
 		}
 	case "gmm2":
 		build = func() Density {
-			d := mixture([][]float64{at(dim, apart), at(dim, -apart)}, isotropic(dim, std*std))
+			d := mixture([][]float64{point(dim, apart), point(dim, -apart)}, isotropic(dim, std*std))
 			d.Entropy = pairEntropy(apart, std) + float64(dim-1)*normalEntropy(std)
 			return d
 		}
 	case "gmm4":
 		least = 2
 		build = func() Density {
-			d := mixture([][]float64{at(dim, apart, apart), at(dim, -apart, apart), at(dim, apart, -apart), at(dim, -apart, -apart)},
+			d := mixture([][]float64{point(dim, apart, apart), point(dim, -apart, apart), point(dim, apart, -apart), point(dim, -apart, -apart)},
 				isotropic(dim, std*std))
 			// The corners are a product of two pairs.
 			d.Entropy = 2*pairEntropy(apart, std) + float64(dim-2)*normalEntropy(std)
@@ -70,6 +73,8 @@ func NewDensity(name string, dim int) (Density, error) {
 	case "ring":
 		least, most = 2, 2
 		build = func() Density { return ring(3, 0.4) }
+	case "box":
+		build = func() Density { return box(dim) }
 	default:
 		return Density{}, fmt.Errorf("sampling: no target %q: want one of %s", name, strings.Join(Densities(), ", "))
 	}
@@ -84,7 +89,7 @@ func NewDensity(name string, dim int) (Density, error) {
 	return d, nil
 }
 
-func at(dim int, first ...float64) []float64 {
+func point(dim int, first ...float64) []float64 {
 	x := make([]float64, dim)
 	copy(x, first)
 	return x
@@ -157,43 +162,39 @@ func mixture(means [][]float64, cov *mat.SymDense) Density {
 		}
 		return top + math.Log(sum/float64(k)) - logNorm
 	}
-	d.Target = mixtureTarget(means, white)
+	var precision mat.SymDense
+	if err := chol.InverseTo(&precision); err != nil {
+		panic(fmt.Sprintf("sampling: inverting a covariance: %v", err))
+	}
+	d.Target = mixtureTarget(means, &precision, chol.LogDet())
 	return d
 }
 
-// mixtureTarget is log Σ_k exp(−½‖(x − m_k) W‖²).
-func mixtureTarget(means [][]float64, white *mat.Dense) sampler.Target {
-	dim := len(means[0])
-	return func(x *Node) *Node {
-		g, dtype := x.Graph(), x.DType()
-		w := ConstAsDType(g, dtype, Rows(white)) // [D, D]
-		parts := make([]*Node, len(means))
-		for k, m := range means {
-			mean := ConstAsDType(g, dtype, [][][]float64{{m}}) // [1, 1, D]
-			y := Sub(x, mean)                                  // [B, M, D]
-			y = Dot(Reshape(y, -1, dim), w).Product()          // [B·M, D]
-			parts[k] = MulScalar(ReduceSum(Square(y), -1), -0.5)
-		}
-		logP := parts[0]
-		for _, p := range parts[1:] {
-			hi, lo := Max(logP, p), Min(logP, p)
-			logP = Add(hi, Log1P(Exp(Sub(lo, hi))))
-		}
-		return Reshape(logP, x.Shape().Dim(0), x.Shape().Dim(1)) // [B, M]
+// mixtureTarget is the graph of an equal mixture of one covariance.
+func mixtureTarget(means [][]float64, precision mat.Matrix, logDet float64) sampler.Target {
+	k := len(means)
+	precisions := make([][][]float64, k)
+	logDets := make([]float64, k)
+	for i := range k {
+		precisions[i], logDets[i] = rows(precision), -logDet
 	}
+	return sampler.LogDensity(func(x *Node) *Node {
+		constant := func(v any) *Node { return InsertAxes(ConstAsDType(x.Graph(), x.DType(), v), 0) }
+		return sampler.Mixture(constant(means), constant(precisions), constant(logDets), nil)(x)
+	})
 }
 
-// Rows is a matrix as a slice of rows.
-func Rows(m mat.Matrix) [][]float64 {
+// rows is a matrix as a slice of rows.
+func rows(m mat.Matrix) [][]float64 {
 	r, c := m.Dims()
-	rows := make([][]float64, r)
-	for i := range rows {
-		rows[i] = make([]float64, c)
+	all := make([][]float64, r)
+	for i := range all {
+		all[i] = make([]float64, c)
 		for j := range c {
-			rows[i][j] = m.At(i, j)
+			all[i][j] = m.At(i, j)
 		}
 	}
-	return rows
+	return all
 }
 
 // ring is p(x) ∝ exp(−(‖x‖ − R)²/(2w²)) in the plane.
@@ -210,10 +211,10 @@ func ring(radius, width float64) Density {
 		Entropy: logZ + 0.5*off,
 		Mean:    []float64{0, 0},
 		Cov:     isotropic(2, second/2),
-		Target: func(x *Node) *Node {
+		Target: sampler.LogDensity(func(x *Node) *Node {
 			r := Sqrt(AddScalar(ReduceSum(Square(x), -1), tiny)) // [B, M]
 			return MulScalar(Square(AddScalar(r, -radius)), -0.5/(width*width))
-		},
+		}),
 		LogDensity: func(x []float64) float64 {
 			r := math.Hypot(x[0], x[1])
 			return -0.5*square((r-radius)/width) - logZ
@@ -229,6 +230,39 @@ func ring(radius, width float64) Density {
 			}
 		},
 	}
+}
+
+// box is Π ½ sech²(u_d): what a policy with a tanh has as its target before the tanh
+// where all actions are worth the same. It is a logistic density of scale ½, of
+// entropy 2 − ln 2 and variance π²/12.
+func box(dim int) Density {
+	return Density{
+		Dim:     dim,
+		Entropy: float64(dim) * (2 - math.Ln2),
+		Mean:    make([]float64, dim),
+		Cov:     isotropic(dim, math.Pi*math.Pi/12),
+		Target: sampler.LogDensity(func(u *Node) *Node {
+			a := Abs(u) // log sech²(u) = 2(ln 2 − |u| − log(1 + e^{−2|u|})), which overflows nowhere
+			return MulScalar(ReduceSum(Add(a, Log1P(Exp(MulScalar(a, -2)))), -1), -2)
+		}),
+		LogDensity: func(u []float64) float64 { return LogSlope(u) - float64(dim)*math.Ln2 },
+		Draw: func(rng *rand.Rand, u []float64) {
+			for i := range u {
+				u[i] = math.Atanh(2*rng.Float64() - 1)
+			}
+		},
+	}
+}
+
+// LogSlope is Σ log(1 − tanh²(u_d)), the log-determinant of the tanh: log q(tanh u) is
+// log q(u) less this.
+func LogSlope(u []float64) float64 {
+	var sum float64
+	for _, v := range u {
+		v = math.Abs(v)
+		sum += 2 * (math.Ln2 - v - math.Log1p(math.Exp(-2*v)))
+	}
+	return sum
 }
 
 func normalEntropy(std float64) float64 { return 0.5 * math.Log(2*math.Pi*math.E*std*std) }

@@ -7,9 +7,9 @@ import (
 )
 
 // Scene shows a density's first two coordinates, the others held at their mean,
-// in a box of four standard deviations. It needs D ≥ 2.
+// in a box of three standard deviations. It needs D ≥ 2.
 func Scene(d Density) picture.Scene {
-	reach := 4 * math.Sqrt(max(d.Cov.At(0, 0), d.Cov.At(1, 1)))
+	reach := 3 * math.Sqrt(max(d.Cov.At(0, 0), d.Cov.At(1, 1)))
 	return picture.Scene{
 		Title: d.Name,
 		LogDensity: func(x, y float64) float64 {
