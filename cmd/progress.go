@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/experiments"
 )
 
 // progress shows how far a run is: a bar on a terminal, log lines elsewhere. It is
 // also what logs go through on a terminal, so that they don't cut up the bar.
 type progress struct {
 	out     io.Writer
-	log     *slog.Logger // nil on a terminal
+	log     *slog.Logger // what lines go to where there is no bar
 	columns int          // 0: no terminal
 	total   int64
 	step    atomic.Int64
@@ -34,27 +35,27 @@ type progress struct {
 	stopped sync.WaitGroup
 }
 
-var _ agents.Recorder = (*progress)(nil)
-
 // How often a bar is drawn and a line logged.
 const (
 	barEvery  = 200 * time.Millisecond
 	lineEvery = 10 * time.Second
 )
 
-// newProgress is silent until start. columns is a terminal's width, 0 where out is none.
+var _ experiments.Watcher = (*progress)(nil)
+
+// newProgress is silent until Start. columns is a terminal's width, 0 where out is none.
 func newProgress(out io.Writer, columns int) *progress {
 	return &progress{out: out, columns: columns, last: agents.Metrics{}, done: make(chan struct{})}
 }
 
-// start begins to show, at step from of total.
-func (p *progress) start(log *slog.Logger, from, total int64) {
+// Start begins to show a run that is at step from of total.
+func (p *progress) Start(from, total int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.started, p.from, p.total = time.Now(), from, total
+	p.logged = p.started
 	p.step.Store(from)
 	if p.columns == 0 {
-		p.log, p.logged = log, time.Now()
 		return
 	}
 	p.stopped.Go(func() {
@@ -93,7 +94,7 @@ func (p *progress) note(step int64, m agents.Metrics) []any {
 		p.last[name] = x
 	}
 	_, evaluated := m[evalReturn]
-	if p.log == nil || !evaluated && time.Since(p.logged) < lineEvery && step < p.total {
+	if p.columns > 0 || !evaluated && time.Since(p.logged) < lineEvery && step < p.total {
 		return nil
 	}
 	p.logged = time.Now()

@@ -13,7 +13,7 @@ import (
 func TestProgressOnTerminal(t *testing.T) {
 	var out bytes.Buffer
 	p := newProgress(&out, 80)
-	p.start(nil, 0, 20_000)
+	p.Start(0, 20_000)
 	if err := p.Record(5_000, agents.Metrics{trainReturn: 312.44, evalReturn: -1}); err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func TestProgressOnTerminal(t *testing.T) {
 func TestProgressNarrow(t *testing.T) {
 	var out bytes.Buffer
 	p := newProgress(&out, 10)
-	p.start(nil, 0, 100)
+	p.Start(0, 100)
 	p.stop()
 	if got := strings.TrimSuffix(strings.TrimPrefix(out.String(), eraseLine), "\n"); len(got) > 9 {
 		t.Errorf("%q is %d columns wide", got, len(got))
@@ -54,7 +54,8 @@ func TestProgressNarrow(t *testing.T) {
 func TestProgressElsewhere(t *testing.T) {
 	var out bytes.Buffer
 	p := newProgress(&out, 0)
-	p.start(slog.New(slog.NewTextHandler(p, nil)), 0, 100)
+	p.log = slog.New(slog.NewTextHandler(p, nil))
+	p.Start(0, 100)
 	for step := int64(10); step <= 100; step += 10 {
 		m := agents.Metrics{trainReturn: float64(step), "time/update": 0.5}
 		if step == 50 {

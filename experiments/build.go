@@ -2,24 +2,41 @@ package experiments
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 
+	"github.com/gomlx/compute"
+
+	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/engine"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/replay"
 )
 
-// connect opens environments: where the configuration names endpoints, at those,
-// else in processes of our own.
-func (e Env) connect(ctx context.Context, log *slog.Logger) (*envbridge.Bridge, error) {
-	w := envbridge.Worker{
-		Env: e.ID, Kwargs: e.Kwargs, MaxSteps: e.MaxSteps,
-		Processes: e.Workers, Copies: e.Copies, Render: e.render,
-		Timeout: e.Timeout, Log: log,
+// open opens the backend with the threads asked for. The user is warned of a slow one.
+func (e Engine) open(log *slog.Logger) (compute.Backend, engine.Choice, error) {
+	if err := engine.SetThreads(e.Threads); err != nil {
+		return nil, engine.Choice{}, err
 	}
-	if len(e.Endpoints) == 0 {
-		return envbridge.Start(ctx, w)
+	backend, choice, err := engine.Open(e.Backend)
+	if err != nil {
+		return nil, choice, err
+	}
+	if w := choice.Warning(); w != "" {
+		log.Warn(w)
+	}
+	log.Debug("backend", "config", choice.Config, "from", choice.From, "description", backend.Description())
+	return backend, choice, nil
+}
+
+// connect opens environments, one for each worker, so that they take turns: at the
+// endpoints that the configuration names, else in processes of our own.
+// The log gets the number of the environment among these.
+func (e Env) connect(ctx context.Context, log *slog.Logger) (envs, error) {
+	w := envbridge.Worker{
+		Env: e.ID, Kwargs: e.Kwargs, MaxSteps: e.MaxSteps, Copies: e.Copies, Render: e.render,
+		Timeout: e.Timeout,
 	}
 	if e.Key != "" {
 		key, err := envbridge.LoadKey(e.Key)
@@ -28,12 +45,29 @@ func (e Env) connect(ctx context.Context, log *slog.Logger) (*envbridge.Bridge, 
 		}
 		w.Key = key
 	}
-	return envbridge.Dial(ctx, strings.Join(e.Endpoints, ","), w)
+	var all envs
+	for i := range max(len(e.Endpoints), e.Workers) {
+		if len(e.Endpoints) > 0 && i == len(e.Endpoints) {
+			break
+		}
+		var b *envbridge.Bridge
+		var err error
+		w.Log = log.With("bridge", i)
+		if len(e.Endpoints) > 0 {
+			b, err = envbridge.Dial(ctx, e.Endpoints[i], w)
+		} else {
+			b, err = envbridge.Start(ctx, w)
+		}
+		if err != nil {
+			return nil, errors.Join(err, all.Close())
+		}
+		all = append(all, b)
+	}
+	return all, nil
 }
 
 // forEval is the same environment for a number of evaluation episodes: all of them
-// at once, each in a copy of its own, so that short episodes don't crowd out long
-// ones.
+// at once, each in a copy of its own.
 func (e Env) forEval(episodes int, render bool) Env {
 	e.Workers, e.Copies, e.render = 1, min(episodes, maxEvalCopies), render
 	if len(e.Endpoints) > 1 {
@@ -44,8 +78,44 @@ func (e Env) forEval(episodes int, render bool) Env {
 
 const maxEvalCopies = 10
 
+// envs are the environments of a run.
+type envs []*envbridge.Bridge
+
+// Spec is that of all copies together.
+func (e envs) Spec() envbridge.Spec {
+	spec := e[0].Spec()
+	spec.Copies = 0
+	for _, b := range e {
+		spec.Copies += b.Spec().Copies
+	}
+	return spec
+}
+
+// Metrics count what went wrong with workers and was mended.
+func (e envs) Metrics() agents.Metrics {
+	var sum envbridge.Stats
+	for _, b := range e {
+		s := b.Stats()
+		sum.Failures += s.Failures
+		sum.Lost += s.Lost
+		sum.Garbage += s.Garbage
+	}
+	return agents.Metrics{
+		"env/worker_failures": float64(sum.Failures), "env/lost_steps": float64(sum.Lost),
+		"env/garbage_messages": float64(sum.Garbage),
+	}
+}
+
+func (e envs) Close() error {
+	var all []error
+	for _, b := range e {
+		all = append(all, b.Close())
+	}
+	return errors.Join(all...)
+}
+
 // memory makes the replay buffer for an environment.
-func (c Config) memory(spec envbridge.Spec) (replay.Buffer, error) {
+func (c Config) memory(spec envbridge.Spec) (memory, error) {
 	shape := replay.Config{
 		Capacity: c.Replay.Capacity, Copies: spec.Copies, ObsDim: spec.ObsDim, ActDim: spec.ActDim,
 		NStep: c.Agent.NStep, Gamma: c.Agent.Gamma,
@@ -59,4 +129,10 @@ func (c Config) memory(spec envbridge.Spec) (replay.Buffer, error) {
 		})
 	}
 	return nil, fmt.Errorf("experiments: replay.kind %q", c.Replay.Kind)
+}
+
+// A memory is a replay buffer that checkpoints can hold.
+type memory interface {
+	replay.Buffer
+	replay.Saver
 }

@@ -1,0 +1,248 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/experiments"
+)
+
+// trainFlags are those of stein train.
+type trainFlags struct {
+	config, resume, runDir, runs string
+	sets                         []string
+	asJSON                       bool
+}
+
+// shortFlags are short for a --set.
+var shortFlags = []struct{ name, key, value, help string }{
+	{"seed", "seed", "int", "the number all randomness comes from; drawn and printed where not given"},
+	{"steps", "steps", "int", "environment steps in all"},
+	{"env", "env.id", "text", "Gymnasium id, or package:id to import a package first"},
+	{"envs", "env.endpoints", "list", "tcp://host:port of workers that run already, separated by commas"},
+	{"env-key", "env.key", "text", "file of the client's CURVE keys, for workers beyond this machine"},
+	{"workers", "env.workers", "int", "simulator processes"},
+	{"copies", "env.copies", "int", "copies of the environment in each process"},
+	{"eval-freq", "eval.every", "int", "steps between evaluations; 0: none while training"},
+	{"eval-episodes", "eval.episodes", "int", "episodes of an evaluation"},
+	{"save-freq", "checkpoint.every", "int", "steps between checkpoints; 0: only at the end"},
+	{"keep", "checkpoint.keep", "int", "newest checkpoints kept, besides the best"},
+	{"log-freq", "log.every", "int", "steps between records of figures"},
+	{"backend", "engine.backend", "text", "numeric backend, such as xla:cpu, xla:cuda or go:ops_sequential"},
+	{"threads", "engine.threads", "int", "processors to compute with; 0: all"},
+}
+
+func (a *app) trainCmd() *cobra.Command {
+	var f trainFlags
+	cmd := &cobra.Command{
+		Use:   "train",
+		Short: "Train an agent, or continue a run",
+		Long: `Trains an agent by a configuration and keeps everything in a run folder: the
+resolved configuration, metrics as CSV, JSON and for TensorBoard, checkpoints, the log.
+
+Flags are short for --set of a key; a --set beats what the configuration says. The
+first SIGINT or SIGTERM writes a checkpoint and ends with code 0, the second ends
+the process at once. --resume goes on from the newest checkpoint that is whole.`,
+		Example: `  stein train --config walker2d/sac --seed 0 --steps 100000
+  stein train --config pendulum/sac --set agent.gamma=0.98 --set 'policy={hidden: [64, 64]}'
+  stein train --config walker2d/sac --env my_package:MyEnv-v0 --run-dir runs/mine
+  stein train --config walker2d/sac --envs tcp://10.0.0.2:5600 --env-key client.key
+  stein train --resume runs/walker2d-sac-0-20261124-120000 --steps 200000`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.train(c, f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&f.config, "config", "c", "", "configuration: a name (`NAME`, see stein configs) or a file ending in .yaml")
+	flags.StringVar(&f.resume, "resume", "", "continue the run in this `FOLDER`")
+	flags.StringVar(&f.runDir, "run-dir", "", "keep the run in this `FOLDER`, new or empty")
+	flags.StringVar(&f.runs, "runs", "runs", "make the run's folder below this `FOLDER`")
+	flags.BoolVar(&f.asJSON, "json", false, "print the result as JSON")
+	flags.Bool("no-save-replay", false, "checkpoints without the replay memory; short for --set checkpoint.replay=false")
+	for _, s := range shortFlags {
+		help := fmt.Sprintf("%s; short for --set %s=", s.help, s.key)
+		switch s.value {
+		case "int":
+			flags.Int64(s.name, 0, help)
+		default:
+			flags.String(s.name, "", help)
+		}
+		flags.Lookup(s.name).DefValue = "" // the configuration's
+	}
+	setFlag(cmd, &f.sets)
+	if err := cmd.RegisterFlagCompletionFunc("config", completeConfigs); err != nil {
+		panic(err)
+	}
+	cmd.MarkFlagsMutuallyExclusive("config", "resume")
+	cmd.MarkFlagsMutuallyExclusive("run-dir", "resume")
+	cmd.MarkFlagsOneRequired("config", "resume")
+	return cmd
+}
+
+// assignments are those of the short flags that were given, then those of --set.
+func (f trainFlags) assignments(c *cobra.Command) []string {
+	var all []string
+	for _, s := range shortFlags {
+		flag := c.Flags().Lookup(s.name)
+		if !flag.Changed {
+			continue
+		}
+		value := flag.Value.String()
+		switch s.value {
+		case "text":
+			value = strconv.Quote(value)
+		case "list":
+			var items []string
+			for item := range strings.SplitSeq(value, ",") {
+				items = append(items, strconv.Quote(strings.TrimSpace(item)))
+			}
+			value = "[" + strings.Join(items, ", ") + "]"
+		}
+		all = append(all, s.key+"="+value)
+	}
+	if c.Flags().Changed("no-save-replay") {
+		all = append(all, "checkpoint.replay=false")
+	}
+	return append(all, f.sets...)
+}
+
+func (a *app) train(c *cobra.Command, f trainFlags) (err error) {
+	cfg, drawn, err := a.trainConfig(f, f.assignments(c))
+	if err != nil {
+		return usageError{err}
+	}
+	folder, err := openFolder(f, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, folder.Close()) }()
+	file, err := folder.OpenLog()
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+
+	columns := 0
+	if isTerminal(a.stderr) {
+		columns = width(a.stderr)
+	}
+	bar := newProgress(a.stderr, columns)
+	log := a.runLog(bar, columns > 0, file, folder.Info.ID)
+	bar.log = log
+	if drawn {
+		log.Info("seed drawn", "seed", uint64(*cfg.Seed))
+	}
+	res, err := experiments.Training{
+		Config: cfg, Folder: folder, Resume: f.resume != "", Command: os.Args, Log: log, Watch: bar,
+	}.Train(c.Context())
+	bar.stop()
+	if err != nil {
+		return err
+	}
+	return a.reportTraining(folder, res, f.asJSON)
+}
+
+// trainConfig resolves the configuration of a new run or of one to continue.
+func (a *app) trainConfig(f trainFlags, sets []string) (cfg experiments.Config, drawn bool, err error) {
+	if f.resume != "" {
+		if _, err := experiments.ReadInfo(f.resume); err != nil {
+			return cfg, false, err
+		}
+		cfg, err = a.catalog.Reread(f.resume, sets)
+		return cfg, false, err
+	}
+	cfg, err = a.catalog.Resolve(f.config, sets)
+	if err != nil || cfg.Seed != nil {
+		return cfg, false, err
+	}
+	seed, err := experiments.Draw()
+	cfg.Seed = &seed
+	return cfg, true, err
+}
+
+func openFolder(f trainFlags, cfg experiments.Config) (*experiments.Folder, error) {
+	if f.resume != "" {
+		return experiments.OpenFolder(f.resume)
+	}
+	return experiments.NewFolder(f.runDir, f.runs, f.config, cfg)
+}
+
+// runLog logs to the user, above the bar where there is one, and to the run's file.
+func (a *app) runLog(bar *progress, terminal bool, file *os.File, id string) *slog.Logger {
+	toFile := slog.NewJSONHandler(file, nil).WithAttrs([]slog.Attr{slog.String("run", id)})
+	return slog.New(slog.NewMultiHandler(a.logs.handler(bar, terminal), toFile))
+}
+
+// trainingReport is what --json prints.
+type trainingReport struct {
+	Folder      string      `json:"folder"`
+	Seed        uint64      `json:"seed"`
+	Step        int64       `json:"step"`
+	Interrupted bool        `json:"interrupted"`
+	Checkpoint  string      `json:"checkpoint"`
+	Best        *float64    `json:"best_mean_reward,omitempty"`
+	Curve       string      `json:"curve,omitempty"`
+	Eval        *evalReport `json:"eval,omitempty"`
+}
+
+func (a *app) reportTraining(folder *experiments.Folder, res experiments.Result, asJSON bool) error {
+	report := trainingReport{
+		Folder: folder.Dir, Seed: uint64(folder.Info.Seed), Step: res.Step, Interrupted: res.Interrupted,
+		Checkpoint: res.Checkpoint, Best: res.Best,
+	}
+	curve, curveErr := experiments.DrawCurve(folder.Dir, folder.Info.ID)
+	if curveErr == nil {
+		report.Curve = curve
+	}
+	if res.Final != nil {
+		e := summarize(*res.Final)
+		report.Eval = &e
+	}
+	if asJSON {
+		return a.printJSON(report)
+	}
+	if res.Interrupted {
+		fmt.Fprintf(a.stdout, "stopped at step %s; continue with: stein train --resume %s\n", thousands(res.Step), folder.Dir)
+	}
+	if report.Eval != nil {
+		fmt.Fprintf(a.stdout, "\nevaluation after %s steps, greedy actions\n", thousands(res.Step))
+		a.printEval(*res.Final)
+	}
+	fmt.Fprintf(a.stdout, "\nrun         %s\ncheckpoint  %s\n", folder.Dir, res.Checkpoint)
+	if curveErr == nil {
+		fmt.Fprintf(a.stdout, "curve       %s\n", curve)
+	}
+	if !res.Interrupted {
+		fmt.Fprintf(a.stdout, "next        stein eval %s --video walk.mp4\n", folder.Dir)
+	}
+	return nil
+}
+
+// evalReport is an evaluation for programs.
+type evalReport struct {
+	Mean       float64   `json:"mean"`
+	Std        float64   `json:"std"`
+	IQM        float64   `json:"iqm"`
+	MeanLength float64   `json:"mean_length"`
+	Returns    []float64 `json:"returns"`
+	Lengths    []int64   `json:"lengths"`
+}
+
+func summarize(e agents.Evaluation) evalReport {
+	return evalReport{e.Mean(), e.Std(), e.IQM(), e.MeanLength(), e.Returns, e.Lengths}
+}
+
+// printEval prints a table of episodes and what they come to.
+func (a *app) printEval(e agents.Evaluation) {
+	fmt.Fprintf(a.stdout, "%8s %10s %8s\n", "episode", "return", "length")
+	for i, sum := range e.Returns {
+		fmt.Fprintf(a.stdout, "%8d %10.2f %8d\n", i, sum, e.Lengths[i])
+	}
+	fmt.Fprintf(a.stdout, "%8s %10.2f %8.1f\n%8s %10.2f\n%8s %10.2f\n", "mean", e.Mean(), e.MeanLength(), "std", e.Std(), "IQM", e.IQM())
+}

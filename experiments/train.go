@@ -1,0 +1,344 @@
+package experiments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math"
+	"time"
+
+	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/checkpoint"
+	"github.com/stein-rl/stein/engine"
+	"github.com/stein-rl/stein/internal/tfevents"
+)
+
+// A Training is a run about to go on, from its start or from a checkpoint.
+type Training struct {
+	Config  Config
+	Folder  *Folder
+	Resume  bool
+	Command []string // as the user typed it, for the record
+	Log     *slog.Logger
+	Watch   Watcher // nil: nobody
+}
+
+// A Watcher shows how far a run is.
+type Watcher interface {
+	agents.Recorder
+	Start(from, total int64)
+	Stepped(step int64)
+}
+
+// A Result is how a training ended.
+type Result struct {
+	Step        int64
+	Interrupted bool // by the context; a checkpoint was written
+	Checkpoint  string
+	Final       *agents.Evaluation // after the last step; nil where there was none
+	Best        *float64           // highest mean return of the periodic evaluations
+}
+
+// run is a Training at work.
+type run struct {
+	Training
+	env, evalEnv envs
+	agent        *agents.SAC
+	memory       memory
+	loop         *agents.Loop
+	record       *recorders
+	closers      []func() error
+
+	evaluated int64    // step of the last evaluation
+	figure    *float64 // its mean return
+	best      *float64
+	saved     int64 // step of the last checkpoint
+	savedAt   string
+}
+
+// Train trains until the configured steps are done or ctx ends; both leave a
+// checkpoint of the last step. After any other error there is one of the last good
+// state, and the error says where.
+func (t Training) Train(ctx context.Context) (res Result, err error) {
+	r := &run{Training: t, saved: -1, evaluated: -1}
+	defer func() {
+		for i := len(r.closers) - 1; i >= 0; i-- {
+			err = errors.Join(err, r.closers[i]())
+		}
+	}()
+	if err := r.build(ctx); err != nil {
+		return Result{}, err
+	}
+	if err := r.openRecords(); err != nil {
+		return Result{}, err
+	}
+	if t.Watch != nil {
+		t.Watch.Start(r.loop.State().Step, t.Config.Steps)
+	}
+	err = r.loop.Train(ctx)
+	res.Step, res.Best = r.loop.State().Step, r.best
+	interrupted := err != nil && ctx.Err() != nil
+	if saveErr := r.save(); saveErr != nil {
+		return res, errors.Join(brief(err), saveErr)
+	}
+	res.Interrupted, res.Checkpoint = interrupted, r.savedAt
+	switch {
+	case interrupted:
+		return res, nil
+	case err != nil:
+		t.Log.Error("training stopped", "step", res.Step, "checkpoint", r.savedAt, "error", err.Error())
+		return res, fmt.Errorf("%w; the last good state, of step %d, is in %s", brief(err), res.Step, r.savedAt)
+	}
+	final, err := agents.Evaluate(ctx, r.evalEnv[0], r.agent, nil, t.Config.Eval.Episodes, t.Folder.Info.Seed.Stream(streamFinal))
+	if err != nil {
+		if ctx.Err() != nil { // the training itself is done
+			return res, nil
+		}
+		return res, brief(err)
+	}
+	res.Final = &final
+	return res, nil
+}
+
+// build makes every part and, when resuming, puts the checkpoint's state into them.
+func (r *run) build(ctx context.Context) error {
+	c, seed := r.Config, r.Folder.Info.Seed
+	backend, choice, err := c.Engine.open(r.Log)
+	if err != nil {
+		return err
+	}
+	r.closers = append(r.closers, func() error { backend.Finalize(); return nil })
+	if r.env, err = c.Env.connect(ctx, r.Log); err != nil {
+		return err
+	}
+	r.closers = append(r.closers, r.env.Close)
+	if r.evalEnv, err = c.Env.forEval(c.Eval.Episodes, false).connect(ctx, r.Log.With("for", "evaluation")); err != nil {
+		return err
+	}
+	r.closers = append(r.closers, r.evalEnv.Close)
+	if r.memory, err = c.memory(r.env.Spec()); err != nil {
+		return err
+	}
+	started := time.Now()
+	r.agent, err = agents.NewSAC(backend, c.Policy.Value, r.env.Spec(), c.Agent, uint64(seed.Stream(streamAgent)))
+	if err != nil {
+		return err
+	}
+	r.closers = append(r.closers, func() error { r.agent.Close(); return nil })
+	r.Log.Info("compiled", "seconds", math.Round(time.Since(started).Seconds()*10)/10)
+
+	r.record = &recorders{log: r.Log}
+	r.loop = &agents.Loop{
+		Agent: r.agent, Buffer: r.memory, Config: c.Agent, Steps: c.Steps,
+		Seed: uint64(seed.Stream(streamReplay)), EnvSeed: seed.Stream(streamEnv),
+		Recorder: r, Every: c.Log.Every,
+		Periodic: []agents.Periodic{
+			{Every: 1, Do: r.stepped},
+			{Every: c.Eval.Every, Do: r.evaluate},
+			{Every: c.Checkpoint.Every, Do: r.periodicSave},
+		},
+	}
+	for _, env := range r.env {
+		r.loop.Envs = append(r.loop.Envs, env)
+	}
+	if r.Resume {
+		if err := r.restore(); err != nil {
+			return err
+		}
+	}
+	return r.begin(choice)
+}
+
+func (r *run) begin(choice engine.Choice) error {
+	from := r.loop.State().Step
+	s := Session{
+		Command: r.Command, Started: time.Now(), FromStep: from,
+		Backend: choice.Config, Threads: r.Config.Engine.Threads, Build: ThisBuild(),
+	}
+	if err := r.Folder.Begin(s); err != nil {
+		return err
+	}
+	spec := r.env.Spec()
+	r.Log.Info("training", "folder", r.Folder.Dir, "env", spec.ID, "copies", spec.Copies, "obs", spec.ObsDim, "actions", spec.ActDim,
+		"policy", r.Config.Policy.Name, "seed", uint64(r.Folder.Info.Seed), "backend", choice.Config, "from_step", from, "steps", r.Config.Steps)
+	return nil
+}
+
+// openRecords opens what figures are written to, from the step that training is at.
+func (r *run) openRecords() error {
+	from := r.loop.State().Step
+	table, err := openTable(r.Folder.Dir, from)
+	if err != nil {
+		return err
+	}
+	r.closers = append(r.closers, table.Close)
+	after := int64(0)
+	if from > 0 {
+		after = from + 1
+	}
+	events, err := tfevents.Create(r.Folder.Dir, after)
+	if err != nil {
+		return err
+	}
+	r.closers = append(r.closers, events.Close)
+	r.record.all = append(r.record.all, table, board{events})
+	if r.Watch != nil {
+		r.record.all = append(r.record.all, r.Watch)
+	}
+	return nil
+}
+
+var _ agents.Recorder = (*run)(nil)
+
+// Record adds what the loop does not know, and tells all recorders.
+func (r *run) Record(step int64, m agents.Metrics) error {
+	all := maps.Clone(m)
+	maps.Copy(all, r.env.Metrics())
+	all["replay/transitions"] = float64(r.memory.Len())
+	return r.record.Record(step, all)
+}
+
+func (r *run) stepped(_ context.Context, step int64) error {
+	if r.Watch != nil {
+		r.Watch.Stepped(step)
+	}
+	return nil
+}
+
+// evaluate measures the agent, and keeps a checkpoint of the best so far.
+func (r *run) evaluate(ctx context.Context, step int64) error {
+	e, err := agents.Evaluate(ctx, r.evalEnv[0], r.agent, nil, r.Config.Eval.Episodes, r.Folder.Info.Seed.Stream(streamEval))
+	if err != nil {
+		return err
+	}
+	mean := e.Mean()
+	r.evaluated, r.figure = step, &mean
+	better := r.best == nil || mean > *r.best
+	if better {
+		r.best = &mean
+	}
+	m := e.Metrics()
+	m["eval/best_mean_reward"] = *r.best
+	if err := r.record.Record(step, m); err != nil {
+		return err
+	}
+	if better {
+		return r.periodicSave(ctx, step)
+	}
+	return nil
+}
+
+// periodicSave writes a checkpoint. One that can't be written costs no training.
+func (r *run) periodicSave(context.Context, int64) error {
+	if err := r.save(); err != nil {
+		r.Log.Warn("no checkpoint was written; training goes on", "step", r.loop.State().Step, "error", err.Error())
+	}
+	return nil
+}
+
+// Files of a checkpoint.
+const (
+	agentFile  = "agent"      // .safetensors and .json
+	loopFile   = "loop"       // .json
+	replayFile = "replay.bin" // where the configuration wants it
+)
+
+// save writes a checkpoint of this step, unless there is one, and removes those
+// that nobody needs.
+func (r *run) save() error {
+	step := r.loop.State().Step
+	if step == r.saved {
+		return nil
+	}
+	started := time.Now()
+	var bytes int64
+	path, err := checkpoint.Write(r.Folder.Checkpoints(), step, func(w *checkpoint.Writer) error {
+		if r.evaluated == step {
+			w.Figure(*r.figure)
+		}
+		all := []error{w.Store(agentFile, r.agent.Store()), w.JSON(agentFile, r.agent.State()), w.JSON(loopFile, r.loop.State())}
+		if r.Config.Checkpoint.Replay {
+			all = append(all, w.File(replayFile, r.memory.Save))
+		}
+		bytes = w.Size()
+		return errors.Join(all...)
+	})
+	if err != nil {
+		return err
+	}
+	r.saved, r.savedAt = step, path
+	r.Log.Debug("checkpoint", "step", step, "path", path, "bytes", bytes, "seconds", time.Since(started).Seconds())
+	if _, err := checkpoint.Prune(r.Folder.Checkpoints(), r.Config.Checkpoint.Keep, 1); err != nil {
+		r.Log.Warn("old checkpoints were not removed", "error", err.Error())
+	}
+	return nil
+}
+
+// restore puts the newest usable checkpoint into the parts.
+func (r *run) restore() error {
+	c, err := newest(r.Folder.Dir, r.Log)
+	if err != nil {
+		return err
+	}
+	var learner agents.State
+	var state agents.LoopState
+	if err := errors.Join(c.Store(agentFile, r.agent.Store()), c.JSON(agentFile, &learner), c.JSON(loopFile, &state)); err != nil {
+		return err
+	}
+	r.agent.SetState(learner)
+	r.loop.SetState(state)
+	r.saved, r.savedAt = state.Step, c.Path
+	if best, _, err := checkpoint.Best(r.Folder.Checkpoints()); err == nil {
+		r.best = best.Manifest.Figure
+	}
+	if state.Step >= r.Config.Steps {
+		return fmt.Errorf("%s has its %d steps: name more with --steps to go on", r.Folder.Dir, state.Step)
+	}
+	if c.Has(replayFile) {
+		return c.File(replayFile, r.memory.Load)
+	}
+	if state.Step > r.Config.Agent.LearningStarts {
+		r.loop.Config.LearningStarts = state.Step + max(r.Config.Agent.LearningStarts, int64(r.Config.Agent.BatchSize))
+		r.Log.Warn("the checkpoint holds no replay memory: learning waits until it has filled again",
+			"checkpoint", c.Path, "until_step", r.loop.Config.LearningStarts)
+	}
+	return nil
+}
+
+// newest opens the newest usable checkpoint of a run folder and says which damaged
+// ones it passed over.
+func newest(dir string, log *slog.Logger) (*checkpoint.Checkpoint, error) {
+	c, skipped, err := checkpoint.Latest(CheckpointsOf(dir))
+	for _, s := range skipped {
+		log.Warn("a damaged checkpoint is passed over", "path", s.Path, "error", s.Err.Error())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// brief is the first line of an error: tracebacks and a worker's last lines go to
+// the log alone.
+func brief(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &briefError{err}
+}
+
+type briefError struct{ err error }
+
+func (e *briefError) Error() string {
+	text := e.err.Error()
+	for i, r := range text {
+		if r == '\n' {
+			return text[:i]
+		}
+	}
+	return text
+}
+
+func (e *briefError) Unwrap() error { return e.err }
