@@ -7,4 +7,8 @@ from safetensors import deserialize
 
 with open(sys.argv[1], "rb") as f:
     tensors = deserialize(f.read())
-print(json.dumps({n: [t["dtype"], t["shape"], bytes(t["data"]).hex()] for n, t in tensors}))
+print(
+    json.dumps(
+        {n: [t["dtype"], t["shape"], bytes(t["data"]).hex()] for n, t in tensors}
+    )
+)

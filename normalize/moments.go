@@ -1,0 +1,68 @@
+package normalize
+
+import (
+	"fmt"
+	"math"
+)
+
+// Moments are a running mean and variance of each of D numbers, batch by batch
+// (Chan, Golub and LeVeque 1979), as Stable-Baselines3's RunningMeanStd has them:
+// they start as if 1e-4 samples with mean 0 and variance 1 had been seen, and the
+// variance divides by the count.
+type Moments struct {
+	Mean  []float64 `json:"mean"` // [D]
+	Var   []float64 `json:"var"`  // [D]
+	Count float64   `json:"count"`
+}
+
+func newMoments(dim int) Moments {
+	m := Moments{Mean: make([]float64, dim), Var: make([]float64, dim), Count: 1e-4}
+	for i := range m.Var {
+		m.Var[i] = 1
+	}
+	return m
+}
+
+// add takes a batch of rows, [N*D].
+func add[T float32 | float64](m *Moments, rows []T) {
+	dim := len(m.Mean)
+	n := float64(len(rows) / dim)
+	total := m.Count + n
+	for d := range dim {
+		sum := 0.0
+		for i := d; i < len(rows); i += dim {
+			sum += float64(rows[i])
+		}
+		mean := sum / n
+		squares := 0.0 // about the batch's own mean, so that a large one costs no digits
+		for i := d; i < len(rows); i += dim {
+			squares += (float64(rows[i]) - mean) * (float64(rows[i]) - mean)
+		}
+		delta := mean - m.Mean[d]
+		m.Mean[d] += delta * n / total
+		m.Var[d] = (m.Var[d]*m.Count + squares + delta*delta*m.Count*n/total) / total
+	}
+	m.Count = total
+}
+
+// check looks at moments that come from a file.
+func (m Moments) check(name string, dim int) error {
+	if len(m.Mean) != dim || len(m.Var) != dim {
+		return fmt.Errorf("normalize: the state has %d means and %d variances of the %s, this run's has %d numbers", len(m.Mean), len(m.Var), name, dim)
+	}
+	for i := range dim {
+		if !finite(m.Mean[i]) || !finite(m.Var[i]) || m.Var[i] < 0 {
+			return fmt.Errorf("normalize: the state has mean %v and variance %v of %s %d", m.Mean[i], m.Var[i], name, i)
+		}
+	}
+	if !finite(m.Count) || m.Count <= 0 {
+		return fmt.Errorf("normalize: the state has %v samples of the %s", m.Count, name)
+	}
+	return nil
+}
+
+func (m Moments) clone() Moments {
+	return Moments{append([]float64{}, m.Mean...), append([]float64{}, m.Var...), m.Count}
+}
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

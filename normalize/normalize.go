@@ -1,0 +1,188 @@
+// Package normalize keeps running statistics of observations and returns, and
+// scales observations and rewards by them, as Stable-Baselines3's VecNormalize.
+//
+// What the replay buffer and the reports hold stays raw: a learner scales what it
+// has drawn, with the statistics as they are then, and an actor what it acts on.
+package normalize
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// A Config says what is scaled. Zeros mean the defaults.
+type Config struct {
+	Obs, Reward bool // what to scale; what is not is passed through
+	ObsDim      int
+	Copies      int     // environment copies that ObserveReward hears of
+	Gamma       float64 // discount of the return that rewards are scaled by
+	ClipObs     float64 // largest absolute value of a scaled number; 0: 10
+	ClipReward  float64 // 0: 10
+	Epsilon     float64 // added to a variance; 0: 1e-8
+}
+
+// A Normalizer scales by what it has observed. One goroutine uses it at a time.
+type Normalizer struct {
+	config  Config
+	obs     Moments
+	reward  Moments   // of the discounted return, one number
+	returns []float64 // [Copies], Σ γ^(t-i) r_i of the running episodes
+	frozen  bool
+}
+
+// State is what a checkpoint keeps of a Normalizer. The returns of the running
+// episodes are no part of it: environments restart their episode.
+type State struct {
+	Obs    *Moments `json:"obs,omitempty"`    // nil: observations are not scaled
+	Reward *Moments `json:"reward,omitempty"` // of the discounted return; nil: rewards are not scaled
+}
+
+// New checks a configuration. Its statistics are those of nothing seen.
+func New(c Config) (*Normalizer, error) {
+	for _, v := range []*float64{&c.ClipObs, &c.ClipReward} {
+		if *v == 0 {
+			*v = 10
+		}
+	}
+	if c.Epsilon == 0 {
+		c.Epsilon = 1e-8
+	}
+	var errs []error
+	if c.ObsDim < 1 || c.Copies < 1 {
+		errs = append(errs, fmt.Errorf("normalize: ObsDim %d and Copies %d, want at least 1", c.ObsDim, c.Copies))
+	}
+	if !(c.Gamma >= 0 && c.Gamma <= 1) {
+		errs = append(errs, fmt.Errorf("normalize: Gamma %v, want 0 to 1", c.Gamma))
+	}
+	if !(c.ClipObs > 0) || !(c.ClipReward > 0) || !(c.Epsilon > 0) {
+		errs = append(errs, fmt.Errorf("normalize: ClipObs %v, ClipReward %v, Epsilon %v, want above 0", c.ClipObs, c.ClipReward, c.Epsilon))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	n := &Normalizer{config: c, obs: newMoments(c.ObsDim), reward: newMoments(1)}
+	n.returns = make([]float64, c.Copies)
+	return n, nil
+}
+
+// Frozen is a copy with the statistics of now that never learns: for evaluation
+// and for serving a policy.
+func (n *Normalizer) Frozen() *Normalizer {
+	return &Normalizer{config: n.config, obs: n.obs.clone(), reward: n.reward.clone(), returns: make([]float64, len(n.returns)), frozen: true}
+}
+
+// Observe learns from the observations that an environment answered, [N*ObsDim]:
+// each of them once, those after a reset too.
+func (n *Normalizer) Observe(obs []float32) error {
+	if len(obs) == 0 || len(obs)%n.config.ObsDim != 0 {
+		return fmt.Errorf("normalize: %d numbers are no rows of %d", len(obs), n.config.ObsDim)
+	}
+	if n.frozen || !n.config.Obs {
+		return nil
+	}
+	for i, x := range obs {
+		if x-x != 0 {
+			return fmt.Errorf("normalize: observation[%d] of row %d is %v", i%n.config.ObsDim, i/n.config.ObsDim, x)
+		}
+	}
+	add(&n.obs, obs)
+	return nil
+}
+
+// ObserveReward learns from the rewards of a step, [Copies]. An episode that ended
+// with this step starts its return anew.
+func (n *Normalizer) ObserveReward(reward []float32, ended []bool) error {
+	if len(reward) != n.config.Copies || len(ended) != n.config.Copies {
+		return fmt.Errorf("normalize: %d rewards and %d ends of %d copies", len(reward), len(ended), n.config.Copies)
+	}
+	if n.frozen || !n.config.Reward {
+		return nil
+	}
+	for i, x := range reward {
+		if x-x != 0 {
+			return fmt.Errorf("normalize: the reward of copy %d is %v", i, x)
+		}
+	}
+	for i, x := range reward {
+		n.returns[i] = n.returns[i]*n.config.Gamma + float64(x)
+	}
+	add(&n.reward, n.returns)
+	for i, over := range ended {
+		if over {
+			n.returns[i] = 0
+		}
+	}
+	return nil
+}
+
+// Obs writes scaled observations, [N*ObsDim], to dst, which may be obs itself.
+func (n *Normalizer) Obs(dst, obs []float32) {
+	if !n.config.Obs {
+		copy(dst, obs)
+		return
+	}
+	dim := n.config.ObsDim
+	for d := range dim {
+		mean, scale := n.obs.Mean[d], math.Sqrt(n.obs.Var[d]+n.config.Epsilon)
+		for i := d; i < len(obs); i += dim {
+			dst[i] = clip((float64(obs[i])-mean)/scale, n.config.ClipObs)
+		}
+	}
+}
+
+// Reward writes scaled rewards to dst, which may be reward itself. They are
+// divided by the standard deviation of the return, and not shifted.
+func (n *Normalizer) Reward(dst, reward []float32) {
+	if !n.config.Reward {
+		copy(dst, reward)
+		return
+	}
+	scale := math.Sqrt(n.reward.Var[0] + n.config.Epsilon)
+	for i, x := range reward {
+		dst[i] = clip(float64(x)/scale, n.config.ClipReward)
+	}
+}
+
+func clip(x, limit float64) float32 { return float32(max(-limit, min(limit, x))) }
+
+// State is what to keep; it shares no memory with n.
+func (n *Normalizer) State() State {
+	var s State
+	if n.config.Obs {
+		m := n.obs.clone()
+		s.Obs = &m
+	}
+	if n.config.Reward {
+		m := n.reward.clone()
+		s.Reward = &m
+	}
+	return s
+}
+
+// Restore takes the statistics of a State, which must have what n scales and no
+// more. Running episodes count as ended.
+func (n *Normalizer) Restore(s State) error {
+	if (s.Obs != nil) != n.config.Obs || (s.Reward != nil) != n.config.Reward {
+		return fmt.Errorf("normalize: the state has statistics of observations: %t, of returns: %t; this run scales observations: %t, rewards: %t",
+			s.Obs != nil, s.Reward != nil, n.config.Obs, n.config.Reward)
+	}
+	var errs []error
+	if s.Obs != nil {
+		errs = append(errs, s.Obs.check("observation", n.config.ObsDim))
+	}
+	if s.Reward != nil {
+		errs = append(errs, s.Reward.check("return", 1))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if s.Obs != nil {
+		n.obs = s.Obs.clone()
+	}
+	if s.Reward != nil {
+		n.reward = s.Reward.clone()
+	}
+	clear(n.returns)
+	return nil
+}
