@@ -1,0 +1,214 @@
+package cmd
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stein-rl/stein/engine"
+	"github.com/stein-rl/stein/picture"
+	"github.com/stein-rl/stein/sampling"
+)
+
+// sampleFlags are those of `stein sample`.
+type sampleFlags struct {
+	cfg       sampling.Config
+	target    string
+	dim       int
+	plot, gif string
+	json      bool
+	backend   string
+}
+
+func newSampleCmd() *cobra.Command {
+	var f sampleFlags
+	cmd := &cobra.Command{
+		Use:   "sample",
+		Short: "Run a sampler on a density whose entropy is known",
+		Long: `Move particles onto a density and compare what the sampler says of their entropy
+with the truth.
+
+Targets:  gaussian, gaussian-full, gmm2, gmm4, ring, box
+Samplers: svgd       kernel width by the median, fixed step, density with the Hessian trace
+          p-svgd     the same without the Hessian trace
+          met-svgd   kernel width and step learned (--fit), step bounded, Hessian trace
+          met-mh     met-svgd with Metropolis-Hastings
+          ula, mala  Langevin; no density, so no entropy`,
+		Example: `  stein sample --target gmm2 --sampler met-svgd --steps 100 --particles 64 --plot out.png
+  stein sample --target gaussian-full --sampler p-svgd --systems 32 --json
+  stein sample --target ring --sampler mala --steps 200 --gif ring.gif`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.OutOrStdout(), cmd.ErrOrStderr()) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.target, "target", "gmm2", "the density to sample from")
+	flags.IntVar(&f.dim, "dim", 2, "its dimensions (gaussian, gmm2, gmm4, box)")
+	flags.StringVar(&f.cfg.Sampler, "sampler", "met-svgd", "what moves the particles")
+	flags.IntVar(&f.cfg.Particles, "particles", 64, "particles in a system")
+	flags.IntVar(&f.cfg.Systems, "systems", 16, "independent systems, over which the errors are averaged")
+	flags.IntVar(&f.cfg.Steps, "steps", 20, "steps")
+	flags.Int64Var(&f.cfg.Seed, "seed", 0, "seed of all random numbers")
+	flags.IntVar(&f.cfg.Fit, "fit", 100, "met-svgd, met-mh: iterations that fit kernel width and step")
+	flags.Float64Var(&f.cfg.InitialStd, "initial-std", 2, "standard deviation of the first positions, around zero")
+	flags.Float64Var(&f.cfg.StepSize, "step-size", 0, "step, the first one where it is learned (0: the sampler's default)")
+	flags.Float64Var(&f.cfg.Bandwidth, "bandwidth", 0, "kernel width, the first one where it is learned (0: the sampler's default)")
+	flags.BoolVar(&f.cfg.SelfTerm, "self-term", false, "count a particle's kernel with itself in the density, as the PyTorch package does")
+	flags.BoolVar(&f.cfg.ExactDensity, "exact-density", false, "log|det(I + εJ)| in place of the first-order εTr J (few dimensions)")
+	flags.StringVar(&f.plot, "plot", "", "write a PNG of the density and one system's particles")
+	flags.StringVar(&f.gif, "gif", "", "write an animated GIF of the particles' way")
+	flags.BoolVar(&f.json, "json", false, "as JSON")
+	flags.StringVar(&f.backend, "backend", "", "numeric backend (default: as `stein doctor` says)")
+	return cmd
+}
+
+func (f *sampleFlags) run(stdout, stderr io.Writer) error {
+	density, err := sampling.NewDensity(f.target, f.dim)
+	if err != nil {
+		return usageError{err}
+	}
+	f.cfg.Density = density
+	f.cfg.Path = f.gif != ""
+	if err := f.cfg.Check(); err != nil {
+		return usageError{err}
+	}
+	if (f.plot != "" || f.gif != "") && density.Dim < 2 {
+		return usageError{fmt.Errorf("sample: a picture of %d dimension: want 2 or more", density.Dim)}
+	}
+	backend, choice, err := engine.Open(f.backend)
+	if err != nil {
+		return err
+	}
+	if w := choice.Warning(); w != "" {
+		fmt.Fprintln(stderr, w)
+	}
+	result, err := sampling.Run(backend, f.cfg)
+	if err != nil {
+		return err
+	}
+	if err := f.pictures(result); err != nil {
+		return err
+	}
+	report := newSampleReport(result)
+	if f.json {
+		enc := json.NewEncoder(stdout)
+		enc.SetIndent("", "  ")
+		return enc.Encode(report)
+	}
+	return report.print(stdout)
+}
+
+// pictures writes those that were asked for.
+func (f *sampleFlags) pictures(r sampling.Result) error {
+	scene := sampling.Scene(r.Config.Density)
+	scene.Title = r.Config.Density.Name + ", " + r.Config.Sampler
+	if f.plot != "" {
+		end := sampling.Frame(r.Config.Density.Dim, r.X[:r.Config.Particles*r.Config.Density.Dim])
+		end.Note = fmt.Sprintf("%d particles after %d steps", r.Config.Particles, r.Config.Steps)
+		if err := picture.Save(f.plot, func(w io.Writer) error { return scene.WritePNG(w, end) }); err != nil {
+			return err
+		}
+	}
+	if f.gif == "" {
+		return nil
+	}
+	const most = 100 // frames: every step up to here, then evenly spaced
+	var frames []picture.Frame
+	last := len(r.Path) - 1
+	for i := range min(last, most) + 1 {
+		step := i
+		if last > most {
+			step = i * last / most
+		}
+		frame := sampling.Frame(r.Config.Density.Dim, r.Path[step])
+		frame.Note = fmt.Sprintf("step %d", step)
+		frames = append(frames, frame)
+	}
+	return picture.Save(f.gif, func(w io.Writer) error { return scene.WriteGIF(w, frames, 8) })
+}
+
+// A sampleReport is what the command says. What a sampler does not have is null.
+type sampleReport struct {
+	Target          string   `json:"target"`
+	Dim             int      `json:"dim"`
+	Sampler         string   `json:"sampler"`
+	Systems         int      `json:"systems"`
+	Particles       int      `json:"particles"`
+	Steps           int      `json:"steps"`
+	Seed            int64    `json:"seed"`
+	Entropy         *float64 `json:"entropy"`
+	EntropyStderr   *float64 `json:"entropy_stderr"`
+	ExactEntropy    float64  `json:"exact_entropy"`
+	EntropyError    *float64 `json:"entropy_error"` // mean |error| of a system's estimate
+	MeanError       float64  `json:"mean_error"`
+	CovarianceError float64  `json:"covariance_error"` // relative
+	EffectiveShare  *float64 `json:"effective_share"`
+	Accepted        *float64 `json:"accepted"`
+	StepSize        float64  `json:"step_size"`
+	Bandwidth       *float64 `json:"bandwidth"`
+	FitSeconds      float64  `json:"fit_seconds"`
+	Seconds         float64  `json:"seconds"`
+}
+
+func newSampleReport(r sampling.Result) sampleReport {
+	entropy, stderr := r.Entropy()
+	wrong, _ := r.EntropyError()
+	mean, cov := r.MomentErrors()
+	c := r.Config
+	return sampleReport{
+		Target: c.Density.Name, Dim: c.Density.Dim, Sampler: c.Sampler,
+		Systems: c.Systems, Particles: c.Particles, Steps: c.Steps, Seed: c.Seed,
+		Entropy: known(entropy), EntropyStderr: known(stderr), ExactEntropy: c.Density.Entropy, EntropyError: known(wrong),
+		MeanError: mean, CovarianceError: cov,
+		EffectiveShare: known(r.EffectiveShare()), Accepted: known(r.Accepted),
+		StepSize: r.StepSize, Bandwidth: known(r.Bandwidth),
+		FitSeconds: r.FitTime.Seconds(), Seconds: r.Time.Seconds(),
+	}
+}
+
+// known is nil for NaN, which JSON does not have.
+func known(x float64) *float64 {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return nil
+	}
+	return &x
+}
+
+func (s sampleReport) print(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(name, format string, x *float64, rest string) {
+		value := "none"
+		if x != nil {
+			value = fmt.Sprintf(format, *x)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\n", name, value, rest)
+	}
+	fmt.Fprintf(t, "target\t%s\t%d dimensions\n", s.Target, s.Dim)
+	fmt.Fprintf(t, "sampler\t%s\t%d systems of %d particles, %d steps, seed %d\n", s.Sampler, s.Systems, s.Particles, s.Steps, s.Seed)
+	about := "nats, mean over systems"
+	if s.EntropyStderr != nil {
+		about += fmt.Sprintf(", standard error %.3g", *s.EntropyStderr)
+	}
+	if s.Entropy == nil {
+		about = "this sampler has no density"
+	}
+	row("entropy", "%.4f", s.Entropy, about)
+	row("exact entropy", "%.4f", &s.ExactEntropy, "nats")
+	row("entropy error", "%.4f", s.EntropyError, "mean over systems of |estimate - exact|")
+	row("mean error", "%.4f", &s.MeanError, "distance, all particles")
+	row("covariance error", "%.4f", &s.CovarianceError, "relative to the target's (Frobenius)")
+	row("effective share", "%.3f", s.EffectiveShare, "of the particles, by the weights p/q")
+	row("accepted", "%.3f", s.Accepted, "share of proposals")
+	row("step size", "%.4g", &s.StepSize, "mean")
+	row("bandwidth", "%.4g", s.Bandwidth, "mean")
+	fmt.Fprintf(t, "time\t%v\tfitting before it: %v\n", seconds(s.Seconds), seconds(s.FitSeconds))
+	return t.Flush()
+}
+
+func seconds(s float64) time.Duration {
+	return time.Duration(s * float64(time.Second)).Round(100 * time.Microsecond)
+}
