@@ -16,7 +16,6 @@ import (
 	"time"
 
 	zmq "github.com/pebbe/zmq4"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/stein-rl/stein/envbridge/envpb"
 )
@@ -267,8 +266,8 @@ func (b *Bridge) reset(ctx context.Context, seed int64, chosen func(*member) boo
 	return nil
 }
 
-// Send starts a step in every worker. It refuses actions that aren't finite; the
-// worker clips those outside of [-1, 1]. It keeps nothing of action.
+// Send starts a step in every worker. It refuses actions that aren't finite and
+// clips those outside of [-1, 1]. It keeps nothing of action.
 func (b *Bridge) Send(_ context.Context, action []float32) error {
 	switch {
 	case b.members == nil:
@@ -282,8 +281,8 @@ func (b *Bridge) Send(_ context.Context, action []float32) error {
 		if math.IsNaN(float64(a)) || math.IsInf(float64(a), 0) {
 			return fmt.Errorf("envbridge: action %v for copy %d of %s (number %d of %d)", a, i/b.spec.ActDim, b.spec.ID, i%b.spec.ActDim, b.spec.ActDim)
 		}
+		b.action[i] = min(max(a, -1), 1)
 	}
-	copy(b.action, action)
 	for _, m := range b.members {
 		a := b.spec.ActDim
 		// As in reset: a worker that takes no message shows in Recv.
@@ -360,13 +359,9 @@ func (b *Bridge) Render(ctx context.Context, copyIndex int) (Picture, error) {
 	if err != nil {
 		return Picture{}, m.explain(err)
 	}
-	head := new(envpb.Picture)
-	if len(body) != 2 || proto.Unmarshal(body[0], head) != nil {
-		return Picture{}, m.explain(fmt.Errorf("%w: picture in %s", errRefused, sizes(body)))
-	}
-	p := Picture{Width: int(head.GetWidth()), Height: int(head.GetHeight()), RGB: body[1]}
-	if uint64(len(p.RGB)) != 3*uint64(head.GetWidth())*uint64(head.GetHeight()) {
-		return Picture{}, m.explain(fmt.Errorf("%w: picture of %dx%d in %d bytes", errRefused, p.Width, p.Height, len(p.RGB)))
+	p, err := decodePicture(body)
+	if err != nil {
+		return Picture{}, m.explain(fmt.Errorf("%w: %w", errRefused, err))
 	}
 	return p, nil
 }
@@ -412,16 +407,6 @@ func singleThreaded() []string {
 	return env
 }
 
-func unmarshal(body [][]byte, m proto.Message) error {
-	if len(body) != 1 {
-		return fmt.Errorf("%w: %T in %s", errRefused, m, sizes(body))
-	}
-	if err := proto.Unmarshal(body[0], m); err != nil {
-		return fmt.Errorf("%w: %T: %w", errRefused, m, err)
-	}
-	return nil
-}
-
 // product of a shape; -1 when it is beyond any frame.
 func product(shape []uint32) int {
 	p := 1
@@ -429,7 +414,7 @@ func product(shape []uint32) int {
 		if s == 0 {
 			return 0
 		}
-		if p *= int(s); p > maxFrameBytes || int(s) > maxFrameBytes {
+		if p *= int(s); p > maxMessageBytes || int(s) > maxMessageBytes {
 			return -1
 		}
 	}

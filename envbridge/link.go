@@ -34,9 +34,8 @@ type link struct {
 	log     *slog.Logger
 	garbage *atomic.Uint64
 
-	seq    uint64 // of the last request
-	head   []byte
-	frames [][]byte
+	seq uint64 // of the last request
+	out []byte // the last request
 }
 
 // openLink connects to an endpoint, which need not be there yet.
@@ -45,7 +44,7 @@ func openLink(zctx *zmq.Context, endpoint string, key *Key) (*link, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening a socket: %w", err)
 	}
-	l := &link{sock: sock, frames: make([][]byte, 0, maxFrames)}
+	l := &link{sock: sock}
 	if err := l.connect(endpoint, key); err != nil {
 		_ = sock.Close()
 		return nil, err
@@ -56,7 +55,7 @@ func openLink(zctx *zmq.Context, endpoint string, key *Key) (*link, error) {
 func (l *link) connect(endpoint string, key *Key) error {
 	settings := []error{
 		l.sock.SetLinger(0),
-		l.sock.SetMaxmsgsize(maxFrameBytes),
+		l.sock.SetMaxmsgsize(maxMessageBytes),
 		l.sock.SetRcvtimeo(glance),
 		l.sock.SetSndtimeo(glance),
 		l.sock.SetReconnectIvl(10 * time.Millisecond),
@@ -74,25 +73,26 @@ func (l *link) connect(endpoint string, key *Key) error {
 	return nil
 }
 
-// send sends a request with one body frame.
-func (l *link) send(k kind, body []byte) error {
+// begin returns the message of a new request up to its body; send sends it.
+func (l *link) begin(k kind) []byte {
 	l.seq++
-	l.head = header{version, k, l.seq}.append(l.head[:0])
-	if _, err := l.sock.SendBytes(l.head, zmq.SNDMORE); err != nil {
-		return fmt.Errorf("%w: it takes no message: %w", errHung, err)
-	}
-	if _, err := l.sock.SendBytes(body, 0); err != nil {
+	return header{version, k, l.seq}.append(l.out[:0])
+}
+
+func (l *link) send(message []byte) error {
+	l.out = message
+	if _, err := l.sock.SendBytes(message, 0); err != nil {
 		return fmt.Errorf("%w: it takes no message: %w", errHung, err)
 	}
 	return nil
 }
 
 func (l *link) sendProto(k kind, m proto.Message) error {
-	body, err := proto.Marshal(m)
+	message, err := proto.MarshalOptions{}.MarshalAppend(l.begin(k), m)
 	if err != nil {
 		return fmt.Errorf("encoding %T: %w", m, err)
 	}
-	return l.send(k, body)
+	return l.send(message)
 }
 
 // A wait bounds how long an answer may take.
@@ -101,30 +101,31 @@ type wait struct {
 	died  <-chan struct{} // closed when the worker is gone; nil: it can't be told
 }
 
-// recv waits for the answer to the last request and returns its frames but the
-// header, valid until the next call. Anything else is dropped and counted. A
-// Failure comes back as *failure.
-func (l *link) recv(ctx context.Context, want kind, w wait) ([][]byte, error) {
+// recv waits for the answer to the last request and returns its body. Anything else
+// is dropped and counted. A Failure comes back as *failure.
+func (l *link) recv(ctx context.Context, want kind, w wait) ([]byte, error) {
 	for {
-		if err := l.message(ctx, w); err != nil {
+		message, err := l.message(ctx, w)
+		if err != nil {
 			return nil, err
 		}
-		if len(l.frames) == 0 || len(l.frames) > maxFrames {
-			l.drop(fmt.Errorf("message of %d or more frames", len(l.frames)))
-			continue
-		}
-		h, err := parseHeader(l.frames[0])
+		extra, err := l.skip()
 		if err != nil {
-			l.drop(err)
+			return nil, err
+		}
+		if extra > 0 {
+			l.drop(fmt.Errorf("message of %d frames", extra+1))
 			continue
 		}
-		body := l.frames[1:]
+		h, body, err := parseMessage(message)
 		switch {
+		case err != nil:
+			l.drop(err)
 		case h.seq != l.seq:
 			l.drop(fmt.Errorf("answer to request %d, want %d", h.seq, l.seq))
-		case h.kind == kindFailure && len(body) == 1:
+		case h.kind == kindFailure:
 			f := new(envpb.Failure)
-			if err := proto.Unmarshal(body[0], f); err != nil {
+			if err := proto.Unmarshal(body, f); err != nil {
 				l.drop(fmt.Errorf("failure: %w", err))
 				continue
 			}
@@ -143,36 +144,26 @@ func (l *link) recv(ctx context.Context, want kind, w wait) ([][]byte, error) {
 	}
 }
 
-// message fills l.frames with the next message. Of one with too many frames it
-// keeps the first maxFrames+1.
-func (l *link) message(ctx context.Context, w wait) error {
-	l.frames = l.frames[:0]
-	first, err := l.first(ctx, w)
-	if err != nil {
-		return err
-	}
-	l.frames = append(l.frames, first)
+// skip reads the rest of a message that has several frames, and says how many.
+func (l *link) skip() (frames int, err error) {
 	for {
 		more, err := l.sock.GetRcvmore()
 		if err != nil {
-			return fmt.Errorf("%w: %w", errHung, err)
+			return frames, fmt.Errorf("%w: %w", errHung, err)
 		}
 		if !more {
-			return nil
+			return frames, nil
 		}
-		// The parts of a message arrive together.
-		frame, err := l.sock.RecvBytes(zmq.DONTWAIT)
-		if err != nil {
-			return fmt.Errorf("%w: %w", errHung, err)
+		// The frames of a message arrive together.
+		if _, err := l.sock.RecvBytes(zmq.DONTWAIT); err != nil {
+			return frames, fmt.Errorf("%w: %w", errHung, err)
 		}
-		if len(l.frames) <= maxFrames {
-			l.frames = append(l.frames, frame)
-		}
+		frames++
 	}
 }
 
-// first waits for the first frame of a message.
-func (l *link) first(ctx context.Context, w wait) ([]byte, error) {
+// message waits for the first frame of a message.
+func (l *link) message(ctx context.Context, w wait) ([]byte, error) {
 	for {
 		frame, err := l.sock.RecvBytes(0)
 		if err == nil {
@@ -205,7 +196,7 @@ func (l *link) drop(why error) {
 // bye tells the worker that this client is leaving, and closes the socket.
 func (l *link) bye() {
 	_ = l.sock.SetLinger(200 * time.Millisecond)
-	_ = l.send(kindBye, nil)
+	_ = l.send(l.begin(kindBye))
 	_ = l.sock.Close()
 }
 

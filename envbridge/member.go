@@ -14,6 +14,7 @@ import (
 	"time"
 
 	zmq "github.com/pebbe/zmq4"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/stein-rl/stein/envbridge/envpb"
 )
@@ -53,7 +54,6 @@ type member struct {
 	failures   int
 	seed       int64
 	steps      uint64
-	body       []byte    // frame of the action under way
 	action     []float32 // the action under way, for errors; the caller's
 	step       Step      // its part of the bridge's arrays
 
@@ -109,8 +109,8 @@ func (m *member) welcome(ctx context.Context) (Spec, error) {
 		return Spec{}, err
 	}
 	w := new(envpb.Welcome)
-	if err := unmarshal(body, w); err != nil {
-		return Spec{}, err
+	if err := proto.Unmarshal(body, w); err != nil {
+		return Spec{}, fmt.Errorf("%w: its welcome: %w", errRefused, err)
 	}
 	spec := Spec{
 		ID:       w.GetEnv(),
@@ -124,9 +124,9 @@ func (m *member) welcome(ctx context.Context) (Spec, error) {
 			spec.Copies, w.GetObsShape(), w.GetActShape(), m.cfg.Copies)
 	}
 	l := layout{spec.Copies, spec.ObsDim, spec.ActDim}
-	if l.resultBytes() > maxFrameBytes || l.actionBytes() > maxFrameBytes {
-		return Spec{}, fmt.Errorf("%w: %d copies with observations of %d numbers need more than %d bytes in one frame", errRefused,
-			spec.Copies, spec.ObsDim, maxFrameBytes)
+	if headerBytes+max(l.resultBytes()+l.obsBytes(), l.actionBytes()) > maxMessageBytes {
+		return Spec{}, fmt.Errorf("%w: %d copies with observations of %d numbers need more than %d bytes in a message", errRefused,
+			spec.Copies, spec.ObsDim, maxMessageBytes)
 	}
 	m.log.Info("worker ready", "worker", m.name, "env", spec.ID, "copies", spec.Copies, "pid", w.GetPid(), "versions", w.GetVersions())
 	return spec, nil
@@ -174,10 +174,9 @@ func (m *member) firstObs(ctx context.Context) error {
 }
 
 func (m *member) sendStep(action []float32) error {
-	m.body = appendFloats(m.body[:0], action)
 	m.action = action
 	m.answered, m.lost = false, false
-	return m.link.send(kindStep, m.body)
+	return m.link.send(appendFloats(m.link.begin(kindStep), action))
 }
 
 // recvStep waits for the outcome of a step, into m.step. A worker that fails is
@@ -196,7 +195,7 @@ func (m *member) recvStep(ctx context.Context) error {
 	return m.explain(err)
 }
 
-func (m *member) result(body [][]byte) error {
+func (m *member) result(body []byte) error {
 	bad, err := m.layout.decodeResult(body, &m.step)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errRefused, err)

@@ -14,10 +14,8 @@ const (
 	version     = 1
 	headerBytes = 16
 
-	// Both sides have ZeroMQ drop the connection on a frame above this size, and
-	// drop a message of more frames than any kind has.
-	maxFrameBytes = 64 << 20
-	maxFrames     = 3
+	// Both sides have ZeroMQ drop the connection on a message above this size.
+	maxMessageBytes = 64 << 20
 )
 
 // A kind says what a message is. Requests are odd, their answers follow.
@@ -54,23 +52,28 @@ func (h header) append(dst []byte) []byte {
 	return binary.LittleEndian.AppendUint64(dst, h.seq)
 }
 
-// parseHeader fails on a frame that is no header, of whatever version.
-func parseHeader(frame []byte) (header, error) {
-	if len(frame) != headerBytes {
-		return header{}, fmt.Errorf("header of %d bytes, want %d", len(frame), headerBytes)
+// parseMessage splits a message into header and body. It fails on one that is no
+// message, of whatever version.
+func parseMessage(message []byte) (header, []byte, error) {
+	if len(message) < headerBytes {
+		return header{}, nil, fmt.Errorf("message of %d bytes, its header has %d", len(message), headerBytes)
 	}
-	if string(frame[:4]) != magic {
-		return header{}, fmt.Errorf("header starts with %q, want %q", frame[:4], magic)
+	if string(message[:4]) != magic {
+		return header{}, nil, fmt.Errorf("message starts with %q, want %q", message[:4], magic)
 	}
-	return header{frame[4], kind(frame[5]), binary.LittleEndian.Uint64(frame[8:])}, nil
+	h := header{message[4], kind(message[5]), binary.LittleEndian.Uint64(message[8:])}
+	return h, message[headerBytes:], nil
 }
 
 // A layout has the sizes of a session's arrays.
 type layout struct{ copies, obsDim, actDim int }
 
-func (l layout) obsBytes() int    { return 4 * l.copies * l.obsDim }
 func (l layout) actionBytes() int { return 4 * l.copies * l.actDim }
-func (l layout) resultBytes() int { return l.obsBytes() + 5*l.copies }
+func (l layout) obsBytes() int    { return 4 * l.copies * l.obsDim }
+
+// resultBytes is the size of a RESULT's body in which no episode ended: obs,
+// reward, ends with zeros up to a multiple of four. The last observations follow.
+func (l layout) resultBytes() int { return l.obsBytes() + 4*l.copies + (l.copies+3)/4*4 }
 
 func appendFloats(dst []byte, src []float32) []byte {
 	dst = slices.Grow(dst, 4*len(src))
@@ -95,21 +98,24 @@ func readFloats(dst []float32, frame []byte) int {
 	return bad
 }
 
-// decodeObs reads the frames of an OBS message, header left out.
-func (l layout) decodeObs(frames [][]byte, obs []float32) (nonFinite, error) {
-	if len(frames) != 1 || len(frames[0]) != l.obsBytes() {
-		return nonFinite{}, fmt.Errorf("observations in %s, want %d bytes", sizes(frames), l.obsBytes())
+// decodeObs reads the body of an OBS message.
+func (l layout) decodeObs(body []byte, obs []float32) (nonFinite, error) {
+	if len(body) != l.obsBytes() {
+		return nonFinite{}, fmt.Errorf("observations in %d bytes, want %d", len(body), l.obsBytes())
 	}
-	return l.locate(fieldReset, readFloats(obs, frames[0]), nil), nil
+	return l.locate(fieldReset, readFloats(obs, body), obs), nil
 }
 
-// decodeResult reads the frames of a RESULT message, header left out, into the
-// slices of s, whose lengths fit. It tells of the first number that isn't finite.
-func (l layout) decodeResult(frames [][]byte, s *Step) (nonFinite, error) {
-	if len(frames) == 0 || len(frames[0]) != l.resultBytes() {
-		return nonFinite{}, fmt.Errorf("result in %s, want %d bytes first", sizes(frames), l.resultBytes())
+// decodeResult reads the body of a RESULT message into the slices of s, whose
+// lengths fit. It tells of the first number that isn't finite.
+func (l layout) decodeResult(body []byte, s *Step) (nonFinite, error) {
+	if len(body) < l.resultBytes() {
+		return nonFinite{}, fmt.Errorf("result in %d bytes, want %d or more", len(body), l.resultBytes())
 	}
-	ends := frames[0][l.obsBytes()+4*l.copies:]
+	obs, rest := body[:l.obsBytes()], body[l.obsBytes():]
+	reward, ends := rest[:4*l.copies], rest[4*l.copies:5*l.copies]
+	final := body[l.resultBytes():]
+
 	ended := 0
 	for i, e := range ends {
 		if e > endTruncated {
@@ -121,49 +127,47 @@ func (l layout) decodeResult(frames [][]byte, s *Step) (nonFinite, error) {
 			ended++
 		}
 	}
-	if err := l.checkFinal(frames, ended); err != nil {
-		return nonFinite{}, err
+	if len(final) != 4*ended*l.obsDim {
+		return nonFinite{}, fmt.Errorf("last observations of %d copies in %d bytes, want %d", ended, len(final), 4*ended*l.obsDim)
 	}
 
-	badObs := readFloats(s.Obs, frames[0])
-	badReward := readFloats(s.Reward, frames[0][l.obsBytes():])
+	badObs := readFloats(s.Obs, obs)
+	badReward := readFloats(s.Reward, reward)
 	copy(s.Next, s.Obs)
 	badFinal := -1
-	for i, row := 0, 0; row < ended; i++ {
-		if ends[i] == 0 {
+	for i, e := range ends {
+		if e == 0 {
 			continue
 		}
-		o := l.obsDim
-		if bad := readFloats(s.Next[i*o:(i+1)*o], frames[1][4*row*o:]); bad >= 0 && badFinal < 0 {
-			badFinal = i*o + bad
+		row := s.Next[i*l.obsDim : (i+1)*l.obsDim]
+		if bad := readFloats(row, final); bad >= 0 && badFinal < 0 {
+			badFinal = i*l.obsDim + bad
 		}
-		row++
+		final = final[4*l.obsDim:]
 	}
 	switch {
 	case badFinal >= 0:
 		return l.locate(fieldObs, badFinal, s.Next), nil
 	case badReward >= 0:
 		return nonFinite{field: fieldReward, copy: badReward, value: s.Reward[badReward]}, nil
-	case badObs >= 0 && ends[badObs/max(l.obsDim, 1)] != 0:
+	case badObs >= 0 && ends[badObs/l.obsDim] != 0:
 		return l.locate(fieldReset, badObs, s.Obs), nil
 	}
 	return l.locate(fieldObs, badObs, s.Obs), nil
 }
 
-// checkFinal sees that the frame of last observations is there when, and only
-// when, an episode ended, and that it has a row for each.
-func (l layout) checkFinal(frames [][]byte, ended int) error {
-	want := 1
-	if ended > 0 {
-		want = 2
+// decodePicture reads the body of a PICTURE message: height and width as uint32,
+// then the pixels, which it doesn't copy.
+func decodePicture(body []byte) (Picture, error) {
+	if len(body) < 8 {
+		return Picture{}, fmt.Errorf("picture in %d bytes", len(body))
 	}
-	if len(frames) != want {
-		return fmt.Errorf("result with %d ends has %d frames, want %d", ended, len(frames), want)
+	height, width := binary.LittleEndian.Uint32(body), binary.LittleEndian.Uint32(body[4:])
+	p := Picture{Width: int(width), Height: int(height), RGB: body[8:]}
+	if uint64(len(p.RGB)) != 3*uint64(width)*uint64(height) || width > 1<<16 || height > 1<<16 {
+		return Picture{}, fmt.Errorf("picture of %dx%d pixels in %d bytes", width, height, len(p.RGB))
 	}
-	if ended > 0 && len(frames[1]) != 4*ended*l.obsDim {
-		return fmt.Errorf("last observations of %d copies in %d bytes, want %d", ended, len(frames[1]), 4*ended*l.obsDim)
-	}
-	return nil
+	return p, nil
 }
 
 // A nonFinite is where the first NaN or infinity of a message is; field is empty
@@ -185,17 +189,5 @@ func (l layout) locate(field string, at int, in []float32) nonFinite {
 	if at < 0 {
 		return nonFinite{}
 	}
-	bad := nonFinite{field: field, copy: at / l.obsDim, index: at % l.obsDim}
-	if in != nil {
-		bad.value = in[at]
-	}
-	return bad
-}
-
-func sizes(frames [][]byte) string {
-	n := make([]int, len(frames))
-	for i, f := range frames {
-		n[i] = len(f)
-	}
-	return fmt.Sprintf("frames of %v bytes", n)
+	return nonFinite{field: field, copy: at / l.obsDim, index: at % l.obsDim, value: in[at]}
 }

@@ -24,7 +24,15 @@ from gymnasium import spaces
 import stein_env
 from stein_env import env_pb2 as pb
 from stein_env.rendering import choose_backend
-from stein_env.wire import TERMINATED, TRUNCATED, Layout, Result
+from stein_env.wire import (
+    F4,
+    HEADER_BYTES,
+    MAX_FRAME_BYTES,
+    TERMINATED,
+    TRUNCATED,
+    Layout,
+    Result,
+)
 
 MAX_COPIES = 1024
 TRACEBACK_CHARS = 4000
@@ -68,14 +76,14 @@ class Copies:
         first = self.envs[0]
         self.obs_space = _float_box(first.observation_space, "observation", self.id)
         self.act_space = _float_box(first.action_space, "action", self.id)
-        self._scale_actions()
-        self.max_steps = _time_limit(first)
-
         self.layout = Layout(
             len(self.envs),
             int(np.prod(self.obs_space.shape, dtype=np.int64)),
             int(np.prod(self.act_space.shape, dtype=np.int64)),
         )
+        self._check_layout()
+        self._scale_actions()
+        self.max_steps = _time_limit(first)
         self.result = Result(self.layout)
         self.steps = 0
         # Bound methods, looked up once instead of at every step.
@@ -83,6 +91,22 @@ class Copies:
         self._reset: list[Callable[..., Any]] = [env.reset for env in self.envs]
         # A first reset shows at the handshake what the first one would show.
         self._guard(0, None, lambda: self._put(self.result.obs[0], self._reset[0]()[0]))
+
+    def _check_layout(self) -> None:
+        layout = self.layout
+        if layout.obs_dim < 1 or layout.act_dim < 1:
+            raise Refusal(
+                pb.Failure.SPACE,
+                f"{self.id}: observation {self.obs_space.shape} or action"
+                f" {self.act_space.shape} has no numbers",
+            )
+        largest = max(layout.result_bytes + layout.obs_bytes, layout.action_bytes)
+        if HEADER_BYTES + largest > MAX_FRAME_BYTES:
+            raise Refusal(
+                pb.Failure.REQUEST,
+                f"{self.id}: {layout.copies} copies need messages of {largest} bytes,"
+                f" the limit is {MAX_FRAME_BYTES}: use fewer copies per worker",
+            )
 
     def _scale_actions(self) -> None:
         """Prepare low + (a+1)/2·(high−low), done in float64."""
@@ -103,28 +127,24 @@ class Copies:
         self._low, self._high = low, high
         self._half = (high - low) / 2
         self._middle = low + self._half
-        self._identity = bool(
-            (low == -1).all() and (high == 1).all()
-        ) and self.act_space.dtype == np.dtype(np.float32)
-        self._flat_act = len(self.act_space.shape) == 1
+        self._identity = (
+            bool((low == -1).all() and (high == 1).all())
+            and self.act_space.dtype == np.float32
+        )
+        self._act_shape = (len(self.envs), *self.act_space.shape)
 
-    def actions(self, wire: bytes | memoryview) -> npt.NDArray[Any]:
-        """Return the environment's own actions [n, *shape] for those on the wire.
+    def actions(self, message: bytes) -> npt.NDArray[Any]:
+        """Return the environment's own actions [n, *shape] for those of a STEP.
 
         A new array each time: an environment may keep the action it was given.
         """
-        n = len(self.envs)
-        act = np.frombuffer(wire, "<f4").reshape(n, -1)
+        n = self.layout.copies
+        wire = np.frombuffer(message, F4, n * self.layout.act_dim, HEADER_BYTES)
         if self._identity:
-            own = np.minimum(act, 1)
-            np.maximum(own, -1, out=own)
-        else:
-            wide = np.clip(act.astype(np.float64), -1, 1) * self._half + self._middle
-            np.clip(wide, self._low, self._high, out=wide)
-            own = wide.astype(self.act_space.dtype)
-        if not self._flat_act:
-            own = own.reshape(n, *self.act_space.shape)
-        return np.asarray(own)
+            return wire.reshape(self._act_shape).copy()
+        wide = wire.reshape(n, -1).astype(np.float64) * self._half + self._middle
+        np.clip(wide, self._low, self._high, out=wide)
+        return wide.astype(self.act_space.dtype).reshape(self._act_shape)
 
     def reset(self, seed: int) -> None:
         """Start an episode in every copy, copy i and its action space from seed+i."""
@@ -135,8 +155,8 @@ class Copies:
     def _reset_seeded(self, i: int, seed: int) -> None:
         self._put(self.result.obs[i], self._reset[i](seed=seed)[0])
 
-    def step(self, wire: bytes | memoryview) -> int:
-        """Step every copy, filling ``result``.
+    def step(self, message: bytes) -> int:
+        """Step every copy by the actions of a STEP message, filling ``result``.
 
         Returns:
             How many copies ended, and so how many rows of ``result.final`` hold
@@ -145,11 +165,11 @@ class Copies:
         Raises:
             Refusal: an environment raised.
         """
-        act = self.actions(wire)
+        act = self.actions(message)
         result = self.result
         obs_rows, reward, ends = result.obs, result.reward, result.ends
         shape = self.obs_space.shape
-        plain = len(shape) == 1
+        one_axis = len(shape) == 1
         ended = 0
         self.steps += 1
         i = 0
@@ -164,7 +184,7 @@ class Copies:
                     obs = self._reset[i]()[0]
                 else:
                     ends[i] = 0
-                if plain and obs.__class__ is np.ndarray and obs.shape == shape:
+                if one_axis and obs.__class__ is np.ndarray and obs.shape == shape:
                     obs_rows[i] = obs
                 else:
                     self._put(obs_rows[i], obs)

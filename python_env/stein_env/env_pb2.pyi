@@ -68,14 +68,6 @@ class Render(_message.Message):
     copy: int
     def __init__(self, copy: _Optional[int] = ...) -> None: ...
 
-class Picture(_message.Message):
-    __slots__ = ("height", "width")
-    HEIGHT_FIELD_NUMBER: _ClassVar[int]
-    WIDTH_FIELD_NUMBER: _ClassVar[int]
-    height: int
-    width: int
-    def __init__(self, height: _Optional[int] = ..., width: _Optional[int] = ...) -> None: ...
-
 class Failure(_message.Message):
     __slots__ = ("code", "message", "exception", "traceback", "copy", "step", "action")
     class Code(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):

@@ -1,8 +1,9 @@
 """The layout of messages, as docs/protocol.md fixes it.
 
-A message is a header frame, then the frames of its kind: one Protocol Buffers
-message for control, raw little-endian arrays for steps. envbridge/wire.go is the
-same thing in Go; the files of envbridge/testdata/frames test both.
+A message is one frame: 16 bytes of header, then the body of its kind, which is a
+Protocol Buffers message for control and raw little-endian arrays for steps.
+envbridge/wire.go is the same thing in Go; the files of envbridge/testdata/frames
+test both.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ import numpy.typing as npt
 MAGIC = b"STNB"
 VERSION = 1
 
-# Both sides have ZeroMQ drop the connection on a frame above this many bytes,
-# and drop a message of more frames than any kind has.
+# Both sides have ZeroMQ drop the connection on a frame above this many bytes.
 MAX_FRAME_BYTES = 64 << 20
-MAX_FRAMES = 3
 
 _HEADER = struct.Struct("<4sBBHQ")
 HEADER_BYTES = _HEADER.size
 
 TERMINATED = 1
 TRUNCATED = 2
+
+F4 = np.dtype("<f4")
 
 
 class Kind(IntEnum):
@@ -53,23 +54,23 @@ def pack_header(kind: int, seq: int, version: int = VERSION) -> bytes:
     return _HEADER.pack(MAGIC, version, kind, 0, seq)
 
 
-def unpack_header(frame: bytes | memoryview) -> tuple[int, int, int]:
-    """Return (version, kind, seq).
+def unpack_header(frame: bytes) -> tuple[int, int, int]:
+    """Return (version, kind, seq) of a message.
 
     Raises:
-        Garbage: the frame is no header, of whatever version.
+        Garbage: the frame is no message, of whatever version.
     """
-    if len(frame) != HEADER_BYTES:
-        raise Garbage(f"header of {len(frame)} bytes, want {HEADER_BYTES}")
-    magic, version, kind, _, seq = _HEADER.unpack(frame)
+    if len(frame) < HEADER_BYTES:
+        raise Garbage(f"message of {len(frame)} bytes, its header has {HEADER_BYTES}")
+    magic, version, kind, _, seq = _HEADER.unpack_from(frame)
     if magic != MAGIC:
-        raise Garbage(f"header starts with {magic!r}, want {MAGIC!r}")
+        raise Garbage(f"message starts with {magic!r}, want {MAGIC!r}")
     return version, kind, seq
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Sizes of the array frames of a session: n copies, O and A numbers each."""
+    """Sizes of the bodies of a session: n copies, O and A numbers each."""
 
     copies: int
     obs_dim: int
@@ -77,46 +78,54 @@ class Layout:
 
     @property
     def action_bytes(self) -> int:
-        """Frame of STEP: float32 [n, A]."""
+        """Body of STEP: float32 [n, A]."""
         return 4 * self.copies * self.act_dim
 
     @property
     def obs_bytes(self) -> int:
-        """Frame of OBS: float32 [n, O]."""
+        """Body of OBS: float32 [n, O]."""
         return 4 * self.copies * self.obs_dim
 
     @property
+    def ends_bytes(self) -> int:
+        """The ends in a RESULT: uint8 [n], and zeros up to a multiple of four."""
+        return (self.copies + 3) // 4 * 4
+
+    @property
     def result_bytes(self) -> int:
-        """First frame of RESULT: float32 obs [n, O], reward [n]; uint8 ends [n]."""
-        return self.obs_bytes + 5 * self.copies
+        """Body of RESULT but for the last rows: obs [n, O], reward [n], ends."""
+        return self.obs_bytes + 4 * self.copies + self.ends_bytes
 
 
 class Result:
-    """The frames of a RESULT, filled in place step after step.
+    """A RESULT message, filled in place step after step.
 
     ``obs`` is where each copy goes on; the copies that ended have their last
-    observation in ``final``, one row per ended copy in their order, of which
-    ``final_frame`` gives the part in use.
+    observation in ``final``, one row per ended copy in their order. ``message``
+    gives the bytes to send.
     """
 
     def __init__(self, layout: Layout) -> None:
         n, o = layout.copies, layout.obs_dim
-        self.frame = bytearray(layout.result_bytes)
-        self.obs: npt.NDArray[np.float32] = np.frombuffer(
-            self.frame, "<f4", n * o
-        ).reshape(n, o)
-        self.reward: npt.NDArray[np.float32] = np.frombuffer(
-            self.frame, "<f4", n, 4 * n * o
-        )
-        self.ends: npt.NDArray[np.uint8] = np.frombuffer(
-            self.frame, np.uint8, n, 4 * n * (o + 1)
-        )
-        self._final = bytearray(layout.obs_bytes)
-        self.final: npt.NDArray[np.float32] = np.frombuffer(
-            self._final, "<f4", n * o
-        ).reshape(n, o)
+        self._size = HEADER_BYTES + layout.result_bytes
         self._row_bytes = 4 * o
+        self._bytes = bytearray(self._size + layout.obs_bytes)
+        self._view = memoryview(self._bytes)
+        self._usual = self._view[: self._size]
+        at = HEADER_BYTES
+        self.obs = self._floats(at, n * o).reshape(n, o)
+        at += layout.obs_bytes
+        self.reward = self._floats(at, n)
+        at += 4 * n
+        self.ends: npt.NDArray[np.uint8] = np.frombuffer(self._bytes, np.uint8, n, at)
+        self.final = self._floats(self._size, n * o).reshape(n, o)
 
-    def final_frame(self, ended: int) -> memoryview:
-        """Return the rows of the first ``ended`` copies that ended."""
-        return memoryview(self._final)[: ended * self._row_bytes]
+    def _floats(self, at: int, count: int) -> npt.NDArray[np.float32]:
+        return np.frombuffer(self._bytes, F4, count, at)
+
+    def message(self, seq: int, ended: int) -> memoryview:
+        """Return the message, with the last rows of the copies that ended."""
+        _HEADER.pack_into(self._bytes, 0, MAGIC, VERSION, Kind.RESULT, 0, seq)
+        if ended:
+            return self._view[: self._size + ended * self._row_bytes]
+        return self._usual
