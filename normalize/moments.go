@@ -1,9 +1,6 @@
 package normalize
 
-import (
-	"fmt"
-	"math"
-)
+import "fmt"
 
 // Moments are a running mean and variance of each of D numbers, batch by batch
 // (Chan, Golub and LeVeque 1979), as Stable-Baselines3's RunningMeanStd has them:
@@ -51,11 +48,11 @@ func (m Moments) check(name string, dim int) error {
 		return fmt.Errorf("normalize: the state has %d means and %d variances of the %s, this run's has %d numbers", len(m.Mean), len(m.Var), name, dim)
 	}
 	for i := range dim {
-		if !finite(m.Mean[i]) || !finite(m.Var[i]) || m.Var[i] < 0 {
+		if !finite(m.Mean[i:i+1]) || !finite(m.Var[i:i+1]) || m.Var[i] < 0 {
 			return fmt.Errorf("normalize: the state has mean %v and variance %v of %s %d", m.Mean[i], m.Var[i], name, i)
 		}
 	}
-	if !finite(m.Count) || m.Count <= 0 {
+	if !finite([]float64{m.Count}) || m.Count <= 0 {
 		return fmt.Errorf("normalize: the state has %v samples of the %s", m.Count, name)
 	}
 	return nil
@@ -65,4 +62,11 @@ func (m Moments) clone() Moments {
 	return Moments{append([]float64{}, m.Mean...), append([]float64{}, m.Var...), m.Count}
 }
 
-func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+func finite[T float32 | float64](values []T) bool {
+	for _, x := range values {
+		if x-x != 0 { // NaN or infinite
+			return false
+		}
+	}
+	return true
+}

@@ -15,7 +15,7 @@ import (
 type Config struct {
 	Obs, Reward bool // what to scale; what is not is passed through
 	ObsDim      int
-	Copies      int     // environment copies that ObserveReward hears of
+	Copies      int     // environment copies
 	Gamma       float64 // discount of the return that rewards are scaled by
 	ClipObs     float64 // largest absolute value of a scaled number; 0: 10
 	ClipReward  float64 // 0: 10
@@ -72,75 +72,56 @@ func (n *Normalizer) Frozen() *Normalizer {
 	return &Normalizer{config: n.config, obs: n.obs.clone(), reward: n.reward.clone(), returns: make([]float64, len(n.returns)), frozen: true}
 }
 
-// Observe learns from the observations that an environment answered, [N*ObsDim]:
-// each of them once, those after a reset too.
-func (n *Normalizer) Observe(obs []float32) error {
-	if len(obs) == 0 || len(obs)%n.config.ObsDim != 0 {
-		return fmt.Errorf("normalize: %d numbers are no rows of %d", len(obs), n.config.ObsDim)
+// Observe learns from a step of some copies, numbered from first: the observations
+// to act on next, [n*ObsDim], so after a reset those of the new episode; the
+// rewards, and which episodes ended, [n] each. After a reset of all there are no
+// rewards yet (nil). A step with a number that is not finite teaches nothing:
+// whoever stores it has to refuse it by name.
+func (n *Normalizer) Observe(first int, obs, reward []float32, terminated, truncated []bool) {
+	if n.frozen || !finite(obs) || !finite(reward) {
+		return
 	}
-	if n.frozen || !n.config.Obs {
-		return nil
+	if n.config.Obs {
+		add(&n.obs, obs)
 	}
-	for i, x := range obs {
-		if x-x != 0 {
-			return fmt.Errorf("normalize: observation[%d] of row %d is %v", i%n.config.ObsDim, i/n.config.ObsDim, x)
+	if !n.config.Reward || len(reward) == 0 {
+		return
+	}
+	returns := n.returns[first : first+len(reward)]
+	for i, x := range reward {
+		returns[i] = returns[i]*n.config.Gamma + float64(x)
+	}
+	add(&n.reward, returns)
+	for i := range returns {
+		if terminated[i] || truncated[i] {
+			returns[i] = 0
 		}
 	}
-	add(&n.obs, obs)
-	return nil
 }
 
-// ObserveReward learns from the rewards of a step, [Copies]. An episode that ended
-// with this step starts its return anew.
-func (n *Normalizer) ObserveReward(reward []float32, ended []bool) error {
-	if len(reward) != n.config.Copies || len(ended) != n.config.Copies {
-		return fmt.Errorf("normalize: %d rewards and %d ends of %d copies", len(reward), len(ended), n.config.Copies)
-	}
-	if n.frozen || !n.config.Reward {
-		return nil
-	}
-	for i, x := range reward {
-		if x-x != 0 {
-			return fmt.Errorf("normalize: the reward of copy %d is %v", i, x)
-		}
-	}
-	for i, x := range reward {
-		n.returns[i] = n.returns[i]*n.config.Gamma + float64(x)
-	}
-	add(&n.reward, n.returns)
-	for i, over := range ended {
-		if over {
-			n.returns[i] = 0
-		}
-	}
-	return nil
-}
-
-// Obs writes scaled observations, [N*ObsDim], to dst, which may be obs itself.
-func (n *Normalizer) Obs(dst, obs []float32) {
+// Obs scales observations in place, [N*ObsDim].
+func (n *Normalizer) Obs(rows []float32) {
 	if !n.config.Obs {
-		copy(dst, obs)
 		return
 	}
 	dim := n.config.ObsDim
 	for d := range dim {
 		mean, scale := n.obs.Mean[d], math.Sqrt(n.obs.Var[d]+n.config.Epsilon)
-		for i := d; i < len(obs); i += dim {
-			dst[i] = clip((float64(obs[i])-mean)/scale, n.config.ClipObs)
+		for i := d; i < len(rows); i += dim {
+			rows[i] = clip((float64(rows[i])-mean)/scale, n.config.ClipObs)
 		}
 	}
 }
 
-// Reward writes scaled rewards to dst, which may be reward itself. They are
-// divided by the standard deviation of the return, and not shifted.
-func (n *Normalizer) Reward(dst, reward []float32) {
+// Reward scales rewards in place. They are divided by the standard deviation of
+// the return, and not shifted.
+func (n *Normalizer) Reward(rewards []float32) {
 	if !n.config.Reward {
-		copy(dst, reward)
 		return
 	}
 	scale := math.Sqrt(n.reward.Var[0] + n.config.Epsilon)
-	for i, x := range reward {
-		dst[i] = clip(float64(x)/scale, n.config.ClipReward)
+	for i, x := range rewards {
+		rewards[i] = clip(float64(x)/scale, n.config.ClipReward)
 	}
 }
 

@@ -10,8 +10,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/normalize"
 )
+
+var _ agents.Normalizer = (*normalize.Normalizer)(nil)
 
 func build(t *testing.T, c normalize.Config) *normalize.Normalizer {
 	t.Helper()
@@ -46,10 +49,10 @@ func TestGolden(t *testing.T) {
 
 	n := build(t, both)
 	clipped := 0
-	step := func(want [][]float64, obs [][]float32) {
+	none := make([]bool, 3)
+	scaled := func(want [][]float64, obs [][]float32) {
 		flat := slices.Concat(obs...)
-		require.NoError(t, n.Observe(flat))
-		n.Obs(flat, flat)
+		n.Obs(flat)
 		for i, w := range slices.Concat(want...) {
 			require.InDelta(t, w, flat[i], 1e-6*math.Max(1, math.Abs(w)))
 			if math.Abs(w) == 10 {
@@ -57,17 +60,18 @@ func TestGolden(t *testing.T) {
 			}
 		}
 	}
-	step(g.NormObs[0], g.Obs[0])
+	n.Observe(0, slices.Concat(g.Obs[0]...), nil, nil, nil)
+	scaled(g.NormObs[0], g.Obs[0])
 	for i, rewards := range g.Rewards {
 		if i == 50 {
 			n = n.Frozen()
 		}
-		step(g.NormObs[i+1], g.Obs[i+1])
-		require.NoError(t, n.ObserveReward(rewards, g.Dones[i]))
-		scaled := make([]float32, len(rewards))
-		n.Reward(scaled, rewards)
+		ends := [2][]bool{none, g.Dones[i]}
+		n.Observe(0, slices.Concat(g.Obs[i+1]...), rewards, ends[i%2], ends[1-i%2])
+		scaled(g.NormObs[i+1], g.Obs[i+1])
+		n.Reward(rewards)
 		for j, w := range g.NormRewards[i] {
-			require.InDelta(t, w, scaled[j], 1e-6*math.Max(1, math.Abs(w)), "step %d", i)
+			require.InDelta(t, w, rewards[j], 1e-6*math.Max(1, math.Abs(w)), "step %d", i)
 			if math.Abs(w) == 10 {
 				clipped++
 			}
@@ -96,7 +100,7 @@ func TestMomentsOfAnyBatches(t *testing.T) {
 				batch[i] = float32(offset + rng.NormFloat64())
 				all = append(all, float64(batch[i]))
 			}
-			require.NoError(t, n.Observe(batch))
+			n.Observe(0, batch, nil, nil, nil)
 		}
 		mean, variance := 0.0, 0.0
 		for _, x := range all {
@@ -117,30 +121,54 @@ func TestMomentsOfAnyBatches(t *testing.T) {
 
 func TestFrozenDoesNotLearn(t *testing.T) {
 	n := build(t, both)
-	require.NoError(t, n.Observe([]float32{1, 2, 3, 4}))
-	require.NoError(t, n.ObserveReward([]float32{1, 2, 3}, make([]bool, 3)))
+	none := make([]bool, 3)
+	n.Observe(0, []float32{1, 2, 3, 4, 5, 6}, []float32{1, 2, 3}, none, none)
 	frozen, before := n.Frozen(), n.State()
-	require.NoError(t, frozen.Observe([]float32{100, 100}))
-	require.NoError(t, frozen.ObserveReward([]float32{100, 100, 100}, make([]bool, 3)))
+	frozen.Observe(0, make([]float32, 6), []float32{100, 100, 100}, none, none)
 	require.Equal(t, before, frozen.State())
 	require.Equal(t, before, n.State())
-	require.NoError(t, n.Observe([]float32{100, 100}))
+	n.Observe(1, []float32{100, 100}, []float32{1}, none, none)
 	require.Equal(t, before, frozen.State(), "it keeps the statistics of when it was frozen")
 	require.NotEqual(t, before, n.State())
 }
 
 // What is off is passed through, and has no statistics.
 func TestOff(t *testing.T) {
-	n := build(t, normalize.Config{ObsDim: 2, Copies: 3})
-	require.NoError(t, n.Observe([]float32{1e6, 5}))
-	require.NoError(t, n.ObserveReward([]float32{1, 2, 3e7}, make([]bool, 3)))
-	obs, reward := make([]float32, 2), make([]float32, 3)
-	n.Obs(obs, []float32{1e6, -5})
-	n.Reward(reward, []float32{1, 2, 3e7})
+	n := build(t, normalize.Config{ObsDim: 2, Copies: 1})
+	n.Observe(0, []float32{1e6, 5}, []float32{3e7}, []bool{false}, []bool{true})
+	obs, reward := []float32{1e6, -5}, []float32{1, 2, 3e7}
+	n.Obs(obs)
+	n.Reward(reward)
 	require.Equal(t, []float32{1e6, -5}, obs)
 	require.Equal(t, []float32{1, 2, 3e7}, reward)
 	require.Equal(t, normalize.State{}, n.State())
 	require.NoError(t, n.Restore(normalize.State{}))
+}
+
+// Workers that report one after the other keep the returns of their own copies.
+func TestCopiesOfSeveralWorkers(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 4))
+	c := normalize.Config{Reward: true, ObsDim: 1, Copies: 4, Gamma: 0.5}
+	n := build(t, c)
+	returns, all := make([]float64, 4), []float64{0}
+	for range 200 {
+		first := 2 * rng.IntN(2)
+		reward := []float32{rng.Float32(), 10 * rng.Float32()}
+		ends := [][]bool{{rng.IntN(5) == 0, false}, {false, rng.IntN(5) == 0}}
+		n.Observe(first, make([]float32, 2), reward, ends[0], ends[1])
+		for i, x := range reward {
+			returns[first+i] = returns[first+i]*c.Gamma + float64(x)
+			all = append(all, returns[first+i])
+			if ends[0][i] || ends[1][i] {
+				returns[first+i] = 0
+			}
+		}
+	}
+	mean := 0.0
+	for _, x := range all {
+		mean += x / (400 + 1e-4)
+	}
+	require.InEpsilon(t, mean, n.State().Reward.Mean[0], 1e-12)
 }
 
 // Through JSON, bit by bit, the statistics go on as if nothing had happened.
@@ -150,8 +178,8 @@ func TestStateThroughJSON(t *testing.T) {
 	learn := func(n *normalize.Normalizer, seed uint64) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		for range 100 {
-			require.NoError(t, n.Observe([]float32{float32(rng.NormFloat64()), float32(rng.ExpFloat64() * 1e5)}))
-			require.NoError(t, n.ObserveReward([]float32{rng.Float32(), rng.Float32(), 1}, []bool{true, true, true}))
+			obs := []float32{float32(rng.NormFloat64()), float32(rng.ExpFloat64() * 1e5)}
+			n.Observe(2, obs, []float32{rng.Float32()}, []bool{true}, []bool{false})
 		}
 	}
 	learn(n, rng.Uint64())
@@ -186,16 +214,17 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 }
 
-func TestBadInput(t *testing.T) {
+// A number that is not finite must not spoil what was learnt.
+func TestNotFiniteTeachesNothing(t *testing.T) {
 	n := build(t, both)
-	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	nan, inf := float32(math.NaN()), float32(math.Inf(-1))
 	before := n.State()
-	require.EqualError(t, n.Observe([]float32{1, 2, 3, inf}), "normalize: observation[1] of row 1 is +Inf")
-	require.EqualError(t, n.Observe([]float32{1, 2, 3}), "normalize: 3 numbers are no rows of 2")
-	require.Error(t, n.Observe(nil))
-	require.EqualError(t, n.ObserveReward([]float32{1, nan, 3}, make([]bool, 3)), "normalize: the reward of copy 1 is NaN")
-	require.EqualError(t, n.ObserveReward([]float32{1}, make([]bool, 3)), "normalize: 1 rewards and 3 ends of 3 copies")
+	n.Observe(0, []float32{1, inf}, []float32{1}, []bool{false}, []bool{false})
+	n.Observe(0, []float32{1, 2}, []float32{nan}, []bool{false}, []bool{false})
 	require.Equal(t, before, n.State())
+}
+
+func TestBadConfig(t *testing.T) {
 	_, err := normalize.New(normalize.Config{Gamma: 2, ClipObs: -1})
 	for _, want := range []string{"ObsDim 0", "Gamma 2", "ClipObs -1"} {
 		require.ErrorContains(t, err, want)

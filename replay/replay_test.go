@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -260,11 +262,12 @@ func writerStep(i int) replay.Transition {
 	}
 }
 
-// Sets the size of the resident memory against what Bytes promises.
+// Sets the resident memory against what Bytes promises.
 func BenchmarkResidentMemory(b *testing.B) {
 	for _, copies := range []int{1, 8} {
 		b.Run(fmt.Sprintf("copies=%d", copies), func(b *testing.B) {
 			for b.Loop() {
+				debug.FreeOSMemory()
 				before := resident(b)
 				c := walker
 				c.Copies = copies
@@ -274,6 +277,7 @@ func BenchmarkResidentMemory(b *testing.B) {
 				require.Equal(b, 1_000_000, buf.Len())
 				b.ReportMetric(float64(resident(b)-before)/1e6, "MB-resident")
 				b.ReportMetric(float64(c.Bytes())/1e6, "MB-computed")
+				runtime.KeepAlive(buf)
 			}
 		})
 	}
