@@ -1,0 +1,202 @@
+package cmd
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stein-rl/stein/envbridge"
+)
+
+func newEnvCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "env",
+		Short: "Look at environments",
+		Args:  knownCommand,
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	cmd.AddCommand(newEnvCheckCmd())
+	return cmd
+}
+
+// An envCheck is `stein env check`: its flags, then what it does with them.
+type envCheck struct {
+	id     string
+	kwargs string
+	python string
+	render bool
+	asJSON bool
+	out    io.Writer
+	log    io.Writer // what the environment prints
+}
+
+func newEnvCheckCmd() *cobra.Command {
+	check := envCheck{}
+	cmd := &cobra.Command{
+		Use:   "check ID",
+		Short: "Try an environment and say what is wrong with it",
+		Long: `Tries spaces, dtypes, seeding, the independence of copies, the ends of episodes,
+numbers that aren't finite, and speed, in Python and through the bridge. ID is a
+Gymnasium id, or module:id for an environment of your own, which importing the
+module registers; it is looked for in the working directory too. Exit code 1 when
+something is wrong.`,
+		Example: `  stein env check Walker2d-v5
+  stein env check my_package:MyEnv-v0 --kwargs '{"level": 3}'`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			check.id, check.out, check.log = args[0], c.OutOrStdout(), c.ErrOrStderr()
+			return check.run(c.Context())
+		},
+	}
+	cmd.Flags().StringVar(&check.kwargs, "kwargs", "", "keyword arguments of gymnasium.make, as JSON")
+	cmd.Flags().StringVar(&check.python, "python", "", "interpreter (default: that of the project's virtual environment)")
+	cmd.Flags().BoolVar(&check.render, "render", false, "draw a picture too")
+	cmd.Flags().BoolVar(&check.asJSON, "json", false, "one JSON object a line")
+	return cmd
+}
+
+// An envFinding is one line of the report, as stein_env/check.py prints it.
+type envFinding struct {
+	Check  string `json:"check"`
+	State  state  `json:"state"`
+	Detail string `json:"detail"`
+}
+
+func (e *envCheck) run(ctx context.Context) error {
+	var kwargs map[string]any
+	if e.kwargs != "" {
+		if err := json.Unmarshal([]byte(e.kwargs), &kwargs); err != nil {
+			return usageError{fmt.Errorf("--kwargs %q: want a JSON object: %w", e.kwargs, err)}
+		}
+	}
+	failed, err := e.inPython(ctx)
+	if err != nil {
+		return err
+	}
+	if failed == 0 {
+		f := e.throughBridge(ctx, kwargs)
+		if f.State == broken {
+			failed++
+		}
+		if err := e.print(f); err != nil {
+			return err
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%s can't be trained on: see the lines marked FAIL", e.id)
+	}
+	return nil
+}
+
+// inPython runs stein_env.check, passing its findings on, and counts failures.
+func (e *envCheck) inPython(ctx context.Context) (failed int, err error) {
+	python, err := envbridge.FindPython(e.python)
+	if err != nil {
+		return 0, err
+	}
+	dir, err := os.MkdirTemp("", "stein-check-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(dir)
+	env, err := envbridge.WritePython(dir)
+	if err != nil {
+		return 0, err
+	}
+	args := []string{"-m", "stein_env.check", "--json", "--kwargs", e.kwargs}
+	if e.render {
+		args = append(args, "--render")
+	}
+	cmd := exec.CommandContext(ctx, python, append(args, "--", e.id)...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stderr = e.log
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return 0, err
+	}
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	found := 0
+	lines := bufio.NewScanner(out)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var f envFinding
+		if json.Unmarshal(lines.Bytes(), &f) != nil || f.Check == "" {
+			fmt.Fprintf(e.log, "%s\n", lines.Bytes()) // the environment's own words
+			continue
+		}
+		found++
+		if f.State == broken {
+			failed++
+		}
+		if err := e.print(f); err != nil {
+			return failed, err
+		}
+	}
+	err = cmd.Wait()
+	var exit *exec.ExitError
+	if err != nil && (failed == 0 || !errors.As(err, &exit)) {
+		return failed, fmt.Errorf("checking %s with %s: %w after %d checks", e.id, python, err, found)
+	}
+	return failed, lines.Err()
+}
+
+const bridgeCheckSeconds = 1
+
+// throughBridge steps one copy in a worker by random actions.
+func (e *envCheck) throughBridge(ctx context.Context, kwargs map[string]any) envFinding {
+	steps, took, err := bridgeSteps(ctx, envbridge.Worker{Env: e.id, Kwargs: kwargs, Python: e.python})
+	if err != nil {
+		return envFinding{"bridge", broken, err.Error()}
+	}
+	return envFinding{"bridge", fine, fmt.Sprintf("%.0f steps/s with one copy in one worker", float64(steps)/took.Seconds())}
+}
+
+func bridgeSteps(ctx context.Context, w envbridge.Worker) (steps int, took time.Duration, err error) {
+	env, err := envbridge.Start(ctx, w)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() { err = errors.Join(err, env.Close()) }()
+	if _, err := env.Reset(ctx, 0); err != nil {
+		return 0, 0, err
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	action := make([]float32, env.Spec().ActDim)
+	start := time.Now()
+	for ; took < bridgeCheckSeconds*time.Second; took = time.Since(start) {
+		for i := range action {
+			action[i] = 2*rng.Float32() - 1
+		}
+		if err := env.Send(ctx, action); err != nil {
+			return 0, 0, err
+		}
+		step, err := env.Recv(ctx)
+		if err != nil {
+			return 0, 0, err
+		}
+		if step.Lost {
+			return 0, 0, fmt.Errorf("the worker was lost after %d steps: it died or hung, and was replaced", steps)
+		}
+		steps++
+	}
+	return steps, took, nil
+}
+
+func (e *envCheck) print(f envFinding) error {
+	if e.asJSON {
+		return json.NewEncoder(e.out).Encode(f)
+	}
+	_, err := fmt.Fprintf(e.out, "%-4s  %-8s  %s\n", f.State, f.Check, f.Detail)
+	return err
+}

@@ -1,0 +1,408 @@
+"""``python -m stein_env.check ID``: what is wrong with an environment, if anything.
+
+``stein env check`` runs this, then steps the environment through the bridge.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+
+from stein_env import env_pb2 as pb
+from stein_env.copies import Copies, Refusal, make
+
+STEPS = 1000
+# The steps of one check end here for an environment too slow for all of them.
+PATIENCE_SECONDS = 15.0
+SPEED_SECONDS = 1.0
+
+State = Literal["ok", "warn", "FAIL"]
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report."""
+
+    check: str
+    state: State
+    detail: str
+
+
+class Wrong(Exception):  # noqa: N818
+    """A check that failed, and what to do about it."""
+
+
+def ok(check: str, detail: str) -> Finding:
+    return Finding(check, "ok", detail)
+
+
+def warn(check: str, detail: str) -> Finding:
+    return Finding(check, "warn", detail)
+
+
+def check(hello: pb.Hello) -> Iterator[Finding]:
+    """Try everything; what can't be tried after a failure is left out."""
+    copies, findings = _guarded("spaces", lambda: _spaces(hello))
+    yield from findings
+    if copies is None:
+        return
+    copies.close()
+    for name, run in (
+        ("answers", _answers),
+        ("seeding", _seeding),
+        ("copies", _independence),
+        ("ends", _ends),
+        ("actions", _actions),
+        ("speed", _speed),
+    ):
+        _, findings = _guarded(name, lambda run=run: (None, list(run(hello))))  # type: ignore[misc]
+        yield from findings
+    if hello.render:
+        _, findings = _guarded("render", lambda: (None, list(_render(hello))))
+        yield from findings
+
+
+def _guarded(
+    name: str, run: Callable[[], tuple[Copies | None, list[Finding]]]
+) -> tuple[Copies | None, list[Finding]]:
+    try:
+        return run()
+    except Wrong as e:
+        return None, [Finding(name, "FAIL", str(e))]
+    except Refusal as e:
+        detail = e.failure.message
+        if e.failure.traceback:
+            detail += "\n" + e.failure.traceback.rstrip()
+        return None, [Finding(name, "FAIL", detail)]
+    except (Exception, SystemExit) as e:
+        return None, [Finding(name, "FAIL", f"raised {type(e).__name__}: {e}")]
+
+
+def _spaces(hello: pb.Hello) -> tuple[Copies, list[Finding]]:
+    """What the handshake of a worker would say."""
+    copies = Copies(hello)
+    w = copies.welcome()
+    found = [
+        ok(
+            "spaces",
+            f"observation {copies.obs_space}; action {copies.act_space}, scaled from"
+            " [-1, 1]",
+        )
+    ]
+    if w.max_steps:
+        found.append(ok("limit", f"episodes of {w.max_steps} steps at most"))
+    else:
+        found.append(
+            warn(
+                "limit",
+                "no time limit: an episode may never end; register the environment"
+                " with max_episode_steps, or set one when training",
+            )
+        )
+    return copies, found
+
+
+def _answers(hello: pb.Hello) -> Iterator[Finding]:
+    """What reset and step return: number, types, shapes, and only finite numbers."""
+    env = make(hello)
+    try:
+        steps, outside = _look_at_answers(env)
+    finally:
+        env.close()
+    yield ok("answers", f"{steps} steps: types, shapes and dtypes fit, all finite")
+    if outside:
+        yield warn(
+            "bounds", f"{outside} of {steps} observations lie outside of their space"
+        )
+
+
+def _look_at_answers(env: gym.Env[Any, Any]) -> tuple[int, int]:
+    """Return how many steps were taken, and how many led out of the space."""
+    answer: Any = env.reset(seed=0)
+    if not (isinstance(answer, tuple) and len(answer) == 2):
+        raise Wrong(f"reset returned {_short(answer)}, want (observation, info)")
+    _look_at_obs(env, answer[0], "reset")
+    n = outside = 0
+    for n, action in _until_patience_ends(_random_actions(env, STEPS)):
+        answer = env.step(action)
+        if not (isinstance(answer, tuple) and len(answer) == 5):
+            raise Wrong(
+                f"step returned {_short(answer)}, want (observation, reward,"
+                " terminated, truncated, info)"
+            )
+        obs, reward, terminated, truncated, info = answer
+        where = f"step {n} with action {action.tolist()}"
+        _look_at_obs(env, obs, where)
+        outside += not env.observation_space.contains(obs)
+        if not isinstance(reward, (int, float, np.floating, np.integer)):
+            raise Wrong(f"{where}: reward {_short(reward)}, want a number")
+        if not np.isfinite(reward):
+            raise Wrong(f"{where}: reward is {reward}")
+        for name, end in (("terminated", terminated), ("truncated", truncated)):
+            if not isinstance(end, (bool, np.bool_)):
+                raise Wrong(f"{where}: {name} is {_short(end)}, want a bool")
+        if not isinstance(info, dict):
+            raise Wrong(f"{where}: info is {_short(info)}, want a dict")
+        if terminated or truncated:
+            _look_at_obs(env, env.reset()[0], "reset")
+    return n, outside
+
+
+def _look_at_obs(env: gym.Env[Any, Any], obs: Any, where: str) -> None:
+    space = env.observation_space
+    if not isinstance(obs, np.ndarray):
+        raise Wrong(f"{where}: observation {_short(obs)}, want a NumPy array")
+    if obs.shape != space.shape:
+        raise Wrong(
+            f"{where}: observation of shape {obs.shape}, the space says {space.shape}"
+        )
+    if obs.dtype != space.dtype:
+        raise Wrong(
+            f"{where}: observation of {obs.dtype}, the space says {space.dtype}; return"
+            f" obs.astype(np.{space.dtype}) or change the space"
+        )
+    if not np.isfinite(obs).all():
+        i = int(np.flatnonzero(~np.isfinite(obs.reshape(-1)))[0])
+        raise Wrong(f"{where}: observation[{i}] is {obs.reshape(-1)[i]}")
+
+
+def _seeding(hello: pb.Hello) -> Iterator[Finding]:
+    """Whether a seed decides an episode and the draws of the action space."""
+    first, again, other = (_trace(hello, seed) for seed in (7, 7, 8))
+    if (at := _parting(first, again)) is not None:
+        raise Wrong(
+            f"two runs with seed 7 and the same actions part at step {at}: all"
+            " randomness has to come from self.np_random, which"
+            " super().reset(seed=seed) makes"
+        )
+    env = make(hello)
+    try:
+        _, _ = env.reset(seed=7), env.reset(seed=9)
+        third = _trace(hello, 7, env)
+    finally:
+        env.close()
+    if (at := _parting(first, third)) is not None:
+        raise Wrong(
+            f"the same environment reset with seed 7 once more parts at step {at}:"
+            " something of the episodes before is left over"
+        )
+    draws = []
+    for _ in range(2):
+        env = make(hello)
+        env.action_space.seed(7)
+        draws.append([env.action_space.sample() for _ in range(5)])
+        env.close()
+    if not np.array_equal(draws[0], draws[1]):
+        raise Wrong("action_space.seed(7) doesn't fix what action_space.sample() gives")
+    if _parting(first, other) is None:
+        yield warn("seeding", "reproducible; but every seed gives the same episode")
+    else:
+        yield ok("seeding", "seeds decide episodes and the draws of the action space")
+
+
+def _independence(hello: pb.Hello) -> Iterator[Finding]:
+    """Whether copies in one process keep out of each other's way."""
+    alone = _trace(hello, 7)
+    envs = [make(hello), make(hello)]
+    try:
+        envs[0].reset(seed=7)
+        envs[1].reset(seed=8)
+        trace = [envs[0].reset(seed=7)[0]]
+        for action in _random_actions(envs[0], TRACE):
+            obs, reward, terminated, truncated, _ = envs[0].step(action.copy())
+            ended = envs[1].step(action.copy())
+            trace.append(np.append(np.asarray(obs).reshape(-1), float(reward)))
+            if terminated or truncated:
+                trace.append(envs[0].reset()[0])
+            if ended[2] or ended[3]:
+                envs[1].reset()
+    finally:
+        for env in envs:
+            env.close()
+    if (at := _parting(alone, trace)) is not None:
+        raise Wrong(
+            f"stepped beside a second copy, an episode parts at step {at} from the one"
+            " stepped alone: the copies share something, such as a class attribute"
+        )
+    yield ok("copies", "two in one process don't disturb each other")
+
+
+TRACE = 200
+
+
+def _trace(
+    hello: pb.Hello, seed: int, env: gym.Env[Any, Any] | None = None
+) -> list[Array]:
+    """Return what 200 steps answer after reset(seed)."""
+    own = env is None
+    env = env or make(hello)
+    try:
+        trace = [np.array(env.reset(seed=seed)[0])]
+        for action in _random_actions(env, TRACE):
+            obs, reward, terminated, truncated, _ = env.step(action)
+            trace.append(np.append(np.asarray(obs).reshape(-1), float(reward)))
+            if terminated or truncated:
+                trace.append(np.array(env.reset()[0]))
+        return trace
+    finally:
+        if own:
+            env.close()
+
+
+def _parting(a: list[Array], b: list[Array]) -> int | None:
+    """Return the first place where two traces differ."""
+    for n, (x, y) in enumerate(zip(a, b, strict=False)):
+        if not np.array_equal(x, y):
+            return n
+    return None if len(a) == len(b) else min(len(a), len(b))
+
+
+def _ends(hello: pb.Hello) -> Iterator[Finding]:
+    """Whether episodes end, and how."""
+    env = make(hello)
+    limit = env.spec.max_episode_steps if env.spec else None
+    ends = {"terminated": 0, "truncated": 0, "both": 0}
+    longest = length = 0
+    try:
+        env.reset(seed=1)
+        actions = _random_actions(env, max(2 * (limit or 0), 2 * STEPS))
+        for _, action in _until_patience_ends(actions):
+            _, _, terminated, truncated, _ = env.step(action)
+            length += 1
+            if limit and length > limit:
+                raise Wrong(f"an episode has more than its limit of {limit} steps")
+            if terminated or truncated:
+                both = terminated and truncated
+                ends[
+                    "both" if both else "terminated" if terminated else "truncated"
+                ] += 1
+                longest, length = max(longest, length), 0
+                env.reset()
+    finally:
+        env.close()
+    said = ", ".join(f"{n} {how}" for how, n in ends.items() if n)
+    if not said:
+        yield warn("ends", f"no episode ended within {length} random steps")
+        return
+    note = ""
+    if ends["both"]:
+        note = "; both at once counts as terminated: the value beyond is zero"
+    yield ok("ends", f"{said} under random actions, longest {longest}{note}")
+
+
+def _actions(hello: pb.Hello) -> Iterator[Finding]:
+    """Whether the corners of the action space can be taken, and actions are kept."""
+    env = make(hello)
+    space = env.action_space
+    assert isinstance(space, gym.spaces.Box)
+    try:
+        env.reset(seed=2)
+        for corner in (space.low, space.high):
+            for n in range(100):
+                action = corner.copy()
+                obs, reward, terminated, truncated, _ = env.step(action)
+                if not (np.isfinite(obs).all() and np.isfinite(float(reward))):
+                    raise Wrong(
+                        f"at the corner {corner.tolist()} of the action space: not"
+                        f" finite after {n + 1} steps"
+                    )
+                if not np.array_equal(action, corner):
+                    raise Wrong("step changes the array of the action it is given")
+                if terminated or truncated:
+                    env.reset()
+    finally:
+        env.close()
+    yield ok("actions", "both corners of the action space are safe")
+
+
+def _speed(hello: pb.Hello) -> Iterator[Finding]:
+    """Steps a second here, without the bridge."""
+    env = make(hello)
+    actions = _random_actions(env, 1000)
+    env.reset(seed=3)
+    n, resets, in_reset = 0, 0, 0.0
+    start = time.perf_counter()
+    while (took := time.perf_counter() - start) < SPEED_SECONDS:
+        _, _, terminated, truncated, _ = env.step(actions[n % len(actions)])
+        n += 1
+        if terminated or truncated:
+            before = time.perf_counter()
+            env.reset()
+            in_reset += time.perf_counter() - before
+            resets += 1
+    env.close()
+    detail = f"{n / took:.0f} steps/s in Python"
+    if resets:
+        detail += f", {1e3 * in_reset / resets:.2f} ms a reset"
+    if n / took < 100:
+        yield warn("speed", detail + ": use several workers")
+    else:
+        yield ok("speed", detail)
+
+
+def _render(hello: pb.Hello) -> Iterator[Finding]:
+    copies = Copies(hello)
+    try:
+        copies.reset(0)
+        height, width, _ = copies.render(0).shape
+    finally:
+        copies.close()
+    yield ok("render", f"{width}x{height} pixels")
+
+
+def _random_actions(env: gym.Env[Any, Any], count: int) -> Array:
+    """Return uniform actions of the environment's own dtype, the same every time."""
+    space = env.action_space
+    assert isinstance(space, gym.spaces.Box)
+    draws = np.random.default_rng(11).random((count, *space.shape))
+    low, high = space.low.astype(np.float64), space.high.astype(np.float64)
+    return (low + draws * (high - low)).astype(space.dtype)
+
+
+def _until_patience_ends(actions: Array) -> Iterator[tuple[int, Array]]:
+    """Count the actions from 1, until they or the time are used up."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    for n, action in enumerate(actions, start=1):
+        yield n, action
+        if time.monotonic() > end:
+            return
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return f"{type(value).__name__} {text[:60]}{'…' if len(text) > 60 else ''}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the findings; return 1 when one of them is a failure."""
+    parser = argparse.ArgumentParser(prog="stein_env.check", description=__doc__)
+    parser.add_argument("env", help="Gymnasium id, or module:id")
+    parser.add_argument("--kwargs", default="", help="of gymnasium.make, as JSON")
+    parser.add_argument("--render", action="store_true", help="draw a picture too")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    args = parser.parse_args(argv)
+    hello = pb.Hello(
+        env=args.env, copies=1, kwargs_json=args.kwargs, render=args.render
+    )
+    failed = False
+    for finding in check(hello):
+        failed |= finding.state == "FAIL"
+        if args.json:
+            print(json.dumps(asdict(finding)), flush=True)
+        else:
+            print(f"{finding.state:4}  {finding.check:8}  {finding.detail}", flush=True)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
