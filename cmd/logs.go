@@ -52,6 +52,15 @@ func (l *logFlags) handler(w io.Writer, terminal bool) slog.Handler {
 	return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})
 }
 
+// quieter is handler for commands whose results say all: info is left out unless
+// the user asks for debug.
+func (l logFlags) quieter(w io.Writer, terminal bool) slog.Handler {
+	if l.level == "info" {
+		l.level = "warn"
+	}
+	return l.handler(w, terminal)
+}
+
 // isTerminal says whether w is one that can move its cursor.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)

@@ -311,13 +311,17 @@ func (r *run) restore() error {
 // ones it passed over.
 func newest(dir string, log *slog.Logger) (*checkpoint.Checkpoint, error) {
 	c, skipped, err := checkpoint.Latest(CheckpointsOf(dir))
-	for _, s := range skipped {
-		log.Warn("a damaged checkpoint is passed over", "path", s.Path, "error", s.Err.Error())
-	}
+	warnSkipped(skipped, log)
 	if err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+func warnSkipped(skipped []checkpoint.Skipped, log *slog.Logger) {
+	for _, s := range skipped {
+		log.Warn("a damaged checkpoint is passed over", "path", s.Path, "error", s.Err.Error())
+	}
 }
 
 // brief is the first line of an error: tracebacks and a worker's last lines go to

@@ -1,0 +1,88 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stein-rl/stein/experiments"
+)
+
+func (a *app) evalCmd() *cobra.Command {
+	var x experiments.Exam
+	var seed uint64
+	var asJSON, best bool
+	var backend string
+	cmd := &cobra.Command{
+		Use:   "eval RUN",
+		Short: "Evaluate a run's agent, or film it",
+		Long: `Plays episodes with the greedy actions of a run's agent, on environments of their
+own, and prints each with the mean, the standard deviation and the interquartile
+mean. Returns are raw sums of rewards. One seed and checkpoint give the same
+episodes each time.
+
+--video films the first of them, without a screen, through EGL or OSMesa.`,
+		Example: `  stein eval runs/walker2d-sac-0-20261124-120000 --episodes 20 --checkpoint best
+  stein eval runs/walker2d-sac-0-20261124-120000 --episodes 1 --video walk.mp4
+  stein eval runs/walker2d-sac-0-20261124-120000 --json | jq .iqm`,
+		Aliases: []string{"enjoy"},
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			x.Dir = args[0]
+			if x.Episodes < 1 && c.Flags().Changed("episodes") {
+				return usageError{fmt.Errorf("--episodes %d: want 1 or more", x.Episodes)}
+			}
+			if c.Flags().Changed("seed") {
+				s := experiments.Seed(seed)
+				x.Seed = &s
+			}
+			if best {
+				x.Checkpoint = "best"
+			}
+			if backend != "" {
+				x.Sets = append(x.Sets, fmt.Sprintf("engine.backend=%q", backend))
+			}
+			x.Log = slog.New(a.logs.quieter(a.stderr, isTerminal(a.stderr)))
+			return a.eval(c, x, asJSON)
+		},
+	}
+	flags := cmd.Flags()
+	flags.IntVar(&x.Episodes, "episodes", 0, "episodes to play; as many as while training where not given")
+	flags.Uint64Var(&seed, "seed", 0, "of the episodes; the run's where not given")
+	flags.StringVar(&x.Checkpoint, "checkpoint", "last", "last, best, or a step")
+	flags.BoolVar(&best, "load-best", false, "short for --checkpoint best")
+	flags.StringVar(&x.Video, "video", "", "write the first episode to this `FILE`: .mp4, .gif and what else ffmpeg knows")
+	flags.StringVar(&backend, "backend", "", "numeric backend, in place of the run's")
+	flags.BoolVar(&asJSON, "json", false, "print the result as JSON")
+	setFlag(cmd, &x.Sets)
+	return cmd
+}
+
+func (a *app) eval(c *cobra.Command, x experiments.Exam, asJSON bool) error {
+	m, err := a.catalog.Evaluate(c.Context(), x)
+	if len(m.Returns) == 0 {
+		return err
+	}
+	if err != nil { // no video, but the episodes were played
+		x.Video = ""
+	}
+	if asJSON {
+		return errors.Join(err, a.printJSON(struct {
+			Run        string `json:"run"`
+			Env        string `json:"env"`
+			Step       int64  `json:"step"`
+			Checkpoint string `json:"checkpoint"`
+			Seed       uint64 `json:"seed"`
+			Video      string `json:"video,omitempty"`
+			evalReport
+		}{x.Dir, m.Config.Env.ID, m.Step, m.Path, uint64(m.Seed), x.Video, summarize(m.Evaluation)}))
+	}
+	fmt.Fprintf(a.stdout, "%s, checkpoint of step %s, seed %d, greedy actions\n", m.Config.Env.ID, thousands(m.Step), m.Seed)
+	a.printEval(m.Evaluation)
+	if x.Video != "" {
+		fmt.Fprintf(a.stdout, "\nvideo       %s (%d frames)\n", x.Video, m.Video)
+	}
+	return err
+}

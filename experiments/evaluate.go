@@ -1,0 +1,168 @@
+package experiments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+
+	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/checkpoint"
+)
+
+// An Exam is an evaluation of a run's agent.
+type Exam struct {
+	Dir        string
+	Checkpoint string // last, best, or a step
+	Episodes   int    // 0: as many as while training
+	Seed       *Seed  // nil: from the run's own
+	Video      string // file that the first episode goes to; empty: none
+	Sets       []string
+	Log        *slog.Logger
+}
+
+// A Mark is an Exam's result.
+type Mark struct {
+	agents.Evaluation
+	Config Config
+	Step   int64 // of the checkpoint
+	Path   string
+	Seed   Seed
+	Video  int // frames written
+}
+
+// Evaluate plays episodes with the greedy actions of a run's agent.
+func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
+	info, err := ReadInfo(x.Dir)
+	if err != nil {
+		return m, err
+	}
+	if m.Config, err = c.Reread(x.Dir, x.Sets); err != nil {
+		return m, err
+	}
+	if x.Episodes == 0 {
+		x.Episodes = m.Config.Eval.Episodes
+	}
+	m.Seed = info.Seed
+	if x.Seed != nil {
+		m.Seed = *x.Seed
+	}
+	saved, err := pick(x.Dir, x.Checkpoint, x.Log)
+	if err != nil {
+		return m, err
+	}
+	m.Step, m.Path = saved.Manifest.Step, saved.Path
+
+	backend, _, err := m.Config.Engine.open(x.Log)
+	if err != nil {
+		return m, err
+	}
+	defer backend.Finalize()
+	env, err := m.Config.Env.forEval(x.Episodes, false).connect(ctx, x.Log)
+	if err != nil {
+		return m, brief(err)
+	}
+	defer func() { err = errors.Join(err, env.Close()) }()
+	agent, err := agents.NewSAC(backend, m.Config.Policy.Value, env.Spec(), m.Config.Agent, uint64(info.Seed.Stream(streamAgent)))
+	if err != nil {
+		return m, err
+	}
+	defer agent.Close()
+	if err := saved.Store(agentFile, agent.Store()); err != nil {
+		return m, err
+	}
+	agent.SetProgress(float64(m.Step) / float64(m.Config.Steps))
+	seed := m.Seed.Stream(streamEvalOnly)
+	if m.Evaluation, err = agents.Evaluate(ctx, env[0], agent, nil, x.Episodes, seed); err != nil {
+		return m, brief(err)
+	}
+	if x.Video != "" {
+		m.Video, err = film(ctx, x, m.Config.Env, agent, seed)
+	}
+	return m, err
+}
+
+// pick opens a checkpoint of a run: last, best, or the one of a step.
+func pick(dir, which string, log *slog.Logger) (*checkpoint.Checkpoint, error) {
+	switch which {
+	case "", "last":
+		return newest(dir, log)
+	case "best":
+		c, skipped, err := checkpoint.Best(CheckpointsOf(dir))
+		warnSkipped(skipped, log)
+		if err != nil {
+			return nil, fmt.Errorf("best of %s: %w (a run has a best one once it was evaluated while training)", dir, err)
+		}
+		return c, nil
+	}
+	step, err := strconv.ParseInt(which, 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint %q: want last, best or a step", which)
+	}
+	entries, err := checkpoint.List(CheckpointsOf(dir))
+	if err != nil {
+		return nil, err
+	}
+	var steps []int64
+	for i := len(entries) - 1; i >= 0; i-- {
+		if entries[i].Err == nil && entries[i].Manifest.Step == step {
+			return checkpoint.Open(entries[i].Path)
+		}
+		steps = append(steps, entries[i].Manifest.Step)
+	}
+	return nil, fmt.Errorf("%s has no checkpoint of step %d; it has those of %v", dir, step, steps)
+}
+
+// film plays one more episode, the first of those evaluated, and writes it as a video.
+func film(ctx context.Context, x Exam, env Env, agent agents.Agent, seed int64) (frames int, err error) {
+	stage, err := env.forEval(1, true).connect(ctx, x.Log)
+	if err != nil {
+		return 0, brief(err)
+	}
+	defer func() { err = errors.Join(err, stage.Close()) }()
+	bridge := stage[0]
+	if r, ok := agent.(agents.Reseeder); ok {
+		r.SeedGreedy(uint64(seed))
+	}
+	obs, err := bridge.Reset(ctx, seed)
+	if err != nil {
+		return 0, brief(err)
+	}
+	var v *video
+	defer func() {
+		if v != nil {
+			err = errors.Join(err, v.Close())
+		}
+	}()
+	for {
+		picture, err := bridge.Render(ctx, 0)
+		if err != nil {
+			return frames, fmt.Errorf("video: %w", brief(err))
+		}
+		if v == nil {
+			if v, err = newVideo(ctx, x.Video, env.ID, picture.Width, picture.Height); err != nil {
+				return 0, err
+			}
+		}
+		if err := v.Add(picture.RGB); err != nil {
+			return frames, err
+		}
+		frames++
+		action, err := agent.Act(obs, true)
+		if err != nil {
+			return frames, err
+		}
+		if err := bridge.Send(ctx, action); err != nil {
+			return frames, brief(err)
+		}
+		step, err := bridge.Recv(ctx)
+		if err != nil {
+			return frames, brief(err)
+		}
+		if step.Terminated[0] || step.Truncated[0] {
+			return frames, nil
+		}
+		obs = step.Obs
+	}
+}
