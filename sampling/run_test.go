@@ -27,15 +27,15 @@ func run(t *testing.T, c sampling.Config, target string, dim int) sampling.Resul
 // Ensure that every sampler moves particles towards the density, with an entropy and
 // an accepted share where it has one and no other.
 func TestRunEverySampler(t *testing.T) {
-	// Mean |entropy − exact| of q⁰ = N(0, 4 I) is 1.39.
+	// Of q⁰ = N(0, 4 I) the entropy is 1.61 too much, and the covariance off by 3.9.
 	for _, name := range sampling.Samplers() {
-		r := run(t, sampling.Config{Sampler: name, Systems: 32, Particles: 20, Steps: 2, Fit: 12, InitialStd: 2, StepSize: 1}, "gaussian", 2)
+		r := run(t, sampling.Config{Sampler: name, Systems: 32, Particles: 20, Steps: 2, Fit: 12, InitialStd: 2, StepSize: 1}, "box", 2)
 		langevin := name == "ula" || name == "mala"
 		h, _ := r.Entropy()
-		if off, _ := r.EntropyError(); langevin != math.IsNaN(off) || off > 1.3 {
+		if off, _ := r.EntropyError(); langevin != math.IsNaN(off) || off > 1.55 {
 			t.Errorf("%s: mean |entropy error| %g", name, off)
 		}
-		if _, cov := r.MomentErrors(); cov > 2.8 { // q⁰: 3
+		if _, cov := r.MomentErrors(); cov > 3.6 {
 			t.Errorf("%s: covariance off by %g", name, cov)
 		}
 		if want := name == "met-mh" || name == "mala"; want != (r.Accepted > 0.05 && r.Accepted < 1) {
@@ -53,28 +53,33 @@ func TestRunEverySampler(t *testing.T) {
 	}
 }
 
-// Ensure that a seed gives one result, and that the path ends where the particles do.
-func TestRunSeedAndPath(t *testing.T) {
-	c := sampling.Config{Sampler: "met-svgd", Systems: 2, Particles: 10, Steps: 2, Fit: 3, InitialStd: 2, Seed: 5, Path: true}
-	a := run(t, c, "gmm2", 2)
-	b := run(t, c, "gmm2", 2)
-	if !slices.Equal(a.X, b.X) || !slices.Equal(a.LogQ, b.LogQ) {
+// Ensure that a seed gives one result, the fit included.
+func TestRunSeed(t *testing.T) {
+	c := sampling.Config{Sampler: "met-svgd", Systems: 2, Particles: 10, Steps: 1, Fit: 3, InitialStd: 2, Seed: 5}
+	a := run(t, c, "box", 2)
+	b := run(t, c, "box", 2)
+	if !slices.Equal(a.X, b.X) || !slices.Equal(a.LogQ, b.LogQ) || a.StepSize != b.StepSize {
 		t.Error("the same seed, other numbers")
 	}
-	if len(a.Path) != 3 || len(a.Path[0]) != 20 {
-		t.Fatalf("a path of %d frames, %d numbers", len(a.Path), len(a.Path[0]))
+	c.Seed = 6
+	if other := run(t, c, "box", 2); slices.Equal(a.X, other.X) {
+		t.Error("another seed, the same numbers")
 	}
-	for i, v := range a.Path[2] {
-		if math.Abs(v-a.X[i]) > 1e-4 {
-			t.Errorf("coordinate %d ends at %g, its path at %g", i, a.X[i], v)
+}
+
+// Ensure that the path has every step and ends where the particles do.
+func TestRunPath(t *testing.T) {
+	r := run(t, sampling.Config{Sampler: "svgd", Systems: 2, Particles: 10, Steps: 2, InitialStd: 2, Path: true}, "ring", 2)
+	if len(r.Path) != 3 || len(r.Path[0]) != 20 {
+		t.Fatalf("a path of %d frames, %d numbers", len(r.Path), len(r.Path[0]))
+	}
+	for i, v := range r.Path[2] {
+		if math.Abs(v-r.X[i]) > 1e-4 {
+			t.Errorf("coordinate %d ends at %g, its path at %g", i, r.X[i], v)
 		}
 	}
-	if slices.Equal(a.Path[0], a.Path[2]) {
+	if slices.Equal(r.Path[0], r.Path[2]) {
 		t.Error("nothing moved")
-	}
-	c.Seed = 6
-	if other := run(t, c, "gmm2", 2); slices.Equal(a.X, other.X) {
-		t.Error("another seed, the same numbers")
 	}
 }
 
