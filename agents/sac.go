@@ -53,6 +53,19 @@ type State struct {
 // first values from seed, and its graphs are compiled, so that one that can't be
 // built is an error here.
 func NewSAC(backend compute.Backend, policy policies.Policy, spec envbridge.Spec, cfg Config, seed uint64) (*SAC, error) {
+	s, err := NewActor(backend, policy, spec, cfg, seed)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.compile(); err != nil {
+		return nil, fmt.Errorf("agents: soft actor-critic with %T: %w", policy, err)
+	}
+	return s, nil
+}
+
+// NewActor is NewSAC for an agent that acts and is never updated: the graph that
+// takes the longest to compile is left out.
+func NewActor(backend compute.Backend, policy policies.Policy, spec envbridge.Spec, cfg Config, seed uint64) (*SAC, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("agents: %w", err)
 	}
@@ -68,7 +81,7 @@ func NewSAC(backend compute.Backend, policy policies.Policy, spec envbridge.Spec
 		cfg: cfg, spec: spec, policy: policy, seed: seed, greedySeed: seed, backend: backend,
 		store: model.NewStore(), progress: tensors.FromScalar(float32(0)),
 	}
-	for _, stage := range []func() error{s.create, s.initialise, s.compile} {
+	for _, stage := range []func() error{s.create, s.initialise, s.compileActing} {
 		if err := stage(); err != nil {
 			return nil, fmt.Errorf("agents: soft actor-critic with %T: %w", policy, err)
 		}
@@ -133,17 +146,20 @@ func (s *SAC) initialise() error {
 	return nil
 }
 
+// compile builds and compiles the update.
 func (s *SAC) compile() (err error) {
 	if s.updating, err = model.NewExec(s.backend, s.store, s.updateGraph); err != nil {
 		return err
 	}
+	_, err = s.updating.Compile(s.inputShapes(s.cfg.FusedUpdates, s.cfg.BatchSize)...)
+	return err
+}
+
+func (s *SAC) compileActing() (err error) {
 	if s.acting, err = model.NewExec(s.backend, s.store, s.actGraph); err != nil {
 		return err
 	}
 	if s.greedy, err = model.NewExec(s.backend, s.store, s.greedyGraph); err != nil {
-		return err
-	}
-	if _, err := s.updating.Compile(s.inputShapes(s.cfg.FusedUpdates, s.cfg.BatchSize)...); err != nil {
 		return err
 	}
 	for _, exec := range []*model.Exec{s.acting, s.greedy} {
@@ -248,6 +264,9 @@ func (s *SAC) Act(obs []float32, greedy bool) ([]float32, error) {
 // was before that update.
 func (s *SAC) Update(b *replay.Batch) (Metrics, error) {
 	k := b.N / s.cfg.BatchSize
+	if s.updating == nil {
+		return nil, errors.New("agents: an actor (NewActor) can't be updated")
+	}
 	if k == 0 || k*s.cfg.BatchSize != b.N {
 		return nil, fmt.Errorf("agents: %d transitions are no minibatches of %d", b.N, s.cfg.BatchSize)
 	}
@@ -321,7 +340,9 @@ func (s *SAC) SetState(state State) { s.state = state }
 // Close frees what was compiled.
 func (s *SAC) Close() {
 	for _, exec := range []*model.Exec{s.updating, s.acting, s.greedy} {
-		exec.Finalize()
+		if exec != nil {
+			exec.Finalize()
+		}
 	}
 }
 

@@ -64,7 +64,7 @@ func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
 		return m, brief(err)
 	}
 	defer func() { err = errors.Join(err, env.Close()) }()
-	agent, err := agents.NewSAC(backend, m.Config.Policy.Value, env.Spec(), m.Config.Agent, uint64(info.Seed.Stream(streamAgent)))
+	agent, err := agents.NewActor(backend, m.Config.Policy.Value, env.Spec(), m.Config.Agent, uint64(info.Seed.Stream(streamAgent)))
 	if err != nil {
 		return m, err
 	}
