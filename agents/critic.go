@@ -2,7 +2,6 @@ package agents
 
 import (
 	. "github.com/gomlx/gomlx/core/graph"
-	"github.com/gomlx/gomlx/ml/layers"
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/stein-rl/stein/policies"
@@ -30,9 +29,8 @@ func (c critics) Each(action *Node) [twin]*Node {
 	var q [twin]*Node
 	for k := range q {
 		scope := c.scope.At("q%d", k)
-		first := scope.WithInitializer(policies.Uniform(scope, fanIn))
-		ofObs := layers.DenseWithBias(first.At("obs"), c.obs, width)       // [B, H]
-		ofAction := layers.Dense(first.At("action"), action, false, width) // [B, M, H]
+		ofObs := policies.Linear(scope.At("of_obs"), c.obs, width, fanIn, true)         // [B, H]
+		ofAction := policies.Linear(scope.At("of_action"), action, width, fanIn, false) // [B, M, H]
 		x := policies.Activate(c.net.Activation, Add(InsertAxes(ofObs, 1), ofAction))
 		x = rest.Apply(scope.At("rest"), Reshape(x, b*m, width), 1) // [B*M, 1]
 		q[k] = Reshape(x, b, m)

@@ -91,6 +91,9 @@ func (l *Loop) start(ctx context.Context) error {
 	if err := l.check(); err != nil {
 		return err
 	}
+	if err := l.drain(ctx); err != nil { // what an earlier Train had sent
+		return err
+	}
 	l.workers, l.clock, l.figures = nil, newClock(l.state.Step), averages{}
 	if l.state.Step >= l.Steps {
 		return nil
@@ -151,7 +154,7 @@ func (l *Loop) drain(ctx context.Context) error {
 		}
 		w.sent = false
 		if _, err := w.env.Recv(ctx); err != nil {
-			return fmt.Errorf("agents: after the last step: %w", err)
+			return fmt.Errorf("agents: after step %d: %w", l.state.Step, err)
 		}
 	}
 	return nil

@@ -95,7 +95,8 @@ var errBuilt = errors.New("built")
 // create makes the variables of all parts and of their optimisers, by building one
 // update without compiling it.
 func (s *SAC) create() error {
-	if err := s.store.SetRNGStateFromSeed(int64(s.seed >> 1)); err != nil {
+	s.store.RootScope().SetParam(model.ParamInitialSeed, int64(s.seed))
+	if err := s.store.SetRNGStateFromSeed(int64(s.seed)); err != nil {
 		return err
 	}
 	exec, err := model.NewExec(s.backend, s.store, func(scope *model.Scope, in []*Node) []*Node {

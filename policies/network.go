@@ -2,13 +2,18 @@ package policies
 
 import (
 	"fmt"
+	"hash/fnv"
 	"math"
+	"math/rand/v2"
 
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
-	"github.com/gomlx/gomlx/ml/layers"
+	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/layers/activation"
 	"github.com/gomlx/gomlx/ml/model"
+	"github.com/gomlx/gomlx/ml/nn"
 	"github.com/gomlx/gomlx/support/exceptions"
 )
 
@@ -23,22 +28,45 @@ type Network struct {
 // U(−1/√I, 1/√I).
 func (n Network) Apply(scope *model.Scope, x *Node, out int) *Node {
 	for i, width := range n.Hidden {
-		x = Activate(n.Activation, linear(scope.At("hidden_%d", i), x, width))
+		x = Activate(n.Activation, Linear(scope.At("hidden_%d", i), x, width, x.Shape().Dim(-1), true))
 	}
-	return linear(scope.At("out"), x, out)
+	return Linear(scope.At("out"), x, out, x.Shape().Dim(-1), true)
 }
 
-// linear is one dense layer.
-func linear(scope *model.Scope, x *Node, out int) *Node {
-	return layers.DenseWithBias(scope.WithInitializer(Uniform(scope, x.Shape().Dim(-1))), x, out)
+// Linear builds a dense layer: x [..., I] -> [..., out]. Its variables start from
+// U(−1/√fanIn, 1/√fanIn); fanIn is I, unless several layers add up to one.
+//
+// They are drawn here, from the store's model.ParamInitialSeed and the variable's
+// path: as graphs, the initial values took a second and a half to compile.
+func Linear(scope *model.Scope, x *Node, out, fanIn int, bias bool) *Node {
+	start := func(name string, dims ...int) *Node {
+		v := scope.GetVariable(name)
+		if v == nil {
+			v = scope.VariableWithValue(name, uniform(scope, name, 1/math.Sqrt(float64(fanIn)), dims...))
+		}
+		return v.NodeValue(x)
+	}
+	weights := start("weights", x.Shape().Dim(-1), out)
+	var offset *Node
+	if bias {
+		offset = start("biases", out)
+	}
+	return nn.Dense(x, weights, offset, compute.DenseLayoutInputOutputs)
 }
 
-// Uniform starts variables from U(−1/√fanIn, 1/√fanIn).
-func Uniform(scope *model.Scope, fanIn int) model.VariableInitializer {
-	limit := 1 / math.Sqrt(float64(fanIn))
-	return func(g *Graph, shape shapes.Shape) *Node {
-		return AddScalar(MulScalar(scope.RandomUniform(g, shape), 2*limit), -limit)
-	}
+// uniform draws from U(−limit, limit), as many numbers as a variable has.
+func uniform(scope *model.Scope, name string, limit float64, dims ...int) *tensors.Tensor {
+	path := fnv.New64a()
+	path.Write([]byte(model.JoinPath(scope.Scope(), name)))
+	seed := model.GetParamOr(scope, model.ParamInitialSeed, int64(0))
+	rng := rand.New(rand.NewPCG(uint64(seed), path.Sum64()))
+	t := tensors.FromShape(shapes.Make(dtypes.Float32, dims...))
+	tensors.MustMutableFlatData(t, func(flat []float32) {
+		for i := range flat {
+			flat[i] = float32(limit * (2*rng.Float64() - 1))
+		}
+	})
+	return t
 }
 
 // Activate applies a hidden layer's non-linearity.
