@@ -108,16 +108,16 @@ func TestNewIsDrawnSoon(t *testing.T) {
 // errors that are no numbers change nothing.
 func TestReprioritizePassesOver(t *testing.T) {
 	b, index := numbered(t, 10, replay.Priority{Alpha: 1, Epsilon: 1e-6, Beta: 1})
-	for i := range 10 {
+	for i := range 20 {
 		require.NoError(t, b.Add(replay.Transition{Obs: []float32{float32(10 + i)}, Action: []float32{0}, Next: []float32{-1}, Terminated: true}))
 	}
-	b.Reprioritize(append(index, -1, math.MaxInt64), make([]float32, 12)) // all gone
+	b.Reprioritize(append(index, -1, math.MaxInt64), []float32{9, 0, 9, 0, 9, 0, 9, 0, 9, 0, 9, 9}) // all gone
 	var batch replay.Batch
 	require.NoError(t, b.Sample(&batch, 10, rand.New(rand.NewPCG(1, 1))))
 	b.Reprioritize(batch.Index[:3], []float32{float32(math.NaN()), float32(math.Inf(1)), -1})
 	require.NoError(t, b.Sample(&batch, 10, rand.New(rand.NewPCG(1, 1))))
 	slices.Sort(batch.Obs)
 	for i := range 10 {
-		require.EqualValues(t, 10+i, batch.Obs[i], "still one of each")
+		require.EqualValues(t, 20+i, batch.Obs[i], "still one of each")
 	}
 }

@@ -167,7 +167,7 @@ func (b *rings) gather(dst *Batch, i int, copyOf int, p int64) {
 	copy(dst.Action[i*b.ActDim:(i+1)*b.ActDim], row[b.ObsDim:])
 	var reward float64
 	k, ended := 0, false
-	for k < b.NStep && !ended && b.kinds[at] != only {
+	for k < b.NStep && b.kinds[at] != only {
 		reward += b.powers[k] * float64(row[b.ObsDim+b.ActDim])
 		ended = b.kinds[at] == terminated
 		k++
