@@ -220,6 +220,9 @@ func (m *member) finite(bad nonFinite, step uint64) error {
 
 // replaceable says whether an error is the worker's death, and not its answer.
 func replaceable(err error) bool {
+	if err == nil {
+		return false
+	}
 	if errors.Is(err, errHung) || errors.Is(err, errDied) {
 		return true
 	}
@@ -293,10 +296,11 @@ func (m *member) shut(cause error) error {
 
 // explain turns errors of the link into those of the package.
 func (m *member) explain(err error) error {
+	if err == nil {
+		return nil // before f, which takes memory
+	}
 	var f *failure
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &f) && f.GetCode() == envpb.Failure_RAISED:
 		return &RaisedError{
 			Env: m.cfg.Env, Worker: m.name, Copy: m.first + int(f.GetCopy()), Step: f.GetStep(),

@@ -340,8 +340,13 @@ def resolve(env_id: str) -> None:
 def nearest(name: str) -> list[str]:
     """Return up to three registered ids that look like name, nearest first."""
     folded = {known.casefold(): known for known in gym.registry}
-    near = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)
-    return [folded[f] for f in near]
+    wanted = name.casefold()
+    near = difflib.get_close_matches(wanted, folded, n=3, cutoff=0.6)
+    likeness = [difflib.SequenceMatcher(None, f, wanted).ratio() for f in near]
+    # A shared namespace alone is no likeness beside a true one.
+    return [
+        folded[f] for f, r in zip(near, likeness, strict=True) if r > likeness[0] - 0.1
+    ]
 
 
 def versions() -> dict[str, str]:

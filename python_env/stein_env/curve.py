@@ -10,10 +10,13 @@ import ipaddress
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import zmq
-from zmq.auth.thread import ThreadAuthenticator
+
+if TYPE_CHECKING:
+    from zmq.auth.thread import ThreadAuthenticator
 
 HEADING = "stein curve key v1"
 
@@ -85,6 +88,9 @@ def secure(
     Returns:
         The authenticator, running; stop it before the context ends.
     """
+    # It brings asyncio along: a third of what a worker without keys would import.
+    from zmq.auth.thread import ThreadAuthenticator
+
     authenticator = ThreadAuthenticator(context)
     authenticator.start()
     authenticator.configure_curve_callback("*", _OneClient(key.peer))

@@ -1,0 +1,211 @@
+"""Small environments that do one thing each, for the tests of both languages.
+
+Importing this module registers them under the namespace ``probe``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+
+class Probe(gym.Env[Any, Any]):
+    """Counts its steps: observation [episode, step, seed's first draw].
+
+    ``at`` is the step of the first episode in which ``act`` happens; ``length``
+    the step that ends an episode, in the way of ``end``.
+    """
+
+    def __init__(
+        self,
+        act: str = "",
+        at: int = 3,
+        length: int = 10,
+        end: str = "terminated",
+        only_in: str = "",
+        render_mode: str | None = None,
+    ) -> None:
+        self.render_mode = render_mode
+        self.observation_space = spaces.Box(-np.inf, np.inf, (3,), np.float64)
+        self.action_space = spaces.Box(-1, 1, (2,), np.float32)
+        self.act, self.at, self.length, self.end = act, at, length, end
+        # A file that exists from the first time on: act once in all processes.
+        self.only_in = only_in
+        self.episode = 0
+        self.n = 0
+        self.draw = 0.0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.episode += 1
+        self.n = 0
+        self.draw = float(self.np_random.integers(1 << 20))
+        if self.act == "raise in reset" and self.episode > 1:
+            raise RuntimeError("reset is broken")
+        return self._obs(), {}
+
+    def _obs(self) -> Any:
+        return np.array([self.episode, self.n, self.draw])
+
+    def step(self, action: Any) -> Any:
+        self.n += 1
+        obs: Any = self._obs()
+        reward: Any = float(action.sum())
+        if self.n == self.at and self._now():
+            obs, reward = self._misbehave(obs, reward)
+        ended = self.n >= self.length
+        return (
+            obs,
+            reward,
+            ended and self.end in ("terminated", "both"),
+            ended and self.end in ("truncated", "both"),
+            {},
+        )
+
+    def _now(self) -> bool:
+        if not self.only_in:
+            return True
+        try:
+            os.close(os.open(self.only_in, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return False
+        return True
+
+    def _misbehave(self, obs: Any, reward: Any) -> Any:
+        if self.act == "raise":
+            print("about to raise", file=sys.stderr)
+            raise ValueError("the floor is lava")
+        if self.act == "exit":
+            sys.exit("bye")
+        if self.act == "die":
+            print("last words", file=sys.stderr, flush=True)
+            os._exit(3)
+        if self.act == "hang":
+            print("hanging", file=sys.stderr, flush=True)
+            time.sleep(3600)
+        if self.act == "nan reward":
+            reward = float("nan")
+        if self.act == "text reward":
+            reward = "much"
+        if self.act == "inf observation":
+            obs[1] = np.inf
+        if self.act == "large observation":
+            obs[1] = 1e300  # finite, but not as float32
+        if self.act == "wrong shape":
+            obs = obs[:1]
+        return obs, reward
+
+
+class Scaled(gym.Env[Any, Any]):
+    """Echoes the action it got: a 2x2 Box of float64 with bounds of its own."""
+
+    def __init__(self) -> None:
+        self.action_space = spaces.Box(
+            np.array([[-2.0, 0.0], [10.0, -1.0]]),
+            np.array([[2.0, 1.0], [30.0, 1.0]]),
+            dtype=np.float64,
+        )
+        self.observation_space = spaces.Box(-100, 100, (2, 2), np.float32)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        return np.zeros((2, 2), np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        assert self.action_space.contains(action), action
+        echo = action.astype(np.float32)
+        action[:] = 0  # it is the environment's own
+        return echo, 0.0, False, False, {}
+
+
+class Spaces(gym.Env[Any, Any]):
+    """Has the spaces that it is told to have."""
+
+    SPACES: dict[str, spaces.Space[Any]] = {  # noqa: RUF012
+        "box": spaces.Box(-1, 1, (2,), np.float32),
+        "discrete": spaces.Discrete(3),
+        "dict": spaces.Dict({"a": spaces.Box(-1, 1, (2,), np.float32)}),
+        "pixels": spaces.Box(0, 255, (8, 8, 3), np.uint8),
+        "unbounded": spaces.Box(-np.inf, np.inf, (2,), np.float32),
+        "half": spaces.Box(0, np.inf, (2,), np.float32),
+        "empty": spaces.Box(1, 1, (2,), np.float32),
+        "none": spaces.Box(-1, 1, (0,), np.float32),
+        "three": spaces.Box(-1, 1, (3,), np.float32),
+    }
+
+    def __init__(self, obs: str = "box", act: str = "box", gives: str = "") -> None:
+        self.observation_space = self.SPACES[obs]
+        self.action_space = self.SPACES[act]
+        self.gives = self.SPACES[gives or obs]
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        return self.gives.sample(), {}
+
+    def step(self, action: Any) -> Any:
+        return self.gives.sample(), 0.0, False, False, {}
+
+
+class Careless(gym.Env[Any, Any]):
+    """Breaks the rule that it is told to break, for the checker."""
+
+    shared = 0.0
+
+    def __init__(self, rule: str = "") -> None:
+        self.rule = rule
+        self.observation_space = spaces.Box(-np.inf, np.inf, (1,), np.float32)
+        self.action_space = spaces.Box(-1, 1, (1,), np.float32)
+        self.kept = 0.0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        if self.rule != "keeps state":
+            self.kept = 0.0
+        if self.rule != "shares state":
+            Careless.shared = 0.0
+        self.n = 0
+        obs = np.array([self.np_random.random()], np.float32)
+        return obs if self.rule == "old reset" else (obs, {})
+
+    def step(self, action: Any) -> Any:
+        self.n += 1
+        self.kept += 1
+        Careless.shared += 1
+        value = self.np_random.random()
+        reward: Any = 0.0
+        ended: Any = self.n >= 20
+        if self.rule == "global random":
+            value = np.random.random()
+        elif self.rule == "keeps state":
+            value = self.kept
+        elif self.rule == "shares state":
+            value = Careless.shared
+        elif self.rule == "changes action":
+            action *= 0.5
+        elif self.rule == "nan":
+            value = np.nan if self.n == 15 else value
+        elif self.rule == "text reward":
+            reward = "much"
+        elif self.rule == "int end":
+            ended = int(ended)
+        dtype = np.float64 if self.rule == "dtype" else np.float32
+        obs = np.array([value], dtype)
+        if self.rule == "old step":
+            return obs, reward, ended, {}
+        return obs, reward, ended, False, {}
+
+
+for name, entry in (
+    ("Probe", Probe),
+    ("Scaled", Scaled),
+    ("Spaces", Spaces),
+    ("Careless", Careless),
+):
+    if f"probe/{name}-v0" not in gym.registry:
+        gym.register(id=f"probe/{name}-v0", entry_point=entry)  # type: ignore[arg-type]
