@@ -35,8 +35,13 @@ func (e *encoder) bool(v bool) {
 }
 
 func (e *encoder) f32s(values []float32) {
-	for _, v := range values {
-		e.u32(math.Float32bits(v))
+	for len(values) > 0 {
+		n := min(len(values), block/4)
+		e.room(4 * n)
+		for _, v := range values[:n] {
+			e.buf = binary.LittleEndian.AppendUint32(e.buf, math.Float32bits(v))
+		}
+		values = values[n:]
 	}
 }
 
