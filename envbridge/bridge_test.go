@@ -202,3 +202,32 @@ func TestAllocations(t *testing.T) {
 	require.LessOrEqual(t, count(1), float64(binding))
 	require.LessOrEqual(t, count(64), float64(binding))
 }
+
+// Ensure that a copy can be drawn, between steps, if that was asked for at the start.
+func TestRender(t *testing.T) {
+	w := envbridge.Worker{Env: "stein_env:stein/MultiGoalWalls-v0", Copies: 2, Processes: 2, Render: true}
+	env := start(t, w)
+	reset(t, env, 0)
+	require.NoError(t, env.Send(t.Context(), []float32{0, 0, 0, 0, 0, 0, 1, 1}))
+	_, err := env.Render(t.Context(), 3)
+	require.ErrorContains(t, err, "step under way: true")
+	_, err = env.Recv(t.Context())
+	require.NoError(t, err)
+	still, err := env.Render(t.Context(), 2)
+	require.NoError(t, err)
+	moved, err := env.Render(t.Context(), 3)
+	require.NoError(t, err)
+	require.Equal(t, [2]int{280, 280}, [2]int{moved.Width, moved.Height})
+	require.Len(t, moved.RGB, 3*280*280)
+	require.NotEqual(t, still.RGB, moved.RGB)
+	_, err = env.Render(t.Context(), 4)
+	require.ErrorContains(t, err, "picture of copy 4 of 4")
+
+	blind := start(t, probe("Probe", nil))
+	reset(t, blind, 0)
+	_, err = blind.Render(t.Context(), 0)
+	var refused *envbridge.RefusedError
+	require.ErrorAs(t, err, &refused)
+	require.ErrorContains(t, err, "opened without render")
+	step(t, blind, 0)
+}

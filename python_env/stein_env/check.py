@@ -187,7 +187,7 @@ def _seeding(hello: pb.Hello) -> Iterator[Finding]:
         )
     env = make(hello)
     try:
-        _, _ = env.reset(seed=7), env.reset(seed=9)
+        _trace(hello, 9, env)
         third = _trace(hello, 7, env)
     finally:
         env.close()

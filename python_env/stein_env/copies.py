@@ -7,11 +7,14 @@ vector environments reset in the step after by default).
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
+import importlib.metadata
 import json
 import os
 import platform
+import sys
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -64,6 +67,8 @@ class Copies:
             )
         self.id = hello.env
         self.envs: list[gym.Env[Any, Any]] = []
+        # What helps when rendering fails; None before the first picture.
+        self._advice: str | None = None
         try:
             self._make(hello)
         except BaseException:
@@ -241,12 +246,15 @@ class Copies:
             raise Refusal(
                 pb.Failure.RENDER, f"{self.id}: the session was opened without render"
             )
+        if self._advice is None:
+            self._advice = choose_backend() if "mujoco" in sys.modules else ""
         try:
             picture = np.asarray(self.envs[copy].render())
         except (Exception, SystemExit) as e:
+            advice = f" ({self._advice})" if self._advice else ""
             raise Refusal(
                 pb.Failure.RENDER,
-                f"{self.id}: no picture: {e or type(e).__name__}",
+                f"{self.id}: no picture: {e or type(e).__name__}{advice}",
                 traceback=traceback.format_exc()[-TRACEBACK_CHARS:],
             ) from e
         if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
@@ -295,15 +303,16 @@ def make(hello: pb.Hello) -> gym.Env[Any, Any]:
         kwargs["max_episode_steps"] = hello.max_episode_steps
     if hello.render:
         kwargs["render_mode"] = "rgb_array"
-        choose_backend()
     resolve(hello.env)
+    gl = os.environ.get("MUJOCO_GL")
     try:
         # Its checker looks at the first step alone, and costs something at each.
         return gym.make(hello.env, disable_env_checker=True, **kwargs)
     except (Exception, SystemExit) as e:
+        hint = f" (MUJOCO_GL is {gl}: does that work here?)" if gl else ""
         raise Refusal(
             pb.Failure.RAISED,
-            f"{hello.env}: can't be made: {type(e).__name__}: {e}",
+            f"{hello.env}: can't be made: {type(e).__name__}: {e}{hint}",
             exception=f"{type(e).__name__}: {e}",
             traceback=traceback.format_exc()[-TRACEBACK_CHARS:],
         ) from e
@@ -357,12 +366,8 @@ def versions() -> dict[str, str]:
         "numpy": np.__version__,
         "stein_env": stein_env.__version__,
     }
-    try:
-        import mujoco
-
-        found["mujoco"] = mujoco.__version__
-    except ImportError:
-        pass
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        found["mujoco"] = importlib.metadata.version("mujoco")
     return found
 
 

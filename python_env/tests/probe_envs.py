@@ -184,7 +184,7 @@ class Careless(gym.Env[Any, Any]):
             value = np.random.random()
         elif self.rule == "keeps state":
             value = self.kept
-        elif self.rule == "shares state":
+        elif self.rule in ("shares state", "shares within"):
             value = Careless.shared
         elif self.rule == "changes action":
             action *= 0.5

@@ -1,0 +1,83 @@
+"""The checker finds what is wrong, and only that."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import probe_envs  # noqa: F401  registers probe/*
+import pytest
+
+from stein_env import check
+from stein_env import env_pb2 as pb
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "SPEED_SECONDS", 0.05)
+    monkeypatch.setattr(check, "STEPS", 200)
+
+
+def findings(env: str, **kwargs: Any) -> dict[str, check.Finding]:
+    hello = pb.Hello(env=env, copies=1, kwargs_json=json.dumps(kwargs))
+    found = list(check.check(hello))
+    return {f.check: f for f in found}
+
+
+@pytest.mark.parametrize("env", ["Walker2d-v5", "Pendulum-v1", "stein/MultiGoal-v0"])
+def test_sound_environments_pass(env: str) -> None:
+    found = findings(env)
+    assert {"spaces", "limit", "answers", "seeding", "copies", "ends", "speed"} <= {
+        *found
+    }
+    assert [f for f in found.values() if f.state == "FAIL"] == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "where", "words"),
+    [
+        ("old reset", "spaces", "observation of shape ()"),
+        ("old step", "answers", "step returned tuple"),
+        ("nan", "answers", "observation[0] is nan"),
+        ("text reward", "answers", "reward str 'much', want a number"),
+        ("int end", "answers", "terminated is int 0, want a bool"),
+        ("dtype", "answers", "observation of float64, the space says float32"),
+        ("global random", "seeding", "part at step 1: all randomness"),
+        ("keeps state", "seeding", "of the episodes before is left over"),
+        ("shares state", "seeding", "part at step 1"),
+        ("changes action", "actions", "changes the array of the action"),
+    ],
+)
+def test_careless_environments_fail(rule: str, where: str, words: str) -> None:
+    found = findings("probe/Careless-v0", rule=rule)
+    assert found[where].state == "FAIL", found
+    assert words in found[where].detail
+
+
+def test_copies_that_share_state_only_within_an_episode() -> None:
+    found = findings("probe/Careless-v0", rule="shares within")
+    assert found["seeding"].state == "ok"
+    assert found["copies"].state == "FAIL"
+    assert "copies share something" in found["copies"].detail
+
+
+def test_warnings() -> None:
+    found = findings("probe/Careless-v0")
+    assert found["limit"].state == "warn"
+    assert findings("probe/Probe-v0", length=10**6)["ends"].state == "warn"
+    same = findings("stein/MultiGoal-v0")["seeding"]
+    assert (same.state, "every seed gives the same" in same.detail) == ("warn", True)
+
+
+def test_both_ends_at_once_are_explained() -> None:
+    ends = findings("probe/Probe-v0", end="both")["ends"]
+    assert "both at once counts as terminated" in ends.detail
+
+
+def test_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check.main(["--json", "--", "Pendulum-v1"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {line["state"] for line in lines} == {"ok"}
+    assert check.main(["Walker2dv5"]) == 1
+    assert "did you mean Walker2d-v5" in capsys.readouterr().out
+    assert check.main(["--kwargs", '{"g": -1}', "Pendulum-v1"]) == 0

@@ -1,0 +1,41 @@
+"""Pictures, and the words where there is no way to draw."""
+
+from __future__ import annotations
+
+import pytest
+
+from stein_env import env_pb2 as pb
+from stein_env.copies import Copies, Refusal
+from stein_env.rendering import BACKENDS, choose_backend, draws
+
+
+def test_mujoco_draws_or_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MUJOCO_GL", raising=False)
+    copies = Copies(pb.Hello(env="Walker2d-v5", copies=1, render=True))
+    copies.reset(0)
+    if all(draws(backend) for backend in BACKENDS):
+        with pytest.raises(Refusal, match="install libegl1"):
+            copies.render(0)
+    else:
+        picture = copies.render(0)
+        assert picture.shape == (480, 480, 3)
+        assert picture.std() > 10
+    copies.close()
+
+
+def test_a_backend_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    why = draws("nonsense")
+    assert why is not None
+    assert "nonsense" in why
+    monkeypatch.setenv("MUJOCO_GL", "nonsense")
+    assert choose_backend() == (
+        "MUJOCO_GL is nonsense: unset it to have another one chosen"
+    )
+
+
+def test_no_picture_of_what_was_not_made_for_it() -> None:
+    copies = Copies(pb.Hello(env="Pendulum-v1", copies=1))
+    with pytest.raises(Refusal, match="opened without render"):
+        copies.render(0)
+    with pytest.raises(Refusal, match="copy 1 of 1"):
+        copies.render(1)
