@@ -180,7 +180,7 @@ func TestNothingThere(t *testing.T) {
 // is taken, and the damaged one is named.
 func TestDamageFallsBack(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	for range 60 {
+	for range 40 {
 		root := t.TempDir()
 		write(t, root, 1, 1)
 		bad := write(t, root, 2, 1)

@@ -2,7 +2,6 @@ package replay_test
 
 import (
 	"bytes"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -39,14 +38,19 @@ func (n *naive) cut(c int) {
 	}
 }
 
-// A row is one row of a Batch.
+// A row is one row of a Batch, of up to 3 observations and 2 actions.
 type row struct {
-	obs, action, next string
-	reward, discount  float32
+	obs, next        [3]float32
+	action           [2]float32
+	reward, discount float32
 }
 
-func rowOf(obs, action, next []float32, reward, discount float32) row {
-	return row{fmt.Sprint(obs), fmt.Sprint(action), fmt.Sprint(next), reward, discount}
+func rowOf(obs, action, next []float32, reward, discount float32) (r row) {
+	copy(r.obs[:], obs)
+	copy(r.next[:], next)
+	copy(r.action[:], action)
+	r.reward, r.discount = reward, discount
+	return r
 }
 
 // rows are all that Sample may answer for the newest count transitions of a copy.
@@ -228,7 +232,9 @@ func compare(t *testing.T, b buffer, n *naive, rng *rand.Rand) {
 			first = len(all)
 		}
 		for _, r := range all[first:] {
-			require.True(t, seen[r], "%+v of copy %d was never drawn", r, i)
+			if !seen[r] {
+				t.Fatalf("%+v of copy %d was never drawn", r, i)
+			}
 			delete(seen, r)
 		}
 		kept += len(all) - first
