@@ -79,10 +79,20 @@ the process at once. --resume goes on from the newest checkpoint that is whole.`
 	if err := cmd.RegisterFlagCompletionFunc("config", completeConfigs); err != nil {
 		panic(err)
 	}
-	cmd.MarkFlagsMutuallyExclusive("config", "resume")
-	cmd.MarkFlagsMutuallyExclusive("run-dir", "resume")
-	cmd.MarkFlagsOneRequired("config", "resume")
 	return cmd
+}
+
+// check says which flags don't go together.
+func (f trainFlags) check() error {
+	switch {
+	case f.config == "" && f.resume == "":
+		return usageError{errors.New("train what? --config NAME (stein configs lists them) or --resume FOLDER")}
+	case f.config != "" && f.resume != "":
+		return usageError{errors.New("--resume continues with the configuration of its run: leave --config out")}
+	case f.runDir != "" && f.resume != "":
+		return usageError{errors.New("--resume continues in the run's own folder: leave --run-dir out")}
+	}
+	return nil
 }
 
 // assignments are those of the short flags that were given, then those of --set.
@@ -113,6 +123,9 @@ func (f trainFlags) assignments(c *cobra.Command) []string {
 }
 
 func (a *app) train(c *cobra.Command, f trainFlags) (err error) {
+	if err := f.check(); err != nil {
+		return err
+	}
 	cfg, drawn, err := a.trainConfig(f, f.assignments(c))
 	if err != nil {
 		return usageError{err}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 
 	"github.com/stein-rl/stein/agents"
@@ -111,6 +112,7 @@ func pick(dir, which string, log *slog.Logger) (*checkpoint.Checkpoint, error) {
 		}
 		steps = append(steps, entries[i].Manifest.Step)
 	}
+	slices.Sort(steps)
 	return nil, fmt.Errorf("%s has no checkpoint of step %d; it has those of %v", dir, step, steps)
 }
 

@@ -68,8 +68,14 @@ func (t Training) Train(ctx context.Context) (res Result, err error) {
 			err = errors.Join(err, r.closers[i]())
 		}
 	}()
-	if err := r.build(ctx); err != nil {
-		return Result{}, err
+	var from *checkpoint.Checkpoint
+	if t.Resume {
+		if from, err = t.newest(); err != nil {
+			return Result{}, err
+		}
+	}
+	if err := r.build(ctx, from); err != nil {
+		return Result{}, brief(err)
 	}
 	if err := r.openRecords(); err != nil {
 		return Result{}, err
@@ -102,8 +108,18 @@ func (t Training) Train(ctx context.Context) (res Result, err error) {
 	return res, nil
 }
 
-// build makes every part and, when resuming, puts the checkpoint's state into them.
-func (r *run) build(ctx context.Context) error {
+// newest is the checkpoint to go on from, when there is a way to go.
+func (t Training) newest() (*checkpoint.Checkpoint, error) {
+	c, err := newest(t.Folder.Dir, t.Log)
+	if err == nil && c.Manifest.Step >= t.Config.Steps {
+		err = fmt.Errorf("%s has its %d steps: name more with --steps to go on", t.Folder.Dir, c.Manifest.Step)
+	}
+	return c, err
+}
+
+// build makes every part and puts the state of a checkpoint into them, if there is
+// one.
+func (r *run) build(ctx context.Context, from *checkpoint.Checkpoint) error {
 	c, seed := r.Config, r.Folder.Info.Seed
 	backend, choice, err := c.Engine.open(r.Log)
 	if err != nil {
@@ -143,8 +159,8 @@ func (r *run) build(ctx context.Context) error {
 	for _, env := range r.env {
 		r.loop.Envs = append(r.loop.Envs, env)
 	}
-	if r.Resume {
-		if err := r.restore(); err != nil {
+	if from != nil {
+		if err := r.restore(from); err != nil {
 			return err
 		}
 	}
@@ -276,12 +292,8 @@ func (r *run) save() error {
 	return nil
 }
 
-// restore puts the newest usable checkpoint into the parts.
-func (r *run) restore() error {
-	c, err := newest(r.Folder.Dir, r.Log)
-	if err != nil {
-		return err
-	}
+// restore puts a checkpoint's state into the parts.
+func (r *run) restore(c *checkpoint.Checkpoint) error {
 	var learner agents.State
 	var state agents.LoopState
 	if err := errors.Join(c.Store(agentFile, r.agent.Store()), c.JSON(agentFile, &learner), c.JSON(loopFile, &state)); err != nil {
@@ -292,9 +304,6 @@ func (r *run) restore() error {
 	r.saved, r.savedAt = state.Step, c.Path
 	if best, _, err := checkpoint.Best(r.Folder.Checkpoints()); err == nil {
 		r.best = best.Manifest.Figure
-	}
-	if state.Step >= r.Config.Steps {
-		return fmt.Errorf("%s has its %d steps: name more with --steps to go on", r.Folder.Dir, state.Step)
 	}
 	if c.Has(replayFile) {
 		return c.File(replayFile, r.memory.Load)
