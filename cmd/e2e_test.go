@@ -155,6 +155,13 @@ func TestTrain(t *testing.T) {
 		t.Errorf("best %g, evaluations %v", result.Best, got["eval/mean_reward"])
 	}
 
+	doc := string(must(os.ReadFile("../docs/metrics.md")))
+	for name := range got {
+		if !strings.Contains(doc, "`"+name+"`") {
+			t.Errorf("docs/metrics.md says nothing of %s", name)
+		}
+	}
+
 	second, third := train(t, b, "--json"), train(t, c, "--json", "--seed", "4")
 	if second.code != 0 || third.code != 0 {
 		t.Fatal(second.stderr, third.stderr)

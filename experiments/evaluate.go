@@ -73,13 +73,21 @@ func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
 	if err := saved.Store(agentFile, agent.Store()); err != nil {
 		return m, err
 	}
+	scaling, err := m.Config.scaling(env.Spec())
+	if err != nil {
+		return m, err
+	}
+	if err := restoreScaling(scaling, saved); err != nil {
+		return m, err
+	}
+	norm := frozen(scaling)
 	agent.SetProgress(float64(m.Step) / float64(m.Config.Steps))
 	seed := m.Seed.Stream(streamEvalOnly)
-	if m.Evaluation, err = agents.Evaluate(ctx, env[0], agent, nil, x.Episodes, seed); err != nil {
+	if m.Evaluation, err = agents.Evaluate(ctx, env[0], agent, norm, x.Episodes, seed); err != nil {
 		return m, brief(err)
 	}
 	if x.Video != "" {
-		m.Video, err = film(ctx, x, m.Config.Env, agent, seed)
+		m.Video, err = film(ctx, x, m.Config.Env, agent, norm, seed)
 	}
 	return m, err
 }
@@ -117,7 +125,7 @@ func pick(dir, which string, log *slog.Logger) (*checkpoint.Checkpoint, error) {
 }
 
 // film plays one more episode, the first of those evaluated, and writes it as a video.
-func film(ctx context.Context, x Exam, env Env, agent agents.Agent, seed int64) (frames int, err error) {
+func film(ctx context.Context, x Exam, env Env, agent agents.Agent, norm agents.Normalizer, seed int64) (frames int, err error) {
 	stage, err := env.forEval(1, true).connect(ctx, x.Log)
 	if err != nil {
 		return 0, brief(err)
@@ -151,7 +159,11 @@ func film(ctx context.Context, x Exam, env Env, agent agents.Agent, seed int64) 
 			return frames, err
 		}
 		frames++
-		action, err := agent.Act(obs, true)
+		scaled := slices.Clone(obs)
+		if norm != nil {
+			norm.Obs(scaled)
+		}
+		action, err := agent.Act(scaled, true)
 		if err != nil {
 			return frames, err
 		}

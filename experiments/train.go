@@ -13,6 +13,7 @@ import (
 	"github.com/stein-rl/stein/checkpoint"
 	"github.com/stein-rl/stein/engine"
 	"github.com/stein-rl/stein/internal/tfevents"
+	"github.com/stein-rl/stein/normalize"
 )
 
 // A Training is a run about to go on, from its start or from a checkpoint.
@@ -47,6 +48,7 @@ type run struct {
 	env, evalEnv envs
 	agent        *agents.SAC
 	memory       memory
+	scaling      *normalize.Normalizer // nil: nothing is normalised
 	loop         *agents.Loop
 	record       *recorders
 	closers      []func() error
@@ -97,7 +99,7 @@ func (t Training) Train(ctx context.Context) (res Result, err error) {
 		t.Log.Error("training stopped", "step", res.Step, "checkpoint", r.savedAt, "error", err.Error())
 		return res, fmt.Errorf("%w; the last good state, of step %d, is in %s", brief(err), res.Step, r.savedAt)
 	}
-	final, err := agents.Evaluate(ctx, r.evalEnv[0], r.agent, nil, t.Config.Eval.Episodes, t.Folder.Info.Seed.Stream(streamFinal))
+	final, err := agents.Evaluate(ctx, r.evalEnv[0], r.agent, frozen(r.scaling), t.Config.Eval.Episodes, t.Folder.Info.Seed.Stream(streamFinal))
 	if err != nil {
 		if ctx.Err() != nil { // the training itself is done
 			return res, nil
@@ -137,6 +139,9 @@ func (r *run) build(ctx context.Context, from *checkpoint.Checkpoint) error {
 	if r.memory, err = c.memory(r.env.Spec()); err != nil {
 		return err
 	}
+	if r.scaling, err = c.scaling(r.env.Spec()); err != nil {
+		return err
+	}
 	started := time.Now()
 	r.agent, err = agents.NewSAC(backend, c.Policy.Value, r.env.Spec(), c.Agent, uint64(seed.Stream(streamAgent)))
 	if err != nil {
@@ -155,6 +160,9 @@ func (r *run) build(ctx context.Context, from *checkpoint.Checkpoint) error {
 			{Every: c.Eval.Every, Do: r.evaluate},
 			{Every: c.Checkpoint.Every, Do: r.periodicSave},
 		},
+	}
+	if r.scaling != nil {
+		r.loop.Normalizer = r.scaling
 	}
 	for _, env := range r.env {
 		r.loop.Envs = append(r.loop.Envs, env)
@@ -225,7 +233,7 @@ func (r *run) stepped(_ context.Context, step int64) error {
 
 // evaluate measures the agent, and keeps a checkpoint of the best so far.
 func (r *run) evaluate(ctx context.Context, step int64) error {
-	e, err := agents.Evaluate(ctx, r.evalEnv[0], r.agent, nil, r.Config.Eval.Episodes, r.Folder.Info.Seed.Stream(streamEval))
+	e, err := agents.Evaluate(ctx, r.evalEnv[0], r.agent, frozen(r.scaling), r.Config.Eval.Episodes, r.Folder.Info.Seed.Stream(streamEval))
 	if err != nil {
 		return err
 	}
@@ -275,6 +283,9 @@ func (r *run) save() error {
 			w.Figure(*r.figure)
 		}
 		all := []error{w.Store(agentFile, r.agent.Store()), w.JSON(agentFile, r.agent.State()), w.JSON(loopFile, r.loop.State())}
+		if r.scaling != nil {
+			all = append(all, w.JSON(scalingFile, r.scaling.State()))
+		}
 		if r.Config.Checkpoint.Replay {
 			all = append(all, w.File(replayFile, r.memory.Save))
 		}
@@ -296,7 +307,8 @@ func (r *run) save() error {
 func (r *run) restore(c *checkpoint.Checkpoint) error {
 	var learner agents.State
 	var state agents.LoopState
-	if err := errors.Join(c.Store(agentFile, r.agent.Store()), c.JSON(agentFile, &learner), c.JSON(loopFile, &state)); err != nil {
+	if err := errors.Join(c.Store(agentFile, r.agent.Store()), c.JSON(agentFile, &learner), c.JSON(loopFile, &state),
+		restoreScaling(r.scaling, c)); err != nil {
 		return err
 	}
 	r.agent.SetState(learner)

@@ -1,0 +1,42 @@
+package experiments
+
+import (
+	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/checkpoint"
+	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/normalize"
+)
+
+// scalingFile is the checkpoint's file of running statistics, .json.
+const scalingFile = "normalize"
+
+// scaling keeps the running statistics of a run; nil where nothing is normalised.
+func (c Config) scaling(spec envbridge.Spec) (*normalize.Normalizer, error) {
+	if !c.Normalize.Obs && !c.Normalize.Reward {
+		return nil, nil
+	}
+	return normalize.New(normalize.Config{
+		Obs: c.Normalize.Obs, Reward: c.Normalize.Reward, ObsDim: spec.ObsDim, Copies: spec.Copies,
+		Gamma: c.Agent.Gamma, ClipObs: c.Normalize.Clip, ClipReward: c.Normalize.Clip,
+	})
+}
+
+// frozen is what an evaluation scales by: the statistics of now, that learn nothing.
+func frozen(n *normalize.Normalizer) agents.Normalizer {
+	if n == nil {
+		return nil
+	}
+	return n.Frozen()
+}
+
+// restoreScaling puts a checkpoint's statistics into n.
+func restoreScaling(n *normalize.Normalizer, from *checkpoint.Checkpoint) error {
+	if n == nil {
+		return nil
+	}
+	var s normalize.State
+	if err := from.JSON(scalingFile, &s); err != nil {
+		return err
+	}
+	return n.Restore(s)
+}
