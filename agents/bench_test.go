@@ -1,43 +1,25 @@
-package agents
+package agents_test
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
 
+	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/internal/enginetest"
 	"github.com/stein-rl/stein/policies"
-	"github.com/stein-rl/stein/replay"
 )
-
-func randomBatch(n, s, a int) *replay.Batch {
-	r := rand.New(rand.NewPCG(1, 2))
-	f := func(n int) []float32 {
-		x := make([]float32, n)
-		for i := range x {
-			x[i] = float32(r.NormFloat64()) * 0.3
-		}
-		return x
-	}
-	b := &replay.Batch{N: n, Obs: f(n * s), Action: f(n * a), Reward: f(n), Next: f(n * s), Discount: f(n), Weight: f(n), Index: make([]int64, n)}
-	for i := range n {
-		b.Discount[i] = 0.99
-		b.Weight[i] = 1
-	}
-	return b
-}
 
 func BenchmarkUpdate(b *testing.B) {
 	for _, size := range []int{100, 256} {
 		for _, k := range []int{1, 8} {
 			b.Run(fmt.Sprintf("batch=%d/k=%d", size, k), func(b *testing.B) {
-				cfg := Defaults()
+				cfg := agents.Defaults()
 				cfg.BatchSize = size
-				s, err := NewSAC(enginetest.Backend(b), policies.NewGaussian(), envbridge.Spec{ObsDim: 17, ActDim: 6, Copies: 1}, cfg, 1)
+				s, err := agents.NewSAC(enginetest.Backend(b), policies.NewGaussian(), envbridge.Spec{ObsDim: 17, ActDim: 6, Copies: 1}, cfg, 1)
 				if err != nil {
 					b.Fatal(err)
 				}

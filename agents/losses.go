@@ -97,6 +97,7 @@ func meanAlive(x, alive *Node) *Node {
 	if alive == nil {
 		return ReduceMean(x, -1)
 	}
+	alive = StopGradient(alive) // tests such as IsFinite have no gradient
 	count := MaxScalar(ReduceSum(ConvertDType(alive, x.DType()), -1), 1.0)
 	return Div(ReduceSum(Where(alive, x, ZerosLike(x)), -1), count)
 }

@@ -1,0 +1,385 @@
+package agents_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/internal/enginetest"
+	"github.com/stein-rl/stein/policies"
+	"github.com/stein-rl/stein/replay"
+)
+
+const obsDim, actDim = 3, 2
+
+// known is a policy of two particles whose numbers a test can work out: the first
+// one is a = tanh(w·Σs), log π = Σa; the second one is dead and not a number.
+type known struct{}
+
+func (known) Sample(q policies.Query) policies.Draw {
+	g := q.Obs.Graph()
+	w := q.Scope.VariableWithValue("w", []float32{0.3, -0.2}).NodeValue(g)
+	u := Mul(ReduceAndKeep(q.Obs, ReduceSum, -1), InsertAxes(w, 0)) // [B, A]
+	first := InsertAxes(Tanh(u), 1)                                 // [B, 1, A]
+	nan := Mul(StopGradient(first), Const(g, float32(math.NaN())))
+	logProb := ReduceSum(first, -1) // [B, 1]
+	return policies.Draw{
+		Action:  Concatenate([]*Node{first, nan}, 1),
+		LogProb: Concatenate([]*Node{logProb, ReduceSum(nan, -1)}, 1),
+		Alive:   IsFinite(Concatenate([]*Node{logProb, ReduceSum(nan, -1)}, 1)),
+		Stats:   map[string]*Node{"known": ReduceAllMean(w)},
+	}
+}
+
+func tiny() agents.Config {
+	c := agents.Defaults()
+	c.Critic = policies.Network{Hidden: []int{5, 4}, Activation: "tanh"}
+	c.Particles, c.BatchSize, c.FusedUpdates = 2, 4, 1
+	return c
+}
+
+func newSAC(t testing.TB, policy policies.Policy, cfg agents.Config) *agents.SAC {
+	t.Helper()
+	s, err := agents.NewSAC(enginetest.Backend(t), policy, envbridge.Spec{ID: "test", Copies: 1, ObsDim: obsDim, ActDim: actDim}, cfg, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+func randomBatch(n, s, a int) *replay.Batch {
+	rng := rand.New(rand.NewPCG(1, 2))
+	draw := func(n int) []float32 {
+		x := make([]float32, n)
+		for i := range x {
+			x[i] = float32(rng.NormFloat64()) * 0.3
+		}
+		return x
+	}
+	b := &replay.Batch{
+		N: n, Obs: draw(n * s), Action: draw(n * a), Reward: draw(n), Next: draw(n * s),
+		Discount: make([]float32, n), Weight: make([]float32, n), Index: make([]int64, n),
+	}
+	for i := range n {
+		b.Discount[i], b.Weight[i] = 0.99*float32(rng.IntN(2)), float32(0.5+rng.Float64())
+	}
+	return b
+}
+
+// weights reads a variable.
+func weights(t testing.TB, s *agents.SAC, path string) []float32 {
+	t.Helper()
+	v := s.Store().GetVariable(path)
+	if v == nil {
+		t.Fatalf("no variable %s", path)
+	}
+	return tensors.MustCopyFlatData[float32](v.MustValue())
+}
+
+// layer is x·W + b in plain Go.
+func layer(x, w, b []float64) []float64 {
+	out := slices.Clone(b)
+	for j := range out {
+		for i := range x {
+			out[j] += x[i] * w[i*len(out)+j]
+		}
+	}
+	return out
+}
+
+func tanh(x []float64) []float64 {
+	out := make([]float64, len(x))
+	for i := range x {
+		out[i] = math.Tanh(x[i])
+	}
+	return out
+}
+
+func wide(x []float32) []float64 {
+	out := make([]float64, len(x))
+	for i := range x {
+		out[i] = float64(x[i])
+	}
+	return out
+}
+
+// minQ is the smaller value of the critics under scope, and both, in plain Go.
+func minQ(t testing.TB, s *agents.SAC, scope string, obs, action []float64) (least float64, each [2]float64) {
+	for k := range each {
+		at := func(name string) []float64 { return wide(weights(t, s, fmt.Sprintf("/%s/q%d/%s", scope, k, name))) }
+		h := layer(obs, at("of_obs/weights"), at("of_obs/biases"))
+		h = layer(action, at("of_action/weights"), h)
+		h = layer(tanh(h), at("rest/hidden_0/weights"), at("rest/hidden_0/biases"))
+		each[k] = layer(tanh(h), at("rest/out/weights"), at("rest/out/biases"))[0]
+	}
+	return min(each[0], each[1]), each
+}
+
+// Ensure that losses, errors and the target's step are what the formulas say, with
+// a discount, importance weights and a dead particle, and that only the policy's
+// variables follow the policy's loss.
+func TestUpdateAgainstFormulas(t *testing.T) {
+	cfg := tiny()
+	cfg.AutoAlpha, cfg.Alpha, cfg.Tau = false, 0.3, 0.25
+	s := newSAC(t, known{}, cfg)
+	b := randomBatch(cfg.BatchSize, obsDim, actDim)
+	w := wide(weights(t, s, "/policy/w"))
+	choose := func(obs []float64) (action []float64, logProb float64) {
+		sum := obs[0] + obs[1] + obs[2]
+		action = tanh([]float64{w[0] * sum, w[1] * sum})
+		return action, action[0] + action[1]
+	}
+	var criticLoss, actorLoss, entropy float64
+	var errors []float64
+	for i := range b.N {
+		obs, next, action := wide(b.Obs[3*i:3*i+3]), wide(b.Next[3*i:3*i+3]), wide(b.Action[2*i:2*i+2])
+		a, logProb := choose(next)
+		ahead, _ := minQ(t, s, "target", next, a)
+		y := float64(b.Reward[i]) + float64(b.Discount[i])*(ahead-0.3*logProb)
+		_, q := minQ(t, s, "critic", obs, action)
+		e0, e1 := q[0]-y, q[1]-y
+		criticLoss += float64(b.Weight[i]) * (e0*e0 + e1*e1) / 2 / float64(b.N)
+		errors = append(errors, (math.Abs(e0)+math.Abs(e1))/2)
+		a, logProb = choose(obs)
+		value, _ := minQ(t, s, "critic", obs, a)
+		actorLoss += (0.3*logProb - value) / float64(b.N)
+		entropy -= logProb / float64(b.N)
+	}
+	const path = "q1/rest/hidden_0/weights"
+	criticBefore, targetBefore := weights(t, s, "/critic/"+path), weights(t, s, "/target/"+path)
+	if !slices.Equal(criticBefore, targetBefore) {
+		t.Error("the target does not start as the critic")
+	}
+
+	m, err := s.Update(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]float64{
+		"train/critic_loss": criticLoss, "train/actor_loss": actorLoss, "train/entropy": entropy,
+		"train/ent_coef": 0.3, "policy/known": 0.05, "train/n_updates": 1,
+	} {
+		if got := m[name]; math.Abs(got-want) > 1e-5 {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+	for i, got := range s.AbsError() {
+		if math.Abs(float64(got)-errors[i]) > 1e-5 {
+			t.Errorf("error of row %d is %v, want %v", i, got, errors[i])
+		}
+	}
+	critic, target := weights(t, s, "/critic/"+path), weights(t, s, "/target/"+path)
+	for i := range target {
+		if want := targetBefore[i] + 0.25*(critic[i]-targetBefore[i]); math.Abs(float64(target[i]-want)) > 1e-6 {
+			t.Fatalf("target %d is %v, want %v", i, target[i], want)
+		}
+		// Adam's first step is the learning rate, whatever the gradient.
+		if step := math.Abs(float64(critic[i] - criticBefore[i])); math.Abs(step-cfg.CriticLR) > 0.01*cfg.CriticLR {
+			t.Errorf("critic %d moved by %v, want %v", i, step, cfg.CriticLR)
+		}
+	}
+	if a := weights(t, s, "/alpha/log_alpha"); math.Abs(float64(a[0])-math.Log(0.3)) > 1e-6 {
+		t.Errorf("a fixed temperature moved: log α %v", a)
+	}
+}
+
+// Ensure that the temperature follows PyTorch's Adam step by step, down the slope
+// (entropy − target) of its loss in log α.
+func TestTemperature(t *testing.T) {
+	cfg := tiny()
+	target := -0.5
+	cfg.TargetEntropy, cfg.AlphaLR, cfg.Alpha = &target, 0.01, 0.7
+	s := newSAC(t, known{}, cfg)
+	b := randomBatch(cfg.BatchSize, obsDim, actDim)
+	x, m, v := math.Log(0.7), 0.0, 0.0
+	for i := 1; i <= 12; i++ {
+		got, err := s.Update(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		slope := got["train/entropy"] - target
+		if want := x * slope; math.Abs(got["train/ent_coef_loss"]-want) > 1e-5 {
+			t.Errorf("update %d: loss %v, want %v", i, got["train/ent_coef_loss"], want)
+		}
+		m, v = 0.9*m+0.1*slope, 0.999*v+0.001*slope*slope
+		root := math.Sqrt(v)/math.Sqrt(1-math.Pow(0.999, float64(i))) + 1e-8
+		x -= 0.01 / (1 - math.Pow(0.9, float64(i))) * m / root
+		if got := float64(weights(t, s, "/alpha/log_alpha")[0]); math.Abs(got-x) > 2e-5 {
+			t.Fatalf("update %d: log α %v, want %v", i, got, x)
+		}
+	}
+}
+
+// Ensure that K updates in one call are K updates, and that clipping keeps the
+// steps of Adam but for those it has seen before.
+func TestFusedUpdates(t *testing.T) {
+	cfg := tiny()
+	cfg.GradClip = 0.1
+	gauss := gaussian(8)
+	apart := newSAC(t, gauss, cfg)
+	cfg.FusedUpdates = 3
+	fused := newSAC(t, gauss, cfg)
+	b := randomBatch(3*cfg.BatchSize, obsDim, actDim)
+	var errors []float32
+	for k := range 3 {
+		if _, err := apart.Update(part(b, k, cfg.BatchSize)); err != nil {
+			t.Fatal(err)
+		}
+		errors = append(errors, apart.AbsError()...)
+	}
+	if _, err := fused.Update(b); err != nil {
+		t.Fatal(err)
+	}
+	for v := range apart.Store().IterVariables() {
+		if v.DType().IsFloat() {
+			x, y := weights(t, apart, v.Path()), weights(t, fused, v.Path())
+			for i := range x {
+				if math.Abs(float64(x[i]-y[i])) > 1e-5 {
+					t.Fatalf("%s: %v apart, %v fused", v.Path(), x[i], y[i])
+				}
+			}
+		}
+	}
+	for i, x := range fused.AbsError() {
+		if math.Abs(float64(x-errors[i])) > 1e-5 {
+			t.Errorf("error of row %d: %v apart, %v fused", i, errors[i], x)
+		}
+	}
+	if apart.State() != fused.State() || fused.State().Updates != 3 {
+		t.Errorf("%+v and %+v", apart.State(), fused.State())
+	}
+}
+
+// part is the k-th minibatch of n rows.
+func part(b *replay.Batch, k, n int) *replay.Batch {
+	cut := func(x []float32) []float32 { w := len(x) / b.N; return x[k*n*w : (k+1)*n*w] }
+	return &replay.Batch{
+		N: n, Obs: cut(b.Obs), Action: cut(b.Action), Next: cut(b.Next),
+		Reward: cut(b.Reward), Discount: cut(b.Discount), Weight: cut(b.Weight),
+	}
+}
+
+// Ensure that an update that is not finite is undone, named, and stops those after
+// it: what is left is the learner before it.
+func TestNotFiniteIsUndone(t *testing.T) {
+	cfg := tiny()
+	cfg.FusedUpdates = 3
+	s := newSAC(t, gaussian(8), cfg)
+	good := randomBatch(3*cfg.BatchSize, obsDim, actDim)
+	if _, err := s.Update(good); err != nil {
+		t.Fatal(err)
+	}
+	before, updates := values(t, s.Store()), s.State().Updates
+	bad := randomBatch(3*cfg.BatchSize, obsDim, actDim)
+	bad.Reward[1] = float32(math.NaN())
+	_, err := s.Update(bad)
+	if err == nil || !strings.Contains(err.Error(), "train/critic_loss is NaN") || !strings.Contains(err.Error(), "update 3") {
+		t.Errorf("error %v", err)
+	}
+	if s.State().Updates != updates {
+		t.Errorf("%d updates, %d before", s.State().Updates, updates)
+	}
+	for path, x := range values(t, s.Store()) {
+		if x != before[path] {
+			t.Errorf("%s changed", path)
+		}
+	}
+
+	// In the third minibatch: two updates are done, as if they had come alone.
+	bad = randomBatch(3*cfg.BatchSize, obsDim, actDim)
+	bad.Next[2*cfg.BatchSize*obsDim] = float32(math.Inf(1))
+	if _, err = s.Update(bad); err == nil {
+		t.Fatal("no error")
+	}
+	if s.State().Updates != updates+2 {
+		t.Errorf("%d updates, want 2 more than %d", s.State().Updates, updates)
+	}
+	for v := range s.Store().IterVariables() {
+		if v.DType().IsFloat() {
+			for i, x := range weights(t, s, v.Path()) {
+				if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+					t.Fatalf("%s[%d] is %v", v.Path(), i, x)
+				}
+			}
+		}
+	}
+	if _, err := s.Update(good); err != nil {
+		t.Errorf("the learner does not go on: %v", err)
+	}
+}
+
+// Ensure that acting draws anew each time from a stream that starts again with the
+// learner, that greedy actions don't disturb it, and that both stay in the box.
+func TestAct(t *testing.T) {
+	cfg := tiny()
+	a, b := newSAC(t, gaussian(8), cfg), newSAC(t, gaussian(8), cfg)
+	obs := randomBatch(4, obsDim, actDim).Obs
+	act := func(s *agents.SAC, greedy bool) []float32 {
+		x, err := s.Act(obs, greedy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(x) != 4*actDim {
+			t.Fatalf("%d numbers for 4 actions", len(x))
+		}
+		for _, v := range x {
+			if !(v >= -1 && v <= 1) {
+				t.Fatalf("action %v", v)
+			}
+		}
+		return slices.Clone(x)
+	}
+	first := act(a, false)
+	best := act(a, true)
+	second := act(a, false)
+	if slices.Equal(first, second) {
+		t.Error("the same draw twice")
+	}
+	if !slices.Equal(first, act(b, false)) || !slices.Equal(second, act(b, false)) {
+		t.Error("draws don't follow from the seed and their number")
+	}
+	if !slices.Equal(best, act(b, true)) {
+		t.Error("greedy actions differ")
+	}
+	if _, err := a.Act(obs[:4], false); err == nil {
+		t.Error("half an observation was taken")
+	}
+}
+
+// Ensure that the dead particle is never taken, and a policy's particles all are.
+func TestActTakesLivingParticles(t *testing.T) {
+	s := newSAC(t, known{}, tiny())
+	for range 20 {
+		if _, err := s.Act(make([]float32, 8*obsDim), false); err != nil {
+			t.Fatal(err) // not a number
+		}
+	}
+}
+
+// Ensure that settings and policies that can't work are errors before anything runs.
+func TestNewSACErrors(t *testing.T) {
+	spec := envbridge.Spec{ID: "test", Copies: 1, ObsDim: obsDim, ActDim: actDim}
+	cfg := tiny()
+	cfg.Critic.Hidden = nil
+	if _, err := agents.NewSAC(enginetest.Backend(t), known{}, spec, cfg, 1); err == nil || !strings.Contains(err.Error(), "critic") {
+		t.Errorf("no hidden layers: error %v", err)
+	}
+	if _, err := agents.NewSAC(enginetest.Backend(t), crooked{}, spec, tiny(), 1); err == nil || !strings.Contains(err.Error(), "crooked") {
+		t.Errorf("a policy that can't be built: error %v", err)
+	}
+}
+
+type crooked struct{}
+
+func (crooked) Sample(q policies.Query) policies.Draw {
+	return policies.Draw{Action: Dot(q.Obs, q.Obs).Product(), LogProb: q.Obs}
+}
