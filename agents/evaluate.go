@@ -41,6 +41,9 @@ func Evaluate(ctx context.Context, env envbridge.Env, agent Agent, norm Normaliz
 	}
 	scaled := make([]float32, len(obs))
 	for left := episodes; left > 0; {
+		if err := ctx.Err(); err != nil {
+			return Evaluation{}, fmt.Errorf("agents: evaluation: %w", err)
+		}
 		copy(scaled, obs)
 		if norm != nil {
 			norm.Obs(scaled)
