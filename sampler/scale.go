@@ -129,9 +129,38 @@ type Median struct{}
 func (Median) Value(_ At, p Particles) *Node {
 	d := p.masked()
 	dims := d.Shape().Dimensions
-	flat := Sort(Reshape(d, dims[0], dims[1]*dims[2]), -1, true)
-	med := Slice(flat, AxisRange(), AxisElem((dims[1]*dims[2]-1)/2)) // [B, 1]
+	med := lowerMedian(Reshape(d, dims[0], dims[1]*dims[2])) // [B, 1]
 	return p.bandwidth(StopGradient(med))
+}
+
+// Six cuts into 32 leave 2^−30 of the largest number, below float32's spacing.
+const medianRounds, medianCuts = 6, 32
+
+// lowerMedian is the element of rank (N+1)/2 of each row, [B, N] -> [B, 1], N numbers
+// that are not negative. It narrows an interval by counting, and takes the smallest
+// element above its lower end: GoMLX can't build Sort inside of a While, which is
+// where a learner fuses its updates.
+func lowerMedian(x *Node) *Node {
+	g, dtype := x.Graph(), x.DType()
+	rank := float64((x.Shape().Dimensions[1] + 1) / 2)
+	shares := make([]float64, medianCuts)
+	for i := range shares {
+		shares[i] = float64(i+1) / medianCuts
+	}
+	cuts := InsertAxes(ConvertDType(Const(g, shares), dtype), 0) // [1, K]
+	top := ReduceAndKeep(x, ReduceMax, -1)                       // [B, 1]
+	low, high := AddScalar(Neg(top), -1e-30), top                // fewer than rank numbers are ≤ low
+	for range medianRounds {
+		at := Add(low, Mul(Sub(high, low), cuts)) // [B, K]
+		below := LessOrEqual(InsertAxes(x, 1), InsertAxes(at, 2))
+		count := ReduceSum(ConvertDType(below, dtype), -1) // [B, K]
+		enough := GreaterOrEqual(count, MulScalar(OnesLike(count), rank))
+		over := BroadcastToShape(high, at.Shape())
+		under := BroadcastToShape(low, at.Shape())
+		low, high = ReduceAndKeep(Where(enough, under, at), ReduceMax, -1), ReduceAndKeep(Where(enough, at, over), ReduceMin, -1)
+	}
+	above := GreaterThan(x, BroadcastToShape(low, x.Shape()))
+	return ReduceAndKeep(Where(above, x, BroadcastToShape(top, x.Shape())), ReduceMin, -1)
 }
 
 // Mean is Median with the mean of the squared distances, times Factor (zero: 1). The
