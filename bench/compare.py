@@ -7,9 +7,11 @@ import datetime
 import importlib
 import pathlib
 import re
+import shutil
 
 import measure
-SECTIONS = ("bridge", "rl", "sampler")
+
+SECTIONS = ("bridge", "rl", "sampler", "growth")
 PAGE = measure.ROOT / "docs/benchmarks.md"
 
 
@@ -31,14 +33,18 @@ def main() -> None:
     args = p.parse_args()
 
     names = args.only or SECTIONS
-    when = f"{measure.machine()}, {datetime.date.today()}, {args.rounds} rounds"
+    rounds = f"{args.rounds} round{'s' if args.rounds > 1 else ''}"
+    when = f"{measure.machine()}, {datetime.date.today()}, {rounds}{measure.company()}"
     print(when, flush=True)
     for name in names:
-        text = importlib.import_module(f"{name}.section").compare(args.rounds)
+        section = importlib.import_module(f"{name}.section")
+        text = section.compare(args.rounds)
         print(f"\n{text}", flush=True)
         if args.record:
             command = f"bench/run.sh --only {name} --rounds {args.rounds}"
             record(PAGE, name, f"{when}: `{command}`\n\n{text}")
+            for file in getattr(section, "FILES", ()):
+                shutil.copy(measure.ROOT / "bench/out" / file, measure.ROOT / "docs/results")
 
 
 if __name__ == "__main__":

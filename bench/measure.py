@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import statistics
 import subprocess
@@ -53,6 +54,14 @@ def peak(records: list[Record]) -> float:
     return max(r["peak_mb"] for r in records)
 
 
+def verdict(ratio: float, target: float | None, named: bool = False) -> str:
+    """A ratio and whether it is at least its target; named says the target as well."""
+    if target is None:
+        return f"{ratio:.2f} ×"
+    word = "met" if ratio >= target else "missed"
+    return f"{ratio:.2f} × ({f'≥ {target:g}: ' if named else ''}{word})"
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table with its columns aligned, the first to the left."""
     widths = [max(len(r[i]) for r in [header, *rows]) for i in range(len(header))]
@@ -76,3 +85,9 @@ def machine() -> str:
         "unknown processor",
     )
     return f"{cores}-core {model}"
+
+
+def company() -> str:
+    """A warning where others compute on this machine too: such times are no measurement."""
+    load = os.getloadavg()[0]
+    return "" if load < 1 else f", **beside other work (load {load:.0f}): indicative only**"

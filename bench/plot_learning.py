@@ -1,14 +1,20 @@
 """The Walker2d learning curves of Stein and Stable-Baselines3 in one figure and table.
 
-Reads docs/results/data/walker2d_{stein,sb3}_seed*.csv (step,mean,std,seconds,returns),
-writes docs/results/walker2d_sac.png and prints the Markdown table.
+    bench/plot_learning.py [RUN ...]
+
+First takes the evaluations of Stein's run folders RUN, then reads
+docs/results/data/walker2d_{stein,sb3}_seed*.csv (step,mean,std,seconds and more),
+draws docs/results/walker2d_sac.png and puts the table into walker2d_sac.md.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import pathlib
+import sys
 
+import compare
 import matplotlib
 import measure
 import numpy as np
@@ -28,7 +34,29 @@ def read(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
     return np.array([int(r["step"]) for r in rows]), np.array([float(r["mean"]) for r in rows])
 
 
+def take(run: pathlib.Path) -> None:
+    """Copies the evaluations of a run folder of Stein's into a CSV of docs/results/data."""
+    columns = {
+        "step": "step",
+        "mean": "eval/mean_reward",
+        "std": "eval/std_reward",
+        "seconds": "time",
+        "iqm": "eval/iqm_reward",
+        "length": "eval/mean_ep_length",
+    }
+    seed = json.loads((run / "run.json").read_text())["seed"]
+    with (run / "metrics.csv").open() as f:
+        rows = [r for r in csv.DictReader(f) if r["eval/mean_reward"]]
+    with (RESULTS / f"data/walker2d_stein_seed{seed}.csv").open("w", newline="") as f:
+        out = csv.writer(f)
+        out.writerow(columns)
+        for r in rows:
+            out.writerow([r["step"], *(f"{float(r[c]):.3f}" for c in list(columns.values())[1:])])
+
+
 def main() -> None:
+    for run in sys.argv[1:]:
+        take(pathlib.Path(run))
     fig, ax = plt.subplots(figsize=(7, 4.2))
     rows: list[list[str]] = []
     for who, name in NAMES.items():
@@ -56,7 +84,9 @@ def main() -> None:
     ax.spines[["top", "right"]].set_visible(False)
     fig.tight_layout()
     fig.savefig(RESULTS / "walker2d_sac.png", dpi=130)
-    print(measure.table(["run", "at the end", f"mean of the last {TAIL}", "best"], rows))
+    text = measure.table(["run", "at the end", f"mean of the last {TAIL}", "best"], rows)
+    print(text)
+    compare.record(RESULTS / "walker2d_sac.md", "curves", text)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Measures Stein beside its peers, in one run, and prints the tables.
 #
-#   bench/run.sh [--only bridge|rl|sampler] [--rounds N] [--record]
+#   bench/run.sh [--only bridge|rl|sampler|growth] [--rounds N] [--record]
 #
 # The peers live in bench/.venv, set up here on the first run (several GB: torch and
 # JAX). BENCH_PIP_ARGS goes to pip, for example to name an index of CPU-only wheels.
-# --record writes the tables into docs/benchmarks.md. Stein's
-# side needs the project's own .venv (`make build`).
+# --record writes the tables into docs/benchmarks.md, each as soon as it is measured.
+# Stein's side needs what `make train` sets up.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,4 +22,5 @@ fi
 mkdir -p bench/out
 go build -o bench/out/sampler-bench ./bench/sampler
 go build -o bench/out/bridge-bench ./bench/bridge
+go build -buildvcs=false -o bench/out/stein ./cmd/stein
 exec $venv/bin/python bench/compare.py "$@"

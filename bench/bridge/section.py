@@ -10,6 +10,7 @@ PYTHON_STEPS = measure.ROOT / "bench/bridge/python_steps.py"
 BRIDGE = measure.ROOT / "bench/out/bridge-bench"
 SIZES = ((1, 1), (1, 8), (2, 4))
 SECONDS = 3.0
+TARGETS = {(1, 1): 0.75, (1, 8): 0.90}  # of Python's
 
 
 def arguments(workers: int, copies: int) -> list[str]:
@@ -36,7 +37,9 @@ def compare(rounds: int) -> str:
             },
         )
         through, direct = (measure.median(r, "steps_per_s") for r in got.values())
-        rows.append([name, f"{through:.0f}", f"{direct:.0f}", f"{100 * through / direct:.0f} %"])
+        share, target = through / direct, TARGETS.get(size)
+        word = "" if target is None else f" (≥ {target:.0%}: {'met' if share >= target else 'missed'})"
+        rows.append([name, f"{through:.0f}", f"{direct:.0f}", f"{share:.0%}{word}"])
     return "Walker2d-v5 steps a second:\n\n" + measure.table(
         ["workers × copies", "bridge", "Python", "share"], rows
     )

@@ -1,17 +1,24 @@
-"""SAC on Walker2d-v5, one update a step: Stable-Baselines3 and SBX."""
+"""SAC on Walker2d-v5, one update a step: Stein, Stable-Baselines3, SBX."""
 
 from __future__ import annotations
 
+import csv
 import functools
+import pathlib
+import subprocess
+import tempfile
 
 import measure
 
 PEER = measure.ROOT / "bench/rl/peer.py"
+STEIN = measure.ROOT / "bench/out/stein"
 BATCHES = (100, 256)
 # K updates after every K steps. 1 is how the peers come, 8 how Stein does; a row
 # gives one schedule to all, since fusing updates helps whoever does it.
 SCHEDULES = (1, 8)
-STARTS, WARMUP, UPDATES = 1000, 304, 1000  # each divisible by every K
+# Each divisible by every K; compilation lies in the warm-up.
+STARTS, WARMUP, UPDATES = 400, 200, 600
+TARGETS = {"SB3": 2.5, "SBX": 1.3}
 
 
 def peer(lib: str, batch: int, every: int) -> measure.Record:
@@ -20,21 +27,76 @@ def peer(lib: str, batch: int, every: int) -> measure.Record:
     return measure.run([measure.PYTHON, PEER, "--lib", lib, *map(str, sizes + clock)])
 
 
+def stein(batch: int, every: int) -> measure.Record:
+    """Trains with the real binary. The clock is the time column of metrics.csv, from the
+    row where the peers' clocks start to the one where they stop."""
+    first, last = STARTS + WARMUP, STARTS + WARMUP + UPDATES
+    settings = {
+        "agent.batch_size": batch,
+        "agent.train_every": every,
+        "agent.fused_updates": every,
+        "agent.random_steps": STARTS,
+        "agent.learning_starts": STARTS,
+        "eval.every": 0,
+        "eval.episodes": 1,  # played once the run is over
+        "checkpoint.every": 0,
+        "checkpoint.replay": "false",
+        "log.every": WARMUP,
+    }
+    with tempfile.TemporaryDirectory(prefix="stein-bench-") as folder:
+        run = pathlib.Path(folder) / "run"
+        command = [STEIN, "train", "--config", "walker2d/sac", "--seed", 0, "--steps", last]
+        command += ["--run-dir", run, *(f"--set={k}={v}" for k, v in settings.items())]
+        peak_mb = watch([str(c) for c in command])
+        with (run / "metrics.csv").open() as f:
+            clock = {int(row["step"]): float(row["time"]) for row in csv.DictReader(f)}
+    return {
+        "name": "stein",
+        "steps_per_s": UPDATES / (clock[last] - clock[first]),
+        "peak_mb": peak_mb,
+    }
+
+
+def watch(command: list[str]) -> float:
+    """Runs a command and answers the peak memory of its process alone, in MB: the
+    workers that it starts have their own, as the peers' environment has not."""
+    peak = 0.0
+    with subprocess.Popen(
+        command, cwd=measure.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as p:
+        while True:
+            try:
+                out, _ = p.communicate(timeout=0.1)
+                break
+            except subprocess.TimeoutExpired:
+                status = pathlib.Path(f"/proc/{p.pid}/status").read_text()
+                peak = max([peak, *(float(s.split()[1]) / 1024 for s in status.splitlines() if s.startswith("VmHWM"))])
+    if p.returncode != 0:
+        raise SystemExit(f"bench: {' '.join(command)} failed with {p.returncode}:\n{out[-2000:]}")
+    return peak
+
+
 def compare(rounds: int) -> str:
     rows = []
     for batch in BATCHES:
         for every in SCHEDULES:
-            parts = {
-                f"{lib}, batch {batch}, {every} every {every}": functools.partial(
-                    peer, lib, batch, every
-                )
-                for lib in ("sb3", "sbx")
-            }
+            name = f"batch {batch}, {every} every {every}"
+            parts = {f"Stein, {name}": functools.partial(stein, batch, every)}
+            for lib in ("sb3", "sbx"):
+                parts[f"{lib}, {name}"] = functools.partial(peer, lib, batch, every)
             got = list(measure.interleave(rounds, parts).values())
+            own, *others = (measure.median(r, "steps_per_s") for r in got)
             rows.append(
                 [str(batch), f"{every} every {every}"]
-                + [f"{measure.median(r, 'steps_per_s'):.0f}" for r in got]
+                + [f"{v:.0f}" for v in (own, *others)]
+                + [
+                    measure.verdict(own / v, target)
+                    for v, target in zip(others, TARGETS.values(), strict=True)
+                ]
                 + [f"{measure.peak(r):.0f} MB" for r in got]
             )
-    header = ["batch", "updates", "SB3", "SBX", "memory: SB3", "SBX"]
-    return "SAC steps a second, as many updates as steps:\n\n" + measure.table(header, rows)
+    header = ["batch", "updates", "Stein", *TARGETS]
+    header += [f"Stein / {lib} (≥ {target} ×)" for lib, target in TARGETS.items()]
+    return "SAC steps a second, as many updates as steps:\n\n" + measure.table(
+        [*header, "memory: Stein", *TARGETS], rows
+    )
