@@ -251,7 +251,8 @@ func wantLine(t *testing.T, o outcome, code int, want string) {
 // to its end as if nothing had happened.
 func TestInterruptAndResume(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
-	c := stein(append([]string{"train", "--config", "pendulum/sac", "--run-dir", dir, "--json"}, append(slices.Clone(small), "--steps", "1000000")...)...)
+	c := stein(append([]string{"train", "--config", "pendulum/sac", "--run-dir", dir, "--json"}, append(slices.Clone(small),
+		"--steps", "1000000", "--set", "normalize={obs: true, reward: true}", "--set", "replay.kind=prioritized", "--workers", "2")...)...)
 	var out, errs bytes.Buffer
 	c.Stdout, c.Stderr = &out, &errs
 	if err := c.Start(); err != nil {
@@ -269,6 +270,9 @@ func TestInterruptAndResume(t *testing.T) {
 		t.Fatalf("%+v", stopped)
 	}
 	steps := stopped.Step + 130
+	if sums := weights(t, stopped.Checkpoint); sums["normalize.json"] == "" {
+		t.Errorf("the checkpoint holds %v", sums)
+	}
 	o := finish(t, stein("train", "--resume", dir, "--steps", strconv.FormatInt(steps, 10), "--json"))
 	if o.code != 0 {
 		t.Fatalf("code %d, %s", o.code, o.stderr)

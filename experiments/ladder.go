@@ -36,15 +36,15 @@ func Names() []string {
 // Resolve reads a configuration, embedded or a file, with everything it extends,
 // lays the assignments over it in their order, and checks the whole.
 func (c Catalog) Resolve(name string, sets []string) (Config, error) {
-	tree, err := load(name, "", nil)
-	if err != nil {
-		return Config{}, fmt.Errorf("config %s: %w", name, err)
-	}
-	base, err := load(defaults, "", nil)
+	layers, err := load(defaults, "", nil)
 	if err != nil {
 		return Config{}, err
 	}
-	return c.decode(name, tree.Over(base), sets)
+	own, err := load(name, "", nil)
+	if err != nil {
+		return Config{}, fmt.Errorf("config %s: %w", name, err)
+	}
+	return c.decode(name, append(layers, own...), sets)
 }
 
 // Reread reads the resolved configuration of a run folder.
@@ -66,10 +66,10 @@ func (c Catalog) Reread(dir string, sets []string) (Config, error) {
 	if version != Version {
 		return Config{}, fmt.Errorf("%s: %w", path, versionError(version))
 	}
-	return c.decode(path, tree, append([]string{fmt.Sprintf("version=%d", Version)}, sets...))
+	return c.decode(path, []*settings.Tree{tree}, append([]string{fmt.Sprintf("version=%d", Version)}, sets...))
 }
 
-func (c Catalog) decode(name string, tree *settings.Tree, sets []string) (Config, error) {
+func (c Catalog) decode(name string, layers []*settings.Tree, sets []string) (Config, error) {
 	var all []error
 	for _, s := range sets {
 		over, err := settings.Set(s)
@@ -77,20 +77,21 @@ func (c Catalog) decode(name string, tree *settings.Tree, sets []string) (Config
 			all = append(all, err)
 			continue
 		}
-		tree = over.Over(tree)
+		layers = append(layers, over)
 	}
 	cfg := Config{}
 	cfg.Policy.Of = c.Policies
-	all = append(all, tree.Decode(&cfg))
+	all = append(all, settings.Decode(&cfg, layers...))
 	if err := errors.Join(all...); err != nil {
 		return Config{}, fmt.Errorf("config %s:\n%w", name, err)
 	}
 	return cfg, nil
 }
 
-// load reads a configuration and lays it over those that it extends. Files name
-// others relative to their own folder; whose is that of the one who asks.
-func load(name, whose string, asking []string) (*settings.Tree, error) {
+// load reads a configuration and those that it extends, in the order in which they
+// are laid one upon the other. Files name others relative to their own folder; whose
+// is that of the one who asks.
+func load(name, whose string, asking []string) ([]*settings.Tree, error) {
 	if slices.Contains(asking, name) {
 		return nil, fmt.Errorf("extends itself: %s", strings.Join(append(asking, name), " → "))
 	}
@@ -106,21 +107,15 @@ func load(name, whose string, asking []string) (*settings.Tree, error) {
 	if err := tree.Take("extends", &extends); err != nil {
 		return nil, err
 	}
-	var below *settings.Tree
+	var layers []*settings.Tree
 	for _, e := range extends {
 		part, err := load(e, filepath.Dir(place), append(slices.Clip(asking), name))
 		if err != nil {
 			return nil, fmt.Errorf("%s: extends %s: %w", place, e, err)
 		}
-		if below != nil {
-			part = part.Over(below)
-		}
-		below = part
+		layers = append(layers, part...)
 	}
-	if below != nil {
-		tree = tree.Over(below)
-	}
-	return tree, nil
+	return append(layers, tree), nil
 }
 
 func read(name, whose string) (place string, data []byte, err error) {

@@ -15,14 +15,19 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Decode sets the fields of the struct that v points to. A key that the tree does
-// not have leaves its field as it is.
-func (t *Tree) Decode(v any) error {
-	return t.decodeAt(nil, v)
-}
-
-func (t *Tree) decodeAt(path []string, v any) error {
-	return errors.Join(t.decode(t.root, path, reflect.ValueOf(v).Elem())...)
+// Decode sets the fields of the struct that v points to, layer upon layer: a key
+// that a layer does not have leaves its field as it is. A Kind whose kind a layer
+// changes starts from that kind's defaults.
+func Decode(v any, layers ...*Tree) error {
+	at := reflect.ValueOf(v).Elem()
+	var all []error
+	for _, t := range layers {
+		all = append(all, t.decode(t.root, nil, at)...)
+	}
+	if len(all) == 0 {
+		all = validate(at, nil)
+	}
+	return errors.Join(all...)
 }
 
 // A Kind is a setting of which there are several sorts: the key "kind" picks one
@@ -130,28 +135,7 @@ func (t *Tree) decodeStruct(n *yaml.Node, path []string, v reflect.Value) []erro
 		}
 		all = append(all, errs...)
 	}
-	if check, ok := v.Addr().Interface().(interface{ Validate() error }); ok && len(all) == 0 {
-		if err := check.Validate(); err != nil {
-			all = append(all, t.unjoin(n, path, err)...)
-		}
-	}
 	return all
-}
-
-// unjoin gives each of several errors that were joined the place of its struct.
-func (t *Tree) unjoin(n *yaml.Node, path []string, err error) []error {
-	errs := []error{err}
-	if many, ok := err.(interface{ Unwrap() []error }); ok {
-		errs = many.Unwrap()
-	}
-	for i, e := range errs {
-		if len(path) == 0 { // the whole file: a line says nothing
-			errs[i] = fmt.Errorf("%s: %w", t.source[n], e)
-			continue
-		}
-		errs[i] = t.problem(n, path, "%s", e)
-	}
-	return errs
 }
 
 func (t *Tree) decodeKind(n *yaml.Node, path []string, k choice) []error {

@@ -66,15 +66,16 @@ func decode(t *testing.T, text string, sets ...string) (*outer, error) {
 	if err != nil {
 		return nil, err
 	}
+	layers := []*settings.Tree{tree}
 	for _, s := range sets {
 		over, err := settings.Set(s)
 		if err != nil {
 			return nil, err
 		}
-		tree = over.Over(tree)
+		layers = append(layers, over)
 	}
 	v := fresh()
-	return v, tree.Decode(v)
+	return v, settings.Decode(v, layers...)
 }
 
 // Ensure that errors name the key's path, the place, what is allowed and what is near.
@@ -98,11 +99,12 @@ func TestErrors(t *testing.T) {
 			[]string{"f.yaml:1: shape.sides: unknown key; allowed: radius"}},
 		{"unknown kind", "shape: {kind: cirle}", nil,
 			[]string{`f.yaml:1: shape.kind: "cirle" is unknown; did you mean circle?; allowed: box, circle`}},
+		{"Validate sees the whole", "shape: {kind: box, sides: [1]}", []string{"shape.sides=[]"}, []string{"shape: sides: 0 of them, want 2"}},
 		{"no kind", "shape: {radius: 1}", nil, []string{"f.yaml:1: shape: needs a kind; allowed: box, circle"}},
 		{"a list's element", "shape: {kind: box, sides: [1, x]}", nil,
 			[]string{`f.yaml:1: shape.sides[1]: want a whole number, got "x"`}},
 		{"a list's bound", "shape: {kind: box, sides: [1, 10]}", nil, []string{"f.yaml:1: shape.sides: 10: want > 0, <= 9"}},
-		{"Validate", "shape: {kind: box, sides: [1]}", nil, []string{"f.yaml:1: shape: sides: 1 of them, want 2"}},
+		{"Validate", "shape: {kind: box, sides: [1]}", nil, []string{"shape: sides: 1 of them, want 2"}},
 		{"a half number", "steps: 2.5", nil, []string{`f.yaml:1: steps: want a whole number, got "2.5"`}},
 		{"a quoted number", "steps: '2'", nil, []string{`f.yaml:1: steps: want a whole number, got "2"`}},
 		{"a list for a number", "steps: [2]", nil, []string{`f.yaml:1: steps: want a whole number, got a list`}},
@@ -168,8 +170,8 @@ env_kwargs: {a: 1, b: [x], c: {d: true}}
 	}
 }
 
-// Ensure that overlays merge key by key, and that another kind starts afresh.
-func TestOver(t *testing.T) {
+// Ensure that layers change key by key, and that another kind starts afresh.
+func TestLayers(t *testing.T) {
 	const base = "steps: 5\ninner: {mode: quick, when: 3s}\nshape: {kind: circle, radius: 5}\n"
 	v, err := decode(t, base, "steps=6", "inner.when=4s", "shape.radius=6")
 	if err != nil {
@@ -180,6 +182,9 @@ func TestOver(t *testing.T) {
 	}
 	if v, err = decode(t, base, "shape={kind: box, name: z}"); err != nil {
 		t.Fatal(err)
+	}
+	if v, err := decode(t, "shape: {kind: box, sides: [1]}", "shape.sides=[2, 3]"); err != nil || v.Shape.Value.Area() != 6 {
+		t.Errorf("%v: a wrong layer that another one mends", err)
 	}
 	if b, ok := v.Shape.Value.(*box); !ok || b.Name != "z" || b.Sides[1] != 2 {
 		t.Errorf("%+v", v.Shape)
@@ -195,7 +200,7 @@ func TestKindsAreCopies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := tree.Decode(a); err != nil {
+	if err := settings.Decode(a, tree); err != nil {
 		t.Fatal(err)
 	}
 	if before.(*box).Name == "changed" || a.Shape.Value.(*box).Name != "changed" {
@@ -238,7 +243,7 @@ func TestTake(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := fresh()
-	if err := tree.Decode(v); err != nil || len(names) != 2 || v.Steps != 3 {
+	if err := settings.Decode(v, tree); err != nil || len(names) != 2 || v.Steps != 3 {
 		t.Errorf("%v, %v, %d", err, names, v.Steps)
 	}
 }

@@ -8,7 +8,7 @@
 //	Gamma  float64 `want:"> 0, <= 1"`
 //	Device string  `want:"cpu|cuda"`
 //
-// A struct that has a method Validate() error is asked after its fields are set.
+// A struct that has a method Validate() error is asked once all is set.
 package settings
 
 import (
@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -111,64 +112,7 @@ func (t *Tree) Take(key string, v any) error {
 		}
 		node := t.root.Content[i+1]
 		t.root.Content = append(t.root.Content[:i:i], t.root.Content[i+2:]...)
-		return (&Tree{node, t.source}).decodeAt([]string{key}, v)
-	}
-	return nil
-}
-
-// Over lays t over a base: mappings merge, everything else replaces. Where both
-// have a "kind" and they differ, the base's other keys belong to another kind and
-// are dropped.
-func (t *Tree) Over(base *Tree) *Tree {
-	out := &Tree{merge(base.root, t.root), map[*yaml.Node]string{}}
-	for _, from := range []*Tree{base, t} {
-		for n, name := range from.source {
-			out.source[n] = name
-		}
-	}
-	out.adopt(out.root)
-	return out
-}
-
-// adopt gives the mappings that merging made the source of their first child.
-func (t *Tree) adopt(n *yaml.Node) {
-	for _, child := range n.Content {
-		t.adopt(child)
-	}
-	if _, ok := t.source[n]; !ok && len(n.Content) > 0 {
-		t.source[n] = t.source[n.Content[0]]
-	}
-}
-
-func merge(base, over *yaml.Node) *yaml.Node {
-	if base == nil || base.Kind != yaml.MappingNode || over.Kind != yaml.MappingNode {
-		return over
-	}
-	if a, b := child(base, "kind"), child(over, "kind"); a != nil && b != nil && a.Value != b.Value {
-		return over
-	}
-	out := *over
-	out.Content = nil
-	for i := 0; i < len(base.Content); i += 2 {
-		key, value := base.Content[i], base.Content[i+1]
-		if v := child(over, key.Value); v != nil {
-			value = merge(value, v)
-		}
-		out.Content = append(out.Content, key, value)
-	}
-	for i := 0; i < len(over.Content); i += 2 {
-		if child(base, over.Content[i].Value) == nil {
-			out.Content = append(out.Content, over.Content[i], over.Content[i+1])
-		}
-	}
-	return &out
-}
-
-func child(n *yaml.Node, key string) *yaml.Node {
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == key {
-			return n.Content[i+1]
-		}
+		return errors.Join(t.decode(node, []string{key}, reflect.ValueOf(v).Elem())...)
 	}
 	return nil
 }
@@ -206,12 +150,18 @@ func Set(assignment string) (*Tree, error) {
 // An Error says what is wrong with one key.
 type Error struct {
 	Key   string // path, such as policy.hidden
-	Place string // file:line or flag
+	Place string // file:line or flag; empty where several keys together are wrong
 	What  string
 }
 
 func (e *Error) Error() string {
-	return fmt.Sprintf("%s: %s: %s", e.Place, e.Key, e.What)
+	text := e.What
+	for _, before := range []string{e.Key, e.Place} {
+		if before != "" {
+			text = before + ": " + text
+		}
+	}
+	return text
 }
 
 func (t *Tree) problem(n *yaml.Node, path []string, format string, args ...any) error {
