@@ -117,38 +117,53 @@ func BenchmarkPolicyUpdate(b *testing.B) {
 	}
 }
 
-// BenchmarkImageStep is one step at D = 3072, M = 64 with a given score, beside the two
-// products [M, D]·[D, M] and [M, M]·[M, D] that no step can do without. Each is chained
-// so that a call's own cost doesn't count.
-func BenchmarkImageStep(b *testing.B) {
-	const m, d, chain = 64, 3072, 20
+// An imageStep takes particles [1, M, D] and log q to the next.
+type imageStep struct {
+	name string
+	f    func(x, logQ *Node, l int) (*Node, *Node)
+}
+
+// imageSteps are steps with a given score, and the two products [M, D]·[D, M] and
+// [M, M]·[M, D] that no step can do without.
+func imageSteps() []imageStep {
 	step := func(v sampler.SVGD) func(x, logQ *Node, l int) (*Node, *Node) {
 		return func(x, logQ *Node, l int) (*Node, *Node) {
 			at := sampler.At{Step: l, Noise: sampler.KeyNoise{Key: sampler.NewKey(RNGStateFromSeedForGraph(x.Graph(), 1))}}
 			s := sampler.State{X: x, LogQ: logQ, LogP: logQ, Score: MulScalar(x, -0.5)}
-			for _, p := range v.Probes(at, x) {
-				s.Probes, s.HessV = append(s.Probes, p), append(s.HessV, MulScalar(p, -0.5))
+			if v.Trace.HessianTrace { // ones for a probe: drawing numbers isn't what is timed
+				s.Probes, s.HessV = []*Node{OnesLike(x)}, []*Node{MulScalar(OnesLike(x), -0.5)}
 			}
 			next, _ := v.Step(at, nil, s)
+			if next.LogQ == nil {
+				return next.X, logQ
+			}
 			return next.X, next.LogQ
 		}
 	}
-	plain := sampler.SVGD{Kernel: sampler.RBF{}, Bandwidth: sampler.Fixed(30), StepSize: sampler.Fixed(0.1)}
-	withTrace, bounded := plain, plain
-	withTrace.Trace.HessianTrace, bounded.Trace.HessianTrace = true, true
+	none := sampler.SVGD{Kernel: sampler.RBF{}, Bandwidth: sampler.Fixed(30), StepSize: sampler.Fixed(0.1), Density: sampler.NoDensity}
+	plain := none
+	plain.Density = sampler.FirstOrder
+	trace := plain
+	trace.Trace.HessianTrace = true
+	bounded := trace
 	bounded.Bound.Kind = sampler.Spectral
-	for _, c := range []struct {
-		name string
-		f    func(x, logQ *Node, l int) (*Node, *Node)
-	}{
+	return []imageStep{
 		{"two-products", func(x, logQ *Node, _ int) (*Node, *Node) {
 			k := Einsum("bid,bjd->bij", x, x)
 			return MulScalar(Einsum("bij,bjd->bid", k, x), 1e-4), logQ
 		}},
+		{"no-density", step(none)},
 		{"p-svgd", step(plain)},
-		{"trace", step(withTrace)},
+		{"trace", step(trace)},
 		{"trace-bound", step(bounded)},
-	} {
+	}
+}
+
+// BenchmarkImageStep is one step at D = 3072, M = 64, beside the products of
+// imageSteps. Each is chained so that a call's own cost doesn't count.
+func BenchmarkImageStep(b *testing.B) {
+	const m, d, chain = 64, 3072, 20
+	for _, c := range imageSteps() {
 		b.Run(c.name, func(b *testing.B) {
 			exec := MustNewExec(enginetest.Backend(b), func(state *Node) (*Node, *Node) {
 				_, x := RandomNormal(state, shapes.Make(dtypes.Float32, 1, m, d))

@@ -25,6 +25,10 @@ type Bound struct {
 	// Leaky: above the bound ε is bound − 1e-5(ε − bound), never below zero, so that
 	// the gradient lives. Else ε is cut.
 	Leaky bool
+	// Probe estimates Tr JᵀJ by ‖Jv‖² with the step's probes, at M²D a system. Without
+	// it, it is the reference's number: exact but for the Hessian, at M²D² up to
+	// D = 48 and at M²D + M³ above.
+	Probe bool
 }
 
 // upper is the bound of each system, [B].

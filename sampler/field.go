@@ -13,48 +13,76 @@ import (
 // Everything is products of [M, M] with [M, D]; no [M, M, D] is made.
 type field struct {
 	s            State
-	x            *Node // particles, centred when the kernel's metric is scaled: [B, M, D]
+	kernel       Kernel
+	x            *Node // particles, centred: [B, M, D]
 	metric       *Node // per-dimension kernel: 1/σ_d² up to γ, [B, 1, D]; nil: all one
-	squared      *Node // [B, M, M]
+	squared      *Node // ‖x_i − x_j‖² in the kernel's metric, [B, M, M]
+	gram         *Node // x_i·x_j, [B, M, M]; nil where there is a metric
 	k, dk, d2k   *Node // κ, κ', κ”, columns of the dead zero, [B, M, M]
-	gram         *Node // κ of all pairs, to report
 	n, weight    *Node // [B, 1], [B, M]
 	phi          *Node // [B, M, D]
 	gamma, sigma *Node // [B, 1, 1]; σ as the scale gave it
-	rowDk        *Node // Σ_j κ'_ij, [B, M, 1]
-	dkS          *Node // Σ_j κ'_ij s_j, [B, M, D]
+	z, fused     *Node // z and y of fuse, [B, M, D]; nil where φ is not fused
 }
 
 // newField evaluates the kernel at the particles of s.
 func newField(at At, kernel Kernel, bandwidth Scale, s State) *field {
-	f := &field{s: s}
+	f := &field{s: s, kernel: kernel}
 	f.n, f.weight = s.count()
-	f.squared = squaredDistances(s.X)
+	f.x = centred(s.X)
+	f.squared, f.gram = distances(f.x)
 	f.sigma = bandwidth.Value(at, Particles{X: s.X, Squared: f.squared, Count: f.n, Weight: f.weight})
-	f.x = Sub(s.X, StopGradient(ReduceAndKeep(s.X, ReduceMean, 1)))
-	squared := f.squared
+	f.gamma = Inverse(AddScalar(MulScalar(Square(f.sigma), 2), 1e-8))
 	if f.sigma.Shape().Dimensions[2] > 1 {
 		// κ = κ(Σ_d γ_d r_d²): the metric carries γ_d, and γ becomes one.
-		f.metric = Inverse(AddScalar(MulScalar(Square(f.sigma), 2), 1e-8))
-		squared = squaredDistances(Mul(s.X, Sqrt(f.metric)))
-		f.squared = squared
+		f.metric, f.gram = f.gamma, nil
+		f.squared, _ = distances(Mul(f.x, Sqrt(f.metric)))
 		f.gamma = OnesLike(ReduceAndKeep(f.sigma, ReduceMax, 2))
-	} else {
-		f.gamma = Inverse(AddScalar(MulScalar(Square(f.sigma), 2), 1e-8))
 	}
-	f.k, f.dk, f.d2k = kernel.Radial(squared, f.gamma)
-	f.gram = f.k
+	f.k, f.dk, f.d2k = kernel.Radial(f.squared, f.gamma)
 	if s.Alive != nil {
 		columns := InsertAxes(f.weight, 1) // [B, 1, M]
 		f.k, f.dk, f.d2k = Mul(f.k, columns), Mul(f.dk, columns), Mul(f.d2k, columns)
 	}
-	f.rowDk = ReduceAndKeep(f.dk, ReduceSum, 2)
-	repulse := Sub(Mul(f.rowDk, f.x), Einsum("bij,bjd->bid", f.dk, f.x)) // Σ κ'r
-	drift := Einsum("bij,bjd->bid", f.k, s.Score)
-	sum := Sub(drift, MulScalar(f.scaled(repulse), 2))
+	var sum *Node
+	if f.fusible() {
+		sum = f.fuse()
+	} else {
+		sum = Einsum("bij,bjd->bid", f.k, s.Score)
+		repulse := Sub(Mul(rowSum(f.dk), f.x), Einsum("bij,bjd->bid", f.dk, f.x)) // Σ κ'r
+		sum = Sub(sum, MulScalar(f.scaled(repulse), 2))
+	}
 	f.phi = Div(sum, InsertAxes(f.n, -1))
 	return f
 }
+
+// fusible says whether φ costs one product and not two: the RBF's κ' = −γκ, and a
+// dimension where products are what a step costs.
+func (f *field) fusible() bool {
+	_, rbf := f.kernel.(RBF)
+	return rbf && f.metric == nil && f.x.Shape().Dimensions[2] > smallD
+}
+
+// fuse is n·φ by one product with z_j = s_j − 2γx_j: with K° the kernel off its
+// diagonal, y = K°z and
+//
+//	n·φ_i = y_i + 2γ(Σ_j K°_ij) x_i + κ(0) s_i
+//
+// The diagonal stands apart because a narrow kernel's 2γx would drown s in rounding.
+func (f *field) fuse() *Node {
+	off := Mul(f.k, offDiagonal(f.x))
+	twice := MulScalar(f.gamma, 2)
+	f.z = Sub(f.s.Score, Mul(twice, f.x))
+	f.fused = Einsum("bij,bjd->bid", off, f.z)
+	own := f.s.Score
+	if f.s.Alive != nil {
+		own = Mul(own, InsertAxes(f.weight, -1))
+	}
+	return Add(Add(f.fused, Mul(Mul(twice, rowSum(off)), f.x)), own)
+}
+
+// rowSum is Σ_j, [B, M, M] -> [B, M, 1].
+func rowSum(x *Node) *Node { return ReduceAndKeep(x, ReduceSum, 2) }
 
 // scaled applies the metric of a per-dimension kernel to [.., D].
 func (f *field) scaled(r *Node) *Node {
@@ -84,17 +112,32 @@ func (f *field) metricTrace(x *Node) *Node {
 // without the term j = i unless self is set. The self term is what the divergence of
 // the map that moves x_i with the others held does not have.
 func (f *field) kernelTrace(self bool) *Node {
-	f.dkS = Einsum("bij,bjd->bid", f.dk, f.s.Score)
-	sx := Einsum("bjd,bid->bij", f.s.Score, f.scaled(f.x)) // s_j·x_i, [B, i, j]
-	own := ReduceAndKeep(Mul(f.s.Score, f.scaled(f.x)), ReduceSum, -1)
-	sr := Sub(sx, TransposeAllAxes(own, 0, 2, 1)) // s_j·r_ij
 	curve := Neg(MulScalar(f.metricTrace(f.dk), 2))
 	curve = Sub(curve, MulScalar(Mul(f.metricSquared(), f.d2k), 4))
-	each := Add(MulScalar(Mul(f.dk, sr), 2), curve)
 	if !self {
-		each = Mul(each, offDiagonal(f.x))
+		curve = Mul(curve, offDiagonal(f.x))
 	}
-	return ReduceSum(each, 2)
+	if f.fused != nil {
+		return Add(f.fusedDrift(), ReduceSum(curve, 2))
+	}
+	sx := Einsum("bjd,bid->bij", f.s.Score, f.scaled(f.x)) // s_j·x_i, [B, i, j]
+	own := ReduceAndKeep(Mul(f.s.Score, f.scaled(f.x)), ReduceSum, -1)
+	sr := Sub(sx, TransposeAllAxes(own, 0, 2, 1)) // s_j·r_ij, zero for j = i
+	if !self {
+		sr = Mul(sr, offDiagonal(f.x)) // what rounding leaves of that zero
+	}
+	return ReduceSum(Add(MulScalar(Mul(f.dk, sr), 2), curve), 2)
+}
+
+// fusedDrift is Σ_j s_j·∇_{x_i}κ_ij of a fused field, [B, M], with no product of its
+// own: Σ_j κ_ij s_j·x_i = x_i·y_i + 2γ Σ_j κ_ij x_j·x_i.
+func (f *field) fusedDrift() *Node {
+	off := Mul(f.k, offDiagonal(f.x))
+	twice := MulScalar(f.gamma, 2)
+	toX := Add(ReduceSum(Mul(f.x, f.fused), -1), ReduceSum(Mul(Mul(twice, off), f.gram), 2))
+	own := InsertAxes(ReduceSum(Mul(f.s.Score, f.x), -1), 1) // s_j·x_j, [B, 1, M]
+	toOwn := ReduceSum(Mul(off, own), 2)
+	return Neg(Mul(Squeeze(twice, -1), Sub(toX, toOwn)))
 }
 
 // metricSquared is Σ_d metric_d² r_d², which is s where there is no metric.
@@ -102,7 +145,8 @@ func (f *field) metricSquared() *Node {
 	if f.metric == nil {
 		return f.squared
 	}
-	return squaredDistances(Mul(f.x, f.metric))
+	squared, _ := distances(Mul(f.x, f.metric))
+	return squared
 }
 
 // hessianTrace averages vᵀ∇²log p̄ v over the probes, [B, M].

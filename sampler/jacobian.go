@@ -54,7 +54,7 @@ func (f *field) kernelJacobian(self bool) *Node {
 func (f *field) jacobianSquared(self, hessian bool) *Node {
 	var square *Node
 	var probeA func(v, h *Node) *Node // vᵀA h
-	if f.x.Shape().Dimensions[2] <= smallD || f.metric != nil {
+	if f.x.Shape().Dimensions[2] <= smallD {
 		a := f.kernelJacobian(self)
 		square = ReduceSum(Square(a), -1, -2)
 		probeA = func(v, h *Node) *Node {
@@ -82,13 +82,14 @@ func (f *field) jacobianSquared(self, hessian bool) *Node {
 	return Add(square, MulScalar(sum, 1/float64(len(f.s.Probes))))
 }
 
-// A grams is A_i for large D, by inner products alone. A_i = Σ_j [a_ij s_j r_ijᵀ +
-// c_ij r_ij r_ijᵀ] + e_i I.
+// A grams is A_i for large D, by inner products alone. With r' the difference in the
+// metric m of a kernel with a bandwidth per dimension (r and 1 where there is none),
+// A_i = Σ_j [a_ij s_j r'_ijᵀ + c_ij r'_ij r'_ijᵀ] + e_i diag(m).
 type grams struct {
 	f    *field
+	x    *Node // m∘x
 	a, c *Node // [B, M, M]
 	e    *Node // [B, M]
-	d    float64
 }
 
 func (f *field) grams(self bool) grams {
@@ -98,15 +99,22 @@ func (f *field) grams(self bool) grams {
 	}
 	n := InsertAxes(f.n, -1) // [B, 1, 1]
 	return grams{
-		f: f, a: Div(MulScalar(dk, 2), n), c: Div(MulScalar(d2k, -4), n),
+		f: f, x: f.scaled(f.x), a: Div(MulScalar(dk, 2), n), c: Div(MulScalar(d2k, -4), n),
 		e: Div(MulScalar(ReduceSum(dk, 2), -2), f.n),
-		d: float64(f.x.Shape().Dimensions[2]),
 	}
+}
+
+// metricSquares is Σ_d m_d², [B or 1, 1].
+func (f *field) metricSquares() *Node {
+	if f.metric == nil {
+		return Reshape(Scalar(f.x.Graph(), f.x.DType(), float64(f.x.Shape().Dimensions[2])), 1, 1)
+	}
+	return ReduceSum(Square(f.metric), 2)
 }
 
 // square is ‖A_i‖², [B, M], at M³ a system.
 func (g grams) square() *Node {
-	x, s := g.f.x, g.f.s.Score
+	x, s := g.x, g.f.s.Score
 	xx := Einsum("bid,bjd->bij", x, x)
 	sx := Einsum("bjd,bid->bji", s, x) // s_j·x_i
 	ss := Einsum("bjd,bkd->bjk", s, s)
@@ -127,18 +135,60 @@ func (g grams) square() *Node {
 	sum := quad(g.a, Mul(InsertAxes(ss, 1), rr), g.a)
 	sum = Add(sum, MulScalar(quad(g.a, Mul(sr, rr), g.c), 2)) // (s_j r_ijᵀ):(r_ik r_ikᵀ) = (s_j·r_ik)(r_ij·r_ik)
 	sum = Add(sum, quad(g.c, Square(rr), g.c))
-	linear := Add(ReduceSum(Mul(g.a, diag(sr)), 2), ReduceSum(Mul(g.c, diag(rr)), 2))
+	ofS, ofR := diag(sr), diag(rr) // s_j·(m∘r'_ij), r'_ij·(m∘r'_ij)
+	if g.f.metric != nil {
+		again := g.f.scaled(x)
+		own := InsertAxes(ReduceSum(Mul(s, again), -1), 1) // [B, 1, M]
+		ofS = Sub(Einsum("bid,bjd->bij", again, s), own)
+		ofR, _ = distances(Mul(x, Sqrt(g.f.metric)))
+	}
+	linear := Add(ReduceSum(Mul(g.a, ofS), 2), ReduceSum(Mul(g.c, ofR), 2))
 	sum = Add(sum, MulScalar(Mul(g.e, linear), 2))
-	return Add(sum, MulScalar(Square(g.e), g.d))
+	return Add(sum, Mul(Square(g.e), g.f.metricSquares()))
 }
 
 // between is vᵀA_i h, [B, M].
 func (g grams) between(v, h *Node) *Node {
-	x, s := g.f.x, g.f.s.Score
+	x, s := g.x, g.f.s.Score
 	dot := func(p, q *Node) *Node { return ReduceAndKeep(Mul(p, q), ReduceSum, -1) } // [B, M, 1]
 	vs := Einsum("bid,bjd->bij", v, s)
 	vr := Sub(dot(v, x), Einsum("bid,bjd->bij", v, x))
 	hr := Sub(dot(h, x), Einsum("bid,bjd->bij", h, x))
 	sum := Add(Mul(g.a, Mul(vs, hr)), Mul(g.c, Mul(vr, hr)))
-	return Add(ReduceSum(sum, 2), Mul(g.e, Squeeze(dot(v, h), -1)))
+	return Add(ReduceSum(sum, 2), Mul(g.e, Squeeze(dot(v, g.f.scaled(h)), -1)))
+}
+
+// jacobianProbe estimates Tr J_iᵀJ_i by the mean of ‖J_i v‖² over the probes, [B, M], at
+// M²D a system and no M³.
+func (f *field) jacobianProbe(self, hessian bool) *Node {
+	dk, d2k := f.dk, f.d2k
+	if !self {
+		dk, d2k = Mul(dk, offDiagonal(f.x)), Mul(d2k, offDiagonal(f.x))
+	}
+	var sum *Node
+	for i, v := range f.s.Probes {
+		wide := f.scaled(v)
+		along := ReduceAndKeep(Mul(wide, f.x), ReduceSum, -1) // v_i·x_i, [B, M, 1]
+		along = Sub(along, Einsum("bid,bjd->bij", wide, f.x)) // v_i·r_ij
+		drift := MulScalar(Mul(dk, along), 2)
+		var jv *Node
+		if f.fused != nil { // −4κ” = 2γ·2κ': z serves both sums
+			jv = Add(Einsum("bij,bjd->bid", drift, f.z), Mul(Mul(MulScalar(f.gamma, 2), rowSum(drift)), f.x))
+		} else {
+			curve := MulScalar(Mul(d2k, along), -4)
+			turn := Sub(Mul(rowSum(curve), f.x), Einsum("bij,bjd->bid", curve, f.x))
+			jv = Add(Einsum("bij,bjd->bid", drift, f.s.Score), f.scaled(turn))
+		}
+		jv = Sub(jv, Mul(MulScalar(rowSum(dk), 2), wide))
+		if hessian {
+			jv = Add(jv, Mul(InsertAxes(f.weight, -1), f.s.HessV[i]))
+		}
+		one := Div(ReduceSum(Square(jv), -1), Square(f.n))
+		if sum == nil {
+			sum = one
+		} else {
+			sum = Add(sum, one)
+		}
+	}
+	return MulScalar(sum, 1/float64(len(f.s.Probes)))
 }

@@ -37,15 +37,39 @@ var (
 	_ Kernel = IMQ{}
 )
 
-// squaredDistances are ‖x_i − x_j‖², [B, M, M], through the products x_i·x_j. The
-// particles are centred first, since the products of far-away ones cancel; the
-// diagonal is zero exactly, which a narrow kernel needs.
+// centred is x less a point among its system's particles, since the products of
+// far-away ones cancel: their mean, or in many dimensions, where a mean is a pass over
+// everything, the first. The point is held constant: what is built of differences does
+// not depend on it.
+func centred(x *Node) *Node {
+	return Sub(x, centre(x))
+}
+
+func centre(x *Node) *Node {
+	if x.Shape().Dimensions[2] > smallD {
+		return StopGradient(Slice(x, AxisRange(), AxisElem(0)))
+	}
+	return StopGradient(ReduceAndKeep(x, ReduceMean, 1))
+}
+
+// squaredDistances are ‖x_i − x_j‖², [B, M, M].
 func squaredDistances(x *Node) *Node {
-	centred := Sub(x, StopGradient(ReduceAndKeep(x, ReduceMean, 1)))
-	gram := Einsum("bid,bjd->bij", centred, centred)
-	sq := ReduceSum(Square(centred), -1) // [B, M]
-	s := Sub(Add(InsertAxes(sq, 2), InsertAxes(sq, 1)), MulScalar(gram, 2))
-	return Mul(MaxScalar(s, 0), offDiagonal(x))
+	squared, _ := distances(centred(x))
+	return squared
+}
+
+// distances are ‖x_i − x_j‖² of centred particles, [B, M, M], by way of the products
+// x_i·x_j, which come along. The diagonal is zero exactly, which a narrow kernel needs.
+func distances(x *Node) (squared, gram *Node) {
+	gram = Einsum("bid,bjd->bij", x, x)
+	var own *Node // x_i·x_i, [B, M]
+	if x.Shape().Dimensions[2] > smallD {
+		own = ReduceSum(Mul(gram, OneMinus(offDiagonal(x))), 2) // sooner than a pass over x
+	} else {
+		own = ReduceSum(Square(x), -1)
+	}
+	squared = Sub(Add(InsertAxes(own, 2), InsertAxes(own, 1)), MulScalar(gram, 2))
+	return Mul(MaxScalar(squared, 0), offDiagonal(x)), gram
 }
 
 // offDiagonal is 1 − I, [1, M, M], in the type of x [B, M, D].

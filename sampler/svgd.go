@@ -69,7 +69,7 @@ func (v SVGD) Probes(at At, x *Node) []*Node {
 	if v.Density == ExactLogDet || (v.Trace.HessianTrace && v.Trace.Exact) {
 		return unitVectors(x, d)
 	}
-	if !v.Trace.HessianTrace {
+	if !v.Trace.HessianTrace && !v.Bound.Probe {
 		return nil
 	}
 	var probes []*Node
@@ -115,13 +115,17 @@ func (v SVGD) Step(at At, t Target, s State) (State, Info) {
 	info.StepSize = perSystem(asked, s.X)
 	info.Used = info.StepSize
 	if v.Bound.Kind != Unbounded {
-		info.JacobianSq = StopGradient(f.jacobianSquared(v.Trace.SelfTerm || !v.Trace.HessianTrace, v.Trace.HessianTrace))
+		jacobianSq := f.jacobianSquared
+		if v.Bound.Probe {
+			jacobianSq = f.jacobianProbe
+		}
+		info.JacobianSq = StopGradient(jacobianSq(v.Trace.SelfTerm || !v.Trace.HessianTrace, v.Trace.HessianTrace))
 		info.Bound = v.Bound.upper(trace, info.JacobianSq, s.X.Shape().Dimensions[2])
 		info.Used = v.Bound.clamp(info.StepSize, info.Bound)
 	}
 	epsilon := InsertAxes(info.Used, -1) // [B, 1]
 
-	m := Move{From: s, Epsilon: epsilon, Trace: trace, Field: v.fieldOf(at, moving, f)}
+	m := Move{From: s, Epsilon: epsilon, Trace: trace, Field: v.fieldOf(moving, f)}
 	m.X = Add(s.X, Mul(InsertAxes(epsilon, -1), f.phi))
 	if s.LogQ != nil && trace != nil {
 		m.LogDet = Mul(epsilon, trace)
@@ -180,25 +184,31 @@ func meanAlive(f *field, x *Node) *Node {
 	return Div(ReduceSum(Mul(x, f.weight), -1), Squeeze(f.n, -1))
 }
 
-// fieldOf is φ at other points y with the particles of s held, for the inverse step.
-// The score at y replaces the mover's own.
-func (v SVGD) fieldOf(at At, s State, f *field) func(t Target, y *Node) *Node {
+// fieldOf is φ at other points y with the other particles of s held, for the inverse
+// step. The score at y replaces the mover's own; the mover meets itself at distance
+// zero, wherever it is.
+func (v SVGD) fieldOf(s State, f *field) func(t Target, y *Node) *Node {
+	stretch := func(x *Node) *Node {
+		if f.metric == nil {
+			return x
+		}
+		return Mul(x, Sqrt(f.metric))
+	}
+	others := Mul(offDiagonal(s.X), InsertAxes(f.weight, 1)) // [B, M, M]
+	x := stretch(f.x)
+	xx := InsertAxes(ReduceSum(Square(x), -1), 1) // [B, 1, M]
+	none := ZerosLike(ReduceAndKeep(xx, ReduceSum, 2))
+	itself, _, _ := v.Kernel.Radial(none, f.gamma) // κ(0), [B, 1, 1]
+	own := Mul(itself, InsertAxes(f.weight, -1))   // [B, M, 1]
 	return func(t Target, y *Node) *Node {
 		_, score := t.Score(y)
-		diff := Sub(InsertAxes(y, 2), InsertAxes(s.X, 1)) // [B, M, M, D]: small D only
-		scaled := Square(diff)
-		if f.metric != nil {
-			scaled = Mul(scaled, InsertAxes(f.metric, 1))
-		}
-		squared := ReduceSum(scaled, -1)
-		k, dk, _ := v.Kernel.Radial(squared, f.gamma)
-		// The mover meets itself at distance zero, wherever it is.
-		zero := ZerosLike(squared)
-		k0, _, _ := v.Kernel.Radial(zero, f.gamma)
-		others := Mul(offDiagonal(s.X), InsertAxes(f.weight, 1))
-		k, dk, k0 = Mul(k, others), Mul(dk, others), Mul(k0, Sub(OnesLike(others), offDiagonal(s.X)))
-		drift := Add(Einsum("bij,bjd->bid", k, s.Score), Mul(ReduceAndKeep(k0, ReduceSum, 2), score))
-		repulse := f.scaled(ReduceSum(Mul(InsertAxes(dk, -1), diff), 2))
+		away := Sub(y, centre(s.X))
+		wide := stretch(away)
+		squared := Sub(Add(ReduceAndKeep(Square(wide), ReduceSum, -1), xx), MulScalar(Einsum("bid,bjd->bij", wide, x), 2))
+		k, dk, _ := v.Kernel.Radial(MaxScalar(squared, 0), f.gamma)
+		k, dk = Mul(k, others), Mul(dk, others)
+		drift := Add(Einsum("bij,bjd->bid", k, s.Score), Mul(own, score))
+		repulse := f.scaled(Sub(Mul(rowSum(dk), away), Einsum("bij,bjd->bid", dk, f.x)))
 		return Div(Sub(drift, MulScalar(repulse, 2)), InsertAxes(f.n, -1))
 	}
 }
