@@ -13,15 +13,16 @@ type Steps struct {
 // A Result is where a run ended.
 type Result struct {
 	State
-	Infos []Info // one a step
-	Taken *Node  // steps taken, L_c, [B]
+	Infos  []Info // one a step
+	Taken  *Node  // steps taken, L_c, [B]
+	Faults Faults // what went wrong, for whoever runs the graph to check
 }
 
 // Run takes the steps one after the other. The loop is unrolled, so that gradients
 // flow through it.
 func Run(at At, smp Sampler, t Target, x, logQ *Node, steps Steps) Result {
 	at.Steps = steps.Max
-	var r Result
+	r := Result{Faults: never(x)}
 	taken := Zeros(x.Graph(), systems(x))
 	var running *Node // bool [B]; nil: all
 	s := State{X: x, LogQ: logQ}
@@ -29,6 +30,7 @@ func Run(at At, smp Sampler, t Target, x, logQ *Node, steps Steps) Result {
 		at.Step = l
 		now := Evaluate(t, s.X, smp.Probes(at, s.X))
 		now.LogQ, now.Alive = s.LogQ, s.Alive
+		r.Faults = r.Faults.after(l, now)
 		next, info := smp.Step(at, t, now)
 		if steps.StopBelow > 0 {
 			on := GreaterOrEqual(StopGradient(info.Stein), MulScalar(OnesLike(info.Stein), steps.StopBelow))
@@ -46,6 +48,7 @@ func Run(at At, smp Sampler, t Target, x, logQ *Node, steps Steps) Result {
 	}
 	r.State, r.Taken = s, taken
 	r.LogP, r.Score = t.Score(s.X)
+	r.Faults = r.Faults.after(steps.Max, r.State)
 	return r
 }
 

@@ -104,7 +104,7 @@ func (v SVGD) Step(at At, t Target, s State) (State, Info) {
 	f := newField(at, v.Kernel, v.Bandwidth, moving)
 	info := Info{
 		Bandwidth: perSystem(f.sigma, s.X), Phi: f.phi, Particles: Squeeze(f.n, -1),
-		Gram: f.gram, ScoreNorm: meanAlive(f, Sqrt(ReduceSum(Square(s.Score), -1))),
+		Gram: f.k, ScoreNorm: meanAlive(f, Sqrt(ReduceSum(Square(s.Score), -1))),
 	}
 	var trace *Node
 	if v.Density != NoDensity {
