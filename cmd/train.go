@@ -200,6 +200,7 @@ type trainingReport struct {
 	Interrupted bool        `json:"interrupted"`
 	Checkpoint  string      `json:"checkpoint"`
 	Best        *float64    `json:"best_mean_reward,omitempty"`
+	StepsPerS   float64     `json:"steps_per_s"`
 	Curve       string      `json:"curve,omitempty"`
 	Eval        *evalReport `json:"eval,omitempty"`
 }
@@ -207,7 +208,7 @@ type trainingReport struct {
 func (a *app) reportTraining(folder *experiments.Folder, res experiments.Result, asJSON bool) error {
 	report := trainingReport{
 		Folder: folder.Dir, Seed: uint64(folder.Info.Seed), Step: res.Step, Interrupted: res.Interrupted,
-		Checkpoint: res.Checkpoint, Best: res.Best,
+		Checkpoint: res.Checkpoint, Best: res.Best, StepsPerS: res.Last["time/fps"],
 	}
 	curve, curveErr := experiments.DrawCurve(folder.Dir, folder.Info.ID)
 	if curveErr == nil {
@@ -227,7 +228,12 @@ func (a *app) reportTraining(folder *experiments.Folder, res experiments.Result,
 		fmt.Fprintf(a.stdout, "\nevaluation after %s steps, greedy actions\n", thousands(res.Step))
 		a.printEval(*res.Final)
 	}
-	fmt.Fprintf(a.stdout, "\nrun         %s\ncheckpoint  %s\n", folder.Dir, res.Checkpoint)
+	fmt.Fprintln(a.stdout)
+	if m := res.Last; m["time/fps"] > 0 {
+		fmt.Fprintf(a.stdout, "time        %.0f steps/s: %.0f %% updating, %.0f %% waiting for environments, %.0f %% acting, %.0f %% sampling\n",
+			m["time/fps"], 100*m["time/update"], 100*m["time/env_wait"], 100*m["time/act"], 100*m["time/sample"])
+	}
+	fmt.Fprintf(a.stdout, "run         %s\ncheckpoint  %s\n", folder.Dir, res.Checkpoint)
 	if curveErr == nil {
 		fmt.Fprintf(a.stdout, "curve       %s\n", curve)
 	}

@@ -2,8 +2,12 @@ package engine_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -114,4 +118,59 @@ func TestTry(t *testing.T) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
 	}
+}
+
+// Ensure that the number of threads is what was asked for: XLA's two pools have N
+// each. They are counted in processes of their own, as XLA reads the number once.
+func TestThreads(t *testing.T) {
+	if n := os.Getenv("STEIN_TEST_THREADS"); n != "" {
+		countThreads(t, n)
+		return
+	}
+	if enginetest.Backend(t).Name() != "xla" || runtime.GOOS != "linux" {
+		t.Skip("no XLA, or no /proc to count in")
+	}
+	started := func(n string) int {
+		c := exec.Command(os.Args[0], "-test.run=^TestThreads$", "-test.v")
+		c.Env = append(os.Environ(), "STEIN_TEST_THREADS="+n)
+		out, err := c.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v, %s", err, out)
+		}
+		_, rest, _ := strings.Cut(string(out), "threads started: ")
+		var count int
+		if _, err := fmt.Sscan(rest, &count); err != nil {
+			t.Fatalf("%v in %s", err, out)
+		}
+		return count
+	}
+	// Go may start some of its own meanwhile, up to one for each processor.
+	if one, seven := started("1"), started("7"); seven-one < 12-3 || seven-one > 12+3+6 {
+		t.Errorf("opening starts %d threads for 1 and %d for 7, want 12 more", one, seven)
+	}
+	if err := engine.SetThreads(-1); err == nil {
+		t.Error("-1 threads are fine")
+	}
+}
+
+func countThreads(t *testing.T, n string) {
+	count := func() int {
+		all, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(all)
+	}
+	wanted, err := strconv.Atoi(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := engine.SetThreads(wanted); err != nil {
+		t.Fatal(err)
+	}
+	before := count()
+	if _, _, err := engine.Open(""); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Println("threads started:", count()-before)
 }

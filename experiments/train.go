@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"math"
+	"syscall"
 	"time"
 
 	"github.com/stein-rl/stein/agents"
@@ -40,6 +41,7 @@ type Result struct {
 	Checkpoint  string
 	Final       *agents.Evaluation // after the last step; nil where there was none
 	Best        *float64           // highest mean return of the periodic evaluations
+	Last        agents.Metrics     // the last figures of the training
 }
 
 // run is a Training at work.
@@ -56,6 +58,7 @@ type run struct {
 	evaluated int64    // step of the last evaluation
 	figure    *float64 // its mean return
 	best      *float64
+	last      agents.Metrics
 	saved     int64 // step of the last checkpoint
 	savedAt   string
 }
@@ -86,7 +89,8 @@ func (t Training) Train(ctx context.Context) (res Result, err error) {
 		t.Watch.Start(r.loop.State().Step, t.Config.Steps)
 	}
 	err = r.loop.Train(ctx)
-	res.Step, res.Best = r.loop.State().Step, r.best
+	res.Step, res.Best, res.Last = r.loop.State().Step, r.best, r.last
+	r.logEnd(res)
 	interrupted := err != nil && ctx.Err() != nil
 	if saveErr := r.save(); saveErr != nil {
 		return res, errors.Join(brief(err), saveErr)
@@ -108,6 +112,26 @@ func (t Training) Train(ctx context.Context) (res Result, err error) {
 	}
 	res.Final = &final
 	return res, nil
+}
+
+// logEnd says what the training came to, and what it spent its time on.
+func (r *run) logEnd(res Result) {
+	attrs := []any{"step", res.Step, "of", r.Config.Steps, "peak_rss_mb", peakMemory() >> 20}
+	for _, name := range []string{"time/fps", "time/act", "time/env_wait", "time/sample", "time/update"} {
+		if x, ok := res.Last[name]; ok {
+			attrs = append(attrs, name, math.Round(x*1000)/1000)
+		}
+	}
+	r.Log.Info("trained", attrs...)
+}
+
+// peakMemory is the most that this process has had in memory, in bytes.
+func peakMemory() int64 {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0
+	}
+	return usage.Maxrss << 10 // kilobytes on Linux
 }
 
 // newest is the checkpoint to go on from, when there is a way to go.
@@ -221,6 +245,7 @@ func (r *run) Record(step int64, m agents.Metrics) error {
 	all := maps.Clone(m)
 	maps.Copy(all, r.env.Metrics())
 	all["replay/transitions"] = float64(r.memory.Len())
+	r.last = all
 	return r.record.Record(step, all)
 }
 
