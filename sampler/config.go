@@ -43,6 +43,8 @@ type BoundConfig struct {
 	Kind  string  `yaml:"kind"`  // off | spectral | frobenius [off]
 	Alpha float64 `yaml:"alpha"` // [0.9]
 	Clamp string  `yaml:"clamp"` // hard | leaky [hard]
+	// Estimate of Tr JᵀJ: gram, with all terms of A, or probe, ‖Jv‖² [gram].
+	Estimate string `yaml:"estimate"`
 }
 
 // A TraceConfig is the form of the divergence T.
@@ -80,6 +82,7 @@ func (c Config) Validate(m, d int) error {
 	oneOf("step_size.kind", c.StepSize.Kind, "fixed", "learned", "per-step", "network", "decaying")
 	oneOf("bound.kind", c.Bound.Kind, "off", "spectral", "frobenius")
 	oneOf("bound.clamp", c.Bound.Clamp, "hard", "leaky")
+	oneOf("bound.estimate", c.Bound.Estimate, "gram", "probe")
 	oneOf("density", c.Density, "first-order", "exact", "none")
 	oneOf("trace.self_term", c.Trace.SelfTerm, "exact", "reference")
 	oneOf("trace.probe", c.Trace.Probe, "rademacher", "normal", "exact")
@@ -143,7 +146,7 @@ func (c Config) Build() (Sampler, Steps) {
 	}
 	v := SVGD{
 		Kernel: RBF{}, Bandwidth: c.Bandwidth.build("sigma", 1, Median{}), StepSize: epsilon,
-		Bound: Bound{Alpha: c.Bound.Alpha, Leaky: c.Bound.Clamp == "leaky"},
+		Bound: Bound{Alpha: c.Bound.Alpha, Leaky: c.Bound.Clamp == "leaky", Probe: c.Bound.Estimate == "probe"},
 		Trace: Divergence{
 			HessianTrace: c.Trace.Hessian, SelfTerm: c.Trace.SelfTerm == "reference",
 			Probes: c.Trace.Probes, Normal: c.Trace.Probe == "normal", Exact: c.Trace.Probe == "exact",
