@@ -1,6 +1,7 @@
 package cmd_test
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -287,6 +288,34 @@ func TestInterruptAndResume(t *testing.T) {
 	info := must(experiments.ReadInfo(dir))
 	if len(info.Sessions) != 2 || info.Sessions[1].FromStep != stopped.Step {
 		t.Errorf("sessions %+v, want a second one from step %d", info.Sessions, stopped.Step)
+	}
+}
+
+// Ensure that a second signal ends the process at once, even while it is deep in
+// something that takes its time, such as compiling.
+func TestSecondSignal(t *testing.T) {
+	c := stein("train", "--config", "pendulum/sac", "--run-dir", filepath.Join(t.TempDir(), "run"))
+	pipe, err := c.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(pipe)
+	for lines.Scan() && !strings.Contains(lines.Text(), `"for":"evaluation"`) {
+	} // what follows is the compilation
+	for range 2 {
+		if err := c.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(300 * time.Millisecond)
+	}
+	for lines.Scan() {
+	}
+	err = c.Wait()
+	if status, ok := c.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGTERM {
+		t.Errorf("%v, want an end by the signal", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -151,6 +152,8 @@ func (a *app) train(c *cobra.Command, f trainFlags) (err error) {
 	if drawn {
 		log.Info("seed drawn", "seed", uint64(*cfg.Seed))
 	}
+	told := context.AfterFunc(c.Context(), func() { log.Warn("stopping with a checkpoint; a second signal ends at once") })
+	defer told()
 	res, err := experiments.Training{
 		Config: cfg, Folder: folder, Resume: f.resume != "", Command: os.Args, Log: log, Watch: bar,
 	}.Train(c.Context())
