@@ -21,7 +21,6 @@ PACKAGES ?= ./...
 # -race turns pointer checks on, which GoMLX's matrix products in pure Go do not pass
 # (they step one past the end of a slice): the checks alone go off.
 RACE := -race -gcflags=all=-d=checkptr=0
-PYTHON_SOURCES := python_env
 
 .PHONY: help train test build bench lint fmt proto doctor clean
 
