@@ -54,6 +54,8 @@ Samplers: svgd       kernel width by the median, fixed step, density with the He
 	flags.IntVar(&f.cfg.Steps, "steps", 20, "steps")
 	flags.Int64Var(&f.cfg.Seed, "seed", 0, "seed of all random numbers")
 	flags.IntVar(&f.cfg.Fit, "fit", 100, "met-svgd, met-mh: iterations that fit kernel width and step")
+	flags.Float64Var(&f.cfg.FitRate, "fit-rate", 0, "Adam's learning rate on their logarithms (0: 0.05); the best step grows with the particles")
+	flags.BoolVar(&f.cfg.EachStep, "each-step", false, "met-svgd, met-mh: a kernel width and a step size for each step")
 	flags.Float64Var(&f.cfg.InitialStd, "initial-std", 2, "standard deviation of the first positions, around zero")
 	flags.Float64Var(&f.cfg.StepSize, "step-size", 0, "step, the first one where it is learned (0: the sampler's default)")
 	flags.Float64Var(&f.cfg.Bandwidth, "bandwidth", 0, "kernel width, the first one where it is learned (0: the sampler's default)")

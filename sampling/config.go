@@ -25,6 +25,7 @@ type Config struct {
 	StepSize   float64 // ε, where it is learned the first one; 0: the sampler's default
 	Bandwidth  float64 // σ, the same; 0: the median heuristic, or the sampler's default
 	Fit        int     // iterations that fit σ and ε, met-svgd and met-mh only
+	FitRate    float64 // Adam's learning rate on their logarithms; 0: 0.05
 
 	EachStep     bool // learned σ and ε: one for each step
 	SelfTerm     bool // the density counts j = i (maths.md, self_term: reference)
@@ -63,9 +64,9 @@ func (c Config) Check() error {
 	for _, x := range []struct {
 		name  string
 		value float64
-	}{{"step size", c.StepSize}, {"bandwidth", c.Bandwidth}} {
+	}{{"step size", c.StepSize}, {"bandwidth", c.Bandwidth}, {"fit rate", c.FitRate}} {
 		if !(x.value >= 0) {
-			return fmt.Errorf("sampling: %s %g: want 0 (the sampler's default) or more", x.name, x.value)
+			return fmt.Errorf("sampling: %s %g: want 0 (the default) or more", x.name, x.value)
 		}
 	}
 	return nil

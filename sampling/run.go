@@ -60,7 +60,10 @@ func (c Config) run(scope *model.Scope, smp sampler.Sampler, state *Node, system
 // fit minimises the reverse divergence E[log q^L − log p̄] over the sampler's own
 // variables with Adam, a fresh draw each time.
 func (c Config) fit(backend compute.Backend, store *model.Store, smp sampler.Sampler, seeds *rand.Rand) error {
-	const rate = 0.05 // of logarithms: five per cent a step
+	rate := c.FitRate
+	if rate == 0 {
+		rate = 0.05 // of logarithms: five per cent an iteration
+	}
 	exec, err := model.NewExec(backend, store, func(scope *model.Scope, state *Node) *Node {
 		r := c.run(scope, smp, state, c.fitSystems())
 		loss := ReduceAllMean(Sub(r.LogQ, r.LogP))

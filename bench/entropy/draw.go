@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"image/color"
 	"os"
+	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -21,7 +22,7 @@ var colours = map[string]color.Color{
 
 // paint plots the errors of the methods: over M above, over L below, a column for each
 // target; dotted what perfect samples reach.
-func paint(path string, rows []row) (err error) {
+func paint(path string, records []record) (err error) {
 	const high = 2
 	plots := make([][]*plot.Plot, high)
 	for i, axis := range []string{"particles M (L = 10)", "steps L (M = 32)"} {
@@ -32,7 +33,7 @@ func paint(path string, rows []row) (err error) {
 			p.Y.Label.Text = "mean |error|, nats"
 			p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
 			p.X.Tick.Marker, p.Y.Tick.Marker = plot.LogTicks{Prec: -1}, plot.LogTicks{Prec: -1}
-			if err := lines(p, rows, t.name, t.dim, i == 0); err != nil {
+			if err := lines(p, records, t.name, t.dim, i == 0); err != nil {
 				return err
 			}
 			plots[i] = append(plots[i], p)
@@ -59,24 +60,33 @@ func paint(path string, rows []row) (err error) {
 }
 
 // lines adds one line for each method, and the floor.
-func lines(p *plot.Plot, rows []row, target string, dim int, overM bool) error {
+func lines(p *plot.Plot, records []record, target string, dim int, overM bool) error {
 	points := map[string]plotter.XYs{}
-	for _, w := range rows {
-		c := w.r.Config
-		if w.part != "methods" || c.Density.Name != target || c.Density.Dim != dim || overM && c.Steps != 10 || !overM && c.Particles != 32 {
+	for _, r := range records {
+		if part := r.at("part"); part != "methods" && part != "many" {
 			continue
 		}
-		x := float64(c.Particles)
+		x, fixed := r.at("M"), r.at("L") == "10"
 		if !overM {
-			x = float64(c.Steps)
+			x, fixed = r.at("L"), r.at("M") == "32"
 		}
-		mae, _ := w.r.EntropyError()
-		points[w.label] = insert(points[w.label], plotter.XY{X: x, Y: mae})
-		if w.label == met.label {
-			points["perfect"] = insert(points["perfect"], plotter.XY{X: x, Y: w.floor})
+		if !fixed || r.at("target") != target || r.at("D") != strconv.Itoa(dim) {
+			continue
+		}
+		at, err := numbers(x, r.at("mean_abs_error"), r.at("floor"))
+		if err != nil {
+			return err
+		}
+		label := r.at("sampler")
+		points[label] = insert(points[label], plotter.XY{X: at[0], Y: at[1]})
+		if label == met.label {
+			points["perfect"] = insert(points["perfect"], plotter.XY{X: at[0], Y: at[2]})
 		}
 	}
 	for _, label := range []string{pSVGD.label, pSVGDLong.label, met.label, "perfect"} {
+		if len(points[label]) == 0 {
+			continue // a part that was not run
+		}
 		line, dots, err := plotter.NewLinePoints(points[label])
 		if err != nil {
 			return fmt.Errorf("%s: %w", label, err)
@@ -105,4 +115,16 @@ func insert(all plotter.XYs, one plotter.XY) plotter.XYs {
 		i--
 	}
 	return append(all[:i:i], append(plotter.XYs{one}, all[i:]...)...)
+}
+
+func numbers(texts ...string) ([]float64, error) {
+	out := make([]float64, len(texts))
+	for i, t := range texts {
+		v, err := strconv.ParseFloat(t, 64)
+		if err != nil {
+			return nil, fmt.Errorf("the table: %w", err)
+		}
+		out[i] = v
+	}
+	return out, nil
 }

@@ -5,13 +5,17 @@
 package main
 
 import (
+	"cmp"
 	"encoding/csv"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -47,7 +51,11 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	var rows []row
+	table := filepath.Join(*out, "entropy.csv")
+	records, err := keep(table, *only)
+	if err != nil {
+		return err
+	}
 	for _, part := range parts {
 		if *only != "" && part.name != *only {
 			continue
@@ -58,16 +66,45 @@ func run(args []string) error {
 				return err
 			}
 			fmt.Println(r)
-			rows = append(rows, r)
-			if err := writeCSV(filepath.Join(*out, "entropy.csv"), rows); err != nil {
+			records = append(records, r.record())
+			if err := writeCSV(table, records); err != nil {
 				return err
 			}
 		}
 	}
-	if *only != "" {
-		return nil
+	return paint(filepath.Join(*out, "entropy.png"), records)
+}
+
+// keep reads the rows of an earlier table that a run of one part leaves as they are.
+func keep(table, only string) ([]record, error) {
+	if only == "" {
+		return nil, nil
 	}
-	return paint(filepath.Join(*out, "entropy.png"), rows)
+	if !slices.ContainsFunc(parts, func(p part) bool { return p.name == only }) {
+		return nil, fmt.Errorf("no part %q: want one of %s", only, partNames())
+	}
+	file, err := os.Open(table)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	lines, err := csv.NewReader(file).ReadAll()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", table, err)
+	}
+	if len(lines) == 0 || !slices.Equal(lines[0], header) {
+		return nil, fmt.Errorf("%s: its columns are not those of this program: remove it and run every part", table)
+	}
+	var kept []record
+	for _, l := range lines[1:] {
+		if r := record(l); r.at("part") != only {
+			kept = append(kept, r)
+		}
+	}
+	return kept, nil
 }
 
 // A row is one cell of the study, measured.
@@ -123,11 +160,16 @@ func floor(d sampling.Density, m int) float64 {
 	return sum / systems
 }
 
-var header = []string{"part", "target", "D", "M", "L", "sampler", "self_term", "density", "systems", "fit",
+var header = []string{"part", "target", "D", "M", "L", "sampler", "self_term", "density", "systems", "fit", "fit_rate",
 	"entropy", "entropy_stderr", "exact", "mean_abs_error", "mean_abs_error_stderr", "floor", "bias",
 	"squashed_entropy", "squashed_limit", "mean_error", "cov_error", "effective_share", "step_size", "bandwidth"}
 
-func (w row) fields() []string {
+// A record is a line of the table, in the order of header.
+type record []string
+
+func (r record) at(column string) string { return r[slices.Index(header, column)] }
+
+func (w row) record() record {
 	c := w.r.Config
 	h, hErr := w.r.Entropy()
 	mae, maeErr := w.r.EntropyError()
@@ -143,12 +185,12 @@ func (w row) fields() []string {
 	if !math.IsNaN(w.squashed) {
 		limit = float64(c.Density.Dim) * math.Ln2
 	}
-	fit := c.Fit
+	fit, rate := strconv.Itoa(c.Fit), strconv.FormatFloat(cmp.Or(c.FitRate, 0.05), 'g', -1, 64)
 	if c.Sampler != "met-svgd" {
-		fit = 0
+		fit, rate = "", ""
 	}
-	out := []string{w.part, c.Density.Name, strconv.Itoa(c.Density.Dim), strconv.Itoa(c.Particles), strconv.Itoa(c.Steps), w.label,
-		selfTerm, density, strconv.Itoa(c.Systems), strconv.Itoa(fit)}
+	out := record{w.part, c.Density.Name, strconv.Itoa(c.Density.Dim), strconv.Itoa(c.Particles), strconv.Itoa(c.Steps), w.label,
+		selfTerm, density, strconv.Itoa(c.Systems), fit, rate}
 	for _, x := range []float64{h, hErr, c.Density.Entropy, mae, maeErr, w.floor, h - c.Density.Entropy,
 		w.squashed, limit, mean, cov, w.r.EffectiveShare(), w.r.StepSize, w.r.Bandwidth} {
 		if math.IsNaN(x) {
@@ -174,7 +216,7 @@ func (w row) String() string {
 	return s + fmt.Sprintf(" %.1f s", w.took.Seconds())
 }
 
-func writeCSV(path string, rows []row) (err error) {
+func writeCSV(path string, records []record) (err error) {
 	file, err := os.Create(path)
 	if err != nil {
 		return err
@@ -188,8 +230,8 @@ func writeCSV(path string, rows []row) (err error) {
 	if err := w.Write(header); err != nil {
 		return err
 	}
-	for _, r := range rows {
-		if err := w.Write(r.fields()); err != nil {
+	for _, r := range records {
+		if err := w.Write(r); err != nil {
 			return err
 		}
 	}
