@@ -2,57 +2,89 @@ package agents_test
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
-	"syscall"
 	"testing"
 
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/internal/enginetest"
 	"github.com/stein-rl/stein/policies"
+	"github.com/stein-rl/stein/replay"
 )
 
+// Walker2d's sizes, and networks of two hidden layers of 256.
+var walker = envbridge.Spec{ID: "Walker2d-v5", Copies: 1, ObsDim: 17, ActDim: 6, MaxSteps: 1000}
+
+// BenchmarkUpdate times gradient steps of every part, alone and fused.
 func BenchmarkUpdate(b *testing.B) {
 	for _, size := range []int{100, 256} {
 		for _, k := range []int{1, 8} {
-			b.Run(fmt.Sprintf("batch=%d/k=%d", size, k), func(b *testing.B) {
+			b.Run(fmt.Sprintf("batch=%d/fused=%d", size, k), func(b *testing.B) {
 				cfg := agents.Defaults()
-				cfg.BatchSize = size
-				s, err := agents.NewSAC(enginetest.Backend(b), policies.NewGaussian(), envbridge.Spec{ObsDim: 17, ActDim: 6, Copies: 1}, cfg, 1)
+				cfg.BatchSize, cfg.FusedUpdates = size, k
+				s, err := agents.NewSAC(enginetest.Backend(b), policies.NewGaussian(), walker, cfg, 1)
 				if err != nil {
 					b.Fatal(err)
 				}
-				batch := randomBatch(size*k, 17, 6)
-				if _, err := s.Update(batch); err != nil {
-					b.Fatal(err)
-				}
-				var r0, r1 syscall.Rusage
-				syscall.Getrusage(0, &r0)
-				d0 := runDelay()
+				defer s.Close()
+				batch := randomBatch(size*k, walker.ObsDim, walker.ActDim)
 				for b.Loop() {
 					if _, err := s.Update(batch); err != nil {
 						b.Fatal(err)
 					}
 				}
-				d1 := runDelay()
-				b.ReportMetric((d1-d0)/float64(b.N*k), "delay-ms/update")
-				syscall.Getrusage(0, &r1)
-				cpu := func(r syscall.Rusage) float64 { return float64(r.Utime.Nano()+r.Stime.Nano()) / 1e6 }
-				b.ReportMetric((cpu(r1)-cpu(r0))/float64(b.N*k), "cpu-ms/update")
-				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*k)/1e6, "ms/update")
+				b.ReportMetric(float64(b.Elapsed().Microseconds())/1e3/float64(b.N*k), "ms/update")
 			})
 		}
 	}
 }
 
-func runDelay() (ms float64) {
-	files, _ := filepath.Glob("/proc/self/task/*/schedstat")
-	for _, f := range files {
-		x, _ := os.ReadFile(f)
-		var run, delay, n float64
-		fmt.Sscan(string(x), &run, &delay, &n)
-		ms += delay / 1e6
+// BenchmarkAct times the choice of one action for one state.
+func BenchmarkAct(b *testing.B) {
+	s, err := agents.NewActor(enginetest.Backend(b), policies.NewGaussian(), walker, agents.Defaults(), 1)
+	if err != nil {
+		b.Fatal(err)
 	}
-	return ms
+	defer s.Close()
+	obs := make([]float32, walker.ObsDim)
+	for b.Loop() {
+		if _, err := s.Act(obs, false); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkTrain times whole training steps on Walker2d, one update each.
+func BenchmarkTrain(b *testing.B) {
+	for _, size := range []int{100, 256} {
+		b.Run(fmt.Sprintf("batch=%d", size), func(b *testing.B) {
+			cfg := agents.Defaults()
+			cfg.BatchSize, cfg.RandomSteps, cfg.LearningStarts = size, 0, 0
+			env := start(b, envbridge.Worker{Env: walker.ID})
+			s, err := agents.NewSAC(enginetest.Backend(b), policies.NewGaussian(), env.Spec(), cfg, 1)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer s.Close()
+			buffer, err := replay.New(replay.Config{Capacity: 100_000, Copies: 1, ObsDim: walker.ObsDim, ActDim: walker.ActDim, Gamma: 0.99})
+			if err != nil {
+				b.Fatal(err)
+			}
+			rec := &figures{last: agents.Metrics{}}
+			loop := &agents.Loop{
+				Envs: []envbridge.Env{env}, Agent: s, Buffer: buffer, Config: cfg, Steps: 400, Recorder: rec,
+			}
+			if err := loop.Train(b.Context()); err != nil { // warm up
+				b.Fatal(err)
+			}
+			loop.Steps += int64(b.N)
+			b.ResetTimer()
+			if err := loop.Train(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(rec.last["time/fps"], "steps/s")
+			for _, phase := range []string{"act", "env_wait", "sample", "update"} {
+				b.ReportMetric(100*rec.last["time/"+phase], "%"+phase)
+			}
+		})
+	}
 }

@@ -152,7 +152,11 @@ func (s *SAC) compile() (err error) {
 	if s.updating, err = model.NewExec(s.backend, s.store, s.updateGraph); err != nil {
 		return err
 	}
-	_, err = s.updating.Compile(s.inputShapes(s.cfg.FusedUpdates, s.cfg.BatchSize)...)
+	fused := s.cfg.FusedUpdates
+	if !s.loops() {
+		fused = 1
+	}
+	_, err = s.updating.Compile(s.inputShapes(fused, s.cfg.BatchSize)...)
 	return err
 }
 
@@ -271,39 +275,65 @@ func (s *SAC) Update(b *replay.Batch) (Metrics, error) {
 	if k == 0 || k*s.cfg.BatchSize != b.N {
 		return nil, fmt.Errorf("agents: %d transitions are no minibatches of %d", b.N, s.cfg.BatchSize)
 	}
-	keys := make([]uint64, 0, 3*k)
-	for i := range uint64(k) {
-		one := key(s.seed, updateStream, s.state.Updates+i)
-		keys = append(keys, one[:]...)
-	}
-	in := make([]any, inCount)
-	in[inProgress] = s.progress
-	in[inKeys] = tensors.FromFlatDataAndDimensions(keys, k, 3)
-	in[inObs] = tensors.FromFlatDataAndDimensions(b.Obs, b.N, s.spec.ObsDim)
-	in[inAction] = tensors.FromFlatDataAndDimensions(b.Action, b.N, s.spec.ActDim)
-	in[inNext] = tensors.FromFlatDataAndDimensions(b.Next, b.N, s.spec.ObsDim)
-	in[inReward] = tensors.FromFlatDataAndDimensions(b.Reward, b.N)
-	in[inDiscount] = tensors.FromFlatDataAndDimensions(b.Discount, b.N)
-	in[inWeight] = tensors.FromFlatDataAndDimensions(b.Weight, b.N)
-	out, err := s.updating.Exec(in...)
-	if err != nil {
-		return nil, fmt.Errorf("agents: update %d: %w", s.state.Updates, err)
-	}
-	done := tensors.ToScalar[int32](out[0])
-	sums := tensors.MustCopyFlatData[float32](out[1])
 	s.absError = sized(s.absError, b.N)
-	if err := tensors.ConstFlatData(out[2], func(flat []float32) { copy(s.absError, flat) }); err != nil {
-		return nil, fmt.Errorf("agents: update %d: %w", s.state.Updates, err)
+	sums := make([]float64, len(s.figures))
+	each := k
+	if !s.loops() {
+		each = 1
 	}
-	s.state.Updates += uint64(done)
-	if int(done) < k {
-		return nil, fmt.Errorf("agents: update %d was undone: %s", s.state.Updates, s.notFinite(sums))
+	for first := 0; first < k; first += each {
+		if err := s.updates(b, first, each, sums); err != nil {
+			return nil, err
+		}
 	}
 	m := Metrics{"train/n_updates": float64(s.state.Updates), "train/learning_rate": s.cfg.ActorLR}
 	for i, name := range s.figures {
-		m[name] = float64(sums[i]) / float64(k)
+		m[name] = sums[i] / float64(k)
 	}
 	return m, nil
+}
+
+// loops says whether the backend can do several updates in one call; the pure Go
+// one can't.
+func (s *SAC) loops() bool { return s.backend.Capabilities().Operations[compute.OpTypeDynamicSlice] }
+
+// updates does n updates in one call, from minibatch first of b, and adds their
+// figures to sums.
+func (s *SAC) updates(b *replay.Batch, first, n int, sums []float64) error {
+	keys := make([]uint64, 0, 3*n)
+	for i := range uint64(n) {
+		one := key(s.seed, updateStream, s.state.Updates+i)
+		keys = append(keys, one[:]...)
+	}
+	from, rows := first*s.cfg.BatchSize, n*s.cfg.BatchSize
+	table := func(x []float32, width int) *tensors.Tensor {
+		return tensors.FromFlatDataAndDimensions(x[from*width:(from+rows)*width], rows, width)
+	}
+	column := func(x []float32) *tensors.Tensor { return tensors.FromFlatDataAndDimensions(x[from:from+rows], rows) }
+	in := make([]any, inCount)
+	in[inProgress] = s.progress
+	in[inKeys] = tensors.FromFlatDataAndDimensions(keys, n, 3)
+	in[inObs] = table(b.Obs, s.spec.ObsDim)
+	in[inAction] = table(b.Action, s.spec.ActDim)
+	in[inNext] = table(b.Next, s.spec.ObsDim)
+	in[inReward], in[inDiscount], in[inWeight] = column(b.Reward), column(b.Discount), column(b.Weight)
+	out, err := s.updating.Exec(in...)
+	if err != nil {
+		return fmt.Errorf("agents: update %d: %w", s.state.Updates, err)
+	}
+	done := tensors.ToScalar[int32](out[0])
+	figures := tensors.MustCopyFlatData[float32](out[1])
+	if err := tensors.ConstFlatData(out[2], func(flat []float32) { copy(s.absError[from:], flat) }); err != nil {
+		return fmt.Errorf("agents: update %d: %w", s.state.Updates, err)
+	}
+	s.state.Updates += uint64(done)
+	if int(done) < n {
+		return fmt.Errorf("agents: update %d was undone: %s", s.state.Updates, s.notFinite(figures))
+	}
+	for i, x := range figures {
+		sums[i] += float64(x)
+	}
+	return nil
 }
 
 // notFinite names the figures that no number was found for.

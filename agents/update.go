@@ -110,13 +110,18 @@ const (
 // all, that one included, [F] in the order of s.figures; and every row's |TD error|,
 // [N].
 //
-// The updates are a While whose state is the count, both answers, the inputs and
+// One update is built as it is. More are a While whose state is the count, both answers, the inputs and
 // all variables. Nothing is captured from outside of its closures, and outside
 // every scalar is a Const: the engine's cache of scalars knows no closures, and
 // would hand one a node of another.
 func (s *SAC) updateGraph(scope *model.Scope, in []*Node) []*Node {
 	g := in[0].Graph()
 	k, rows := in[inKeys].Shape().Dim(0), in[inObs].Shape().Dim(0)
+	if k == 1 {
+		b := minibatch{in[inObs], in[inAction], in[inNext], in[inReward], in[inDiscount], in[inWeight]}
+		l, ok := s.step(scope, b, sampler.NewKey(Reshape(in[inKeys], 3)), in[inProgress])
+		return []*Node{ConvertDType(ok, dtypes.Int32), s.stack(l), l.absError}
+	}
 	var vars []*model.Variable
 	for v := range s.store.IterVariables() {
 		vars = append(vars, v)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -285,6 +286,9 @@ func TestInterruptAndResume(t *testing.T) {
 	if !slices.IsSorted(losses) || len(slices.Compact(slices.Clone(losses))) != len(losses) || losses[len(losses)-1] != float64(steps) {
 		t.Errorf("losses at steps %v", losses)
 	}
+	wantLine(t, finish(t, stein("train", "--resume", dir, "--seed", "4")), 2, "a run keeps the one it began with, 3")
+	again := finish(t, stein("train", "--resume", dir)) // --steps of the last time is the run's now
+	wantLine(t, again, 1, fmt.Sprintf("has its %d steps", steps))
 	info := must(experiments.ReadInfo(dir))
 	if len(info.Sessions) != 2 || info.Sessions[1].FromStep != stopped.Step {
 		t.Errorf("sessions %+v, want a second one from step %d", info.Sessions, stopped.Step)

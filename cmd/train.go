@@ -167,10 +167,14 @@ func (a *app) train(c *cobra.Command, f trainFlags) (err error) {
 // trainConfig resolves the configuration of a new run or of one to continue.
 func (a *app) trainConfig(f trainFlags, sets []string) (cfg experiments.Config, drawn bool, err error) {
 	if f.resume != "" {
-		if _, err := experiments.ReadInfo(f.resume); err != nil {
+		info, err := experiments.ReadInfo(f.resume)
+		if err != nil {
 			return cfg, false, err
 		}
 		cfg, err = a.catalog.Reread(f.resume, sets)
+		if err == nil && (cfg.Seed == nil || *cfg.Seed != info.Seed) {
+			err = fmt.Errorf("seed: a run keeps the one it began with, %d: leave --seed out", info.Seed)
+		}
 		return cfg, false, err
 	}
 	cfg, err = a.catalog.Resolve(f.config, sets)

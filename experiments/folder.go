@@ -114,15 +114,19 @@ func NewFolder(dir, runs, config string, cfg Config) (*Folder, error) {
 	if err := f.acquire(); err != nil {
 		return nil, err
 	}
-	text, err := settings.Encode(cfg)
-	if err == nil {
-		err = writeFile(filepath.Join(dir, configName), text)
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
+	if err := f.SaveConfig(cfg); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// SaveConfig replaces the folder's configuration.
+func (f *Folder) SaveConfig(cfg Config) error {
+	text, err := settings.Encode(cfg)
+	if err != nil {
+		return fmt.Errorf("run folder: %w", err)
+	}
+	return writeFile(filepath.Join(f.Dir, configName), text)
 }
 
 // OpenFolder opens the folder of a run to continue it.

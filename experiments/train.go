@@ -205,7 +205,7 @@ func (r *run) begin(choice engine.Choice) error {
 		Command: r.Command, Started: time.Now(), FromStep: from,
 		Backend: choice.Config, Threads: r.Config.Engine.Threads, Build: ThisBuild(),
 	}
-	if err := r.Folder.Begin(s); err != nil {
+	if err := errors.Join(r.Folder.SaveConfig(r.Config), r.Folder.Begin(s)); err != nil {
 		return err
 	}
 	spec := r.env.Spec()

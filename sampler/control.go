@@ -19,6 +19,7 @@ type Move struct {
 type Verdict struct {
 	Accepted  *Node // share that moved, [B]
 	LogAccept *Node // log α, [B, M]; nil where there is no such test
+	Moved     *Node // who moved, bool [B, M]; nil: all
 }
 
 // A Control decides what follows a move. The State it answers has X, LogQ and Alive;
@@ -101,7 +102,7 @@ func (c MetropolisHastings) Resolve(at At, t Target, m Move) (State, Verdict) {
 		s.LogQ = Add(m.From.LogQ, c.logMix(logAlpha, logDet, stay))
 	}
 	share := ReduceMean(ConvertDType(accept, x.DType()), -1)
-	return s, Verdict{Accepted: share, LogAccept: logAlpha}
+	return s, Verdict{Accepted: share, LogAccept: logAlpha, Moved: accept}
 }
 
 // logMix is log of α|det|^{−1} + (1 − α), or of its mean with α|det| + (1 − α).

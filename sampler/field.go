@@ -18,6 +18,7 @@ type field struct {
 	metric       *Node // per-dimension kernel: 1/σ_d² up to γ, [B, 1, D]; nil: all one
 	squared      *Node // ‖x_i − x_j‖² in the kernel's metric, [B, M, M]
 	gram         *Node // x_i·x_j, [B, M, M]; nil where there is a metric
+	whole        *Node // κ, [B, M, M]
 	k, dk, d2k   *Node // κ, κ', κ”, columns of the dead zero, [B, M, M]
 	n, weight    *Node // [B, 1], [B, M]
 	phi          *Node // [B, M, D]
@@ -40,6 +41,7 @@ func newField(at At, kernel Kernel, bandwidth Scale, s State) *field {
 		f.gamma = OnesLike(ReduceAndKeep(f.sigma, ReduceMax, 2))
 	}
 	f.k, f.dk, f.d2k = kernel.Radial(f.squared, f.gamma)
+	f.whole = f.k
 	if s.Alive != nil {
 		columns := InsertAxes(f.weight, 1) // [B, 1, M]
 		f.k, f.dk, f.d2k = Mul(f.k, columns), Mul(f.dk, columns), Mul(f.d2k, columns)

@@ -44,6 +44,9 @@ func (c Sometimes) Resolve(at At, t Target, m Move) (State, Verdict) {
 	if on.LogQ != nil && off.LogQ != nil {
 		s.LogQ = Where(BroadcastToShape(yes, on.LogQ.Shape()), on.LogQ, off.LogQ)
 	}
+	if verdict.Moved != nil {
+		verdict.Moved = LogicalOr(verdict.Moved, LogicalNot(BroadcastToShape(yes, verdict.Moved.Shape())))
+	}
 	verdict.Accepted = Where(BroadcastToShape(yes, verdict.Accepted.Shape()), verdict.Accepted, free.Accepted)
 	return s, verdict
 }

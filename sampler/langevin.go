@@ -36,7 +36,7 @@ func (m MALA) Step(at At, t Target, s State) (State, Info) {
 	info.LogAccept = Where(sound, MinScalar(raw, 0), MulScalar(OnesLike(raw), -1e30))
 	u := at.Noise.Uniform(ForAccept, at.Step, particleShape(x))
 	accept := LogicalAnd(sound, GreaterOrEqual(Exp(info.LogAccept), u))
-	info.Proposal = x
+	info.Proposal, info.Moved = x, accept
 	info.Accepted = ReduceMean(ConvertDType(accept, x.DType()), -1)
 	x = Where(BroadcastToShape(InsertAxes(accept, -1), x.Shape()), x, s.X)
 	return State{X: x, Alive: s.Alive}, info

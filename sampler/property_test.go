@@ -53,7 +53,8 @@ func move(t testing.TB, smp sampler.Sampler, target sampler.Target, steps sample
 	return flatten(out[0]), flatten(out[1]), flatten(out[2])
 }
 
-func backendOf(t testing.TB) compute.Backend { return enginetest.Backend(t) }
+// backendOf compiles nothing: most tests are small.
+func backendOf(t testing.TB) compute.Backend { return enginetest.PureGo(t) }
 
 func normals(seed uint64, n int) []float64 {
 	rng := rand.New(rand.NewPCG(seed, 0))

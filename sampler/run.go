@@ -13,9 +13,10 @@ type Steps struct {
 // A Result is where a run ended.
 type Result struct {
 	State
-	Infos  []Info // one a step
-	Taken  *Node  // steps taken, L_c, [B]
-	Faults Faults // what went wrong, for whoever runs the graph to check
+	Path   []State // at the start of each step
+	Infos  []Info  // one a step
+	Taken  *Node   // steps taken, L_c, [B]
+	Faults Faults  // what went wrong, for whoever runs the graph to check
 }
 
 // Run takes the steps one after the other. The loop is unrolled, so that gradients
@@ -43,7 +44,7 @@ func Run(at At, smp Sampler, t Target, x, logQ *Node, steps Steps) Result {
 		} else {
 			taken = OnePlus(taken)
 		}
-		r.Infos = append(r.Infos, info)
+		r.Path, r.Infos = append(r.Path, now), append(r.Infos, info)
 		s = next
 	}
 	r.State, r.Taken = s, taken

@@ -104,7 +104,7 @@ func (v SVGD) Step(at At, t Target, s State) (State, Info) {
 	f := newField(at, v.Kernel, v.Bandwidth, moving)
 	info := Info{
 		Bandwidth: perSystem(f.sigma, s.X), Phi: f.phi, Particles: Squeeze(f.n, -1),
-		Gram: f.k, ScoreNorm: meanAlive(f, Sqrt(ReduceSum(Square(s.Score), -1))),
+		Gram: f.whole, ScoreNorm: meanAlive(f, Sqrt(ReduceSum(Square(s.Score), -1))),
 	}
 	var trace *Node
 	if v.Density != NoDensity {
@@ -122,6 +122,7 @@ func (v SVGD) Step(at At, t Target, s State) (State, Info) {
 		info.JacobianSq = StopGradient(jacobianSq(v.Trace.SelfTerm || !v.Trace.HessianTrace, v.Trace.HessianTrace))
 		info.Bound = v.Bound.upper(trace, info.JacobianSq, s.X.Shape().Dimensions[2])
 		info.Used = v.Bound.clamp(info.StepSize, info.Bound)
+		info.Bites = ConvertDType(GreaterOrEqual(info.StepSize, info.Bound), s.X.DType())
 	}
 	epsilon := InsertAxes(info.Used, -1) // [B, 1]
 
@@ -143,7 +144,7 @@ func (v SVGD) Step(at At, t Target, s State) (State, Info) {
 		control = None{}
 	}
 	next, verdict := control.Resolve(at, t, m)
-	info.Proposal, info.LogAccept, info.Accepted = m.X, verdict.LogAccept, verdict.Accepted
+	info.Proposal, info.LogAccept, info.Accepted, info.Moved = m.X, verdict.LogAccept, verdict.Accepted, verdict.Moved
 	if info.Stein != nil {
 		n, _ := next.count()
 		info.Stein = Sqrt(MaxScalar(Abs(Div(info.Stein, Squeeze(n, -1))), 1e-30))
@@ -166,12 +167,16 @@ func (v SVGD) trace(f *field, info *Info) *Node {
 
 // diagnose fills in what only a reader of figures wants.
 func (v SVGD) diagnose(at At, f *field, info *Info) {
-	p := Particles{X: f.s.X, Squared: f.squared, Count: f.n, Weight: f.weight}
+	p := Particles{X: f.s.X, Squared: squaredDistances(f.s.X), Count: f.n, Weight: f.weight}
 	info.Median = perSystem(Median{}.Value(at, p), f.s.X)
 	m := float64(f.x.Shape().Dimensions[1])
-	off := ReduceSum(Mul(f.k, offDiagonal(f.x)), 1, 2)
-	info.Kernel = MulScalar(off, 1/math.Max(1, m*(m-1)))
-	info.Effective = Div(MulScalar(OnesLike(off), m*m), ReduceSum(f.k, 1, 2))
+	off := Mul(f.k, offDiagonal(f.x))
+	pairs := math.Max(1, m*(m-1))
+	info.Kernel = MulScalar(ReduceSum(off, 1, 2), 1/pairs)
+	square := Sub(MulScalar(ReduceSum(Square(off), 1, 2), 1/pairs), Square(info.Kernel))
+	info.KernelSpread = Sqrt(MaxScalar(square, 0))
+	sum := ReduceSum(f.k, 1, 2)
+	info.Effective = Div(MulScalar(OnesLike(sum), m*m), sum)
 }
 
 // perSystem turns a scale [1 or B, 1, 1 or D] into [B], the mean over dimensions.

@@ -97,7 +97,7 @@ class Server:
         except zmq.Again:
             self._forget_idle()
             return
-        message = recv(socket) if socket.get(zmq.RCVMORE) else b""
+        message = recv(socket)  # a ROUTER's messages have two frames or more
         try:
             if socket.get(zmq.RCVMORE):
                 raise Garbage(f"message of {1 + self._skip()} frames")
