@@ -34,15 +34,18 @@ def main() -> None:
 
     names = args.only or SECTIONS
     rounds = f"{args.rounds} round{'s' if args.rounds > 1 else ''}"
-    when = f"{measure.machine()}, {datetime.date.today()}, {rounds}{measure.company()}"
+    when = f"{measure.machine()}, {datetime.date.today()}, {rounds}"
     print(when, flush=True)
     for name in names:
         section = importlib.import_module(f"{name}.section")
+        busy = measure.others()
         text = section.compare(args.rounds)
-        print(f"\n{text}", flush=True)
+        busy = max(busy, measure.others())
+        note = measure.company(busy)
+        print(f"\n{name}{note}\n\n{text}", flush=True)
         if args.record:
             command = f"bench/run.sh --only {name} --rounds {args.rounds}"
-            record(PAGE, name, f"{when}: `{command}`\n\n{text}")
+            record(PAGE, name, f"{when}{note}: `{command}`\n\n{text}")
             for file in getattr(section, "FILES", ()):
                 shutil.copy(measure.ROOT / "bench/out" / file, measure.ROOT / "docs/results")
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -87,7 +87,18 @@ def machine() -> str:
     return f"{cores}-core {model}"
 
 
-def company() -> str:
-    """A warning where others compute on this machine too: such times are no measurement."""
-    load = os.getloadavg()[0]
-    return "" if load < 1 else f", **beside other work (load {load:.0f}): indicative only**"
+def others(seconds: float = 3.0) -> float:
+    """The share of the processors that others keep busy, watched while nothing is measured."""
+
+    def ticks() -> tuple[int, int]:
+        first = pathlib.Path("/proc/stat").read_text().splitlines()[0]
+        each = [int(t) for t in first.split()[1:9]]
+        return sum(each), each[3] + each[4]  # idle, and idle while waiting for a disk
+
+    (total, idle), _, (total2, idle2) = ticks(), time.sleep(seconds), ticks()
+    return 1 - (idle2 - idle) / (total2 - total)
+
+
+def company(busy: float) -> str:
+    """A warning where others computed on this machine too: such times are no measurement."""
+    return "" if busy < 0.1 else f", **beside other work ({busy:.0%} of the processors): indicative only**"

@@ -1,5 +1,5 @@
 """Reference learning curve: Stable-Baselines3's SAC with the hyper-parameters of
-walker2d/sac, evaluated as `stein train` evaluates.
+walker2d/sac-sb3, evaluated as `stein train` evaluates.
 
 Every --eval-every steps 10 deterministic episodes are played on a separate
 environment and one row is appended to the CSV at once, so that an interrupted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import math
 import pathlib
 import subprocess
 import tempfile
@@ -41,11 +42,11 @@ def stein(batch: int, every: int) -> measure.Record:
         "eval.episodes": 1,  # played once the run is over
         "checkpoint.every": 0,
         "checkpoint.replay": "false",
-        "log.every": WARMUP,
+        "log.every": math.gcd(first, last),
     }
     with tempfile.TemporaryDirectory(prefix="stein-bench-") as folder:
         run = pathlib.Path(folder) / "run"
-        command = [STEIN, "train", "--config", "walker2d/sac", "--seed", 0, "--steps", last]
+        command = [STEIN, "train", "--config", "walker2d/sac-sb3", "--seed", 0, "--steps", last]
         command += ["--run-dir", run, *(f"--set={k}={v}" for k, v in settings.items())]
         peak_mb = watch([str(c) for c in command])
         with (run / "metrics.csv").open() as f:
@@ -69,8 +70,9 @@ def watch(command: list[str]) -> float:
                 out, _ = p.communicate(timeout=0.1)
                 break
             except subprocess.TimeoutExpired:
-                status = pathlib.Path(f"/proc/{p.pid}/status").read_text()
-                peak = max([peak, *(float(s.split()[1]) / 1024 for s in status.splitlines() if s.startswith("VmHWM"))])
+                status = pathlib.Path(f"/proc/{p.pid}/status").read_text().splitlines()
+                high = [line.split()[1] for line in status if line.startswith("VmHWM")]  # kB
+                peak = max([peak, *(float(kb) / 1024 for kb in high)])
     if p.returncode != 0:
         raise SystemExit(f"bench: {' '.join(command)} failed with {p.returncode}:\n{out[-2000:]}")
     return peak
