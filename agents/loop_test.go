@@ -103,7 +103,7 @@ func equal(t *testing.T, a, b *agents.SAC) {
 
 // Ensure that soft actor-critic learns to swing up Pendulum, with three seeds.
 func TestLearnsPendulum(t *testing.T) {
-	const steps = 4_000
+	const steps = 6_000
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			env := start(t, envbridge.Worker{Env: "Pendulum-v1", Copies: 4})

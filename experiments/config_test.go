@@ -50,7 +50,7 @@ func TestEmbeddedConfigs(t *testing.T) {
 
 // Ensure that parts/defaults.yaml shows every key, and the learner's own defaults.
 func TestDefaultsAreComplete(t *testing.T) {
-	cfg, err := Builtin().Resolve("walker2d/sac", nil)
+	cfg, err := Builtin().Resolve("walker2d/sac-sb3", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestResolveErrors(t *testing.T) {
 		{filepath.Join(dir, "old.yaml"), nil, []string{"version: 0 is older"}},
 		{"walker2d/sac", []string{"agent.gamma=2", "env.id="}, []string{"--set agent.gamma=2: agent.gamma: 2: want > 0, <= 1"}},
 		{"walker2d/sac", []string{"env.id=''"}, []string{"env.id: which environment?"}},
-		{"walker2d/sac", []string{"replay.capacity=100"}, []string{"replay.capacity: 100 holds no batch of 256"}},
+		{"walker2d/sac-sb3", []string{"replay.capacity=100"}, []string{"replay.capacity: 100 holds no batch of 256"}},
 		{"walker2d/sac", []string{"policy.kind=gausian"}, []string{"did you mean gaussian?"}},
 	} {
 		_, err := Builtin().Resolve(c.name, c.sets)
