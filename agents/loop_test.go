@@ -35,7 +35,7 @@ func start(t testing.TB, w envbridge.Worker) *envbridge.Bridge {
 func small() agents.Config {
 	c := agents.Defaults()
 	c.Critic.Hidden = []int{64, 64}
-	c.ActorLR, c.CriticLR, c.AlphaLR = 1e-3, 1e-3, 1e-3
+	c.ActorLR, c.CriticLR, c.AlphaLR = 3e-3, 3e-3, 3e-3
 	c.BatchSize, c.Tau = 128, 0.01
 	c.RandomSteps, c.LearningStarts = 500, 500
 	return c
