@@ -11,6 +11,7 @@ import (
 	"time"
 
 	zmq "github.com/pebbe/zmq4"
+	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stein-rl/stein/envbridge/envpb"
@@ -26,6 +27,11 @@ var (
 // whether the worker lives.
 const glance = 20 * time.Millisecond
 
+// eager is how long a wait asks again and again, giving its processor away in
+// between, before it sleeps. A step of one environment takes about as long, and as
+// long again goes by before a sleeper on an idle processor is awake.
+const eager = 300 * time.Microsecond
+
 // A link is one socket to one worker. ZeroMQ's sockets are not safe for concurrent
 // use: whoever uses the Env owns it, and no goroutine stands behind it.
 type link struct {
@@ -36,6 +42,9 @@ type link struct {
 
 	seq uint64 // of the last request
 	out []byte // the last request
+
+	fd    int32          // of the socket: readable when RecvBytes is worth a try
+	ready [1]unix.PollFd // of idle
 }
 
 // openLink connects to an endpoint, which need not be there yet.
@@ -70,6 +79,11 @@ func (l *link) connect(endpoint string, key *Key) error {
 	if err := l.sock.Connect(endpoint); err != nil {
 		return fmt.Errorf("connecting to %s: %w", endpoint, err)
 	}
+	fd, err := l.sock.GetFd()
+	if err != nil {
+		return fmt.Errorf("setting up a socket: %w", err)
+	}
+	l.fd = int32(fd)
 	return nil
 }
 
@@ -164,13 +178,22 @@ func (l *link) skip() (frames int, err error) {
 
 // message waits for the first frame of a message.
 func (l *link) message(ctx context.Context, w wait) ([]byte, error) {
+	awake := time.Now().Add(eager)
 	for {
-		frame, err := l.sock.RecvBytes(0)
+		var flags zmq.Flag
+		if time.Now().Before(awake) {
+			flags = zmq.DONTWAIT
+		}
+		frame, err := l.sock.RecvBytes(flags)
 		if err == nil {
 			return frame, nil
 		}
 		if zmq.AsErrno(err) != zmq.Errno(syscall.EAGAIN) {
 			return nil, fmt.Errorf("%w: %w", errHung, err)
+		}
+		if flags == zmq.DONTWAIT {
+			l.idle(awake)
+			continue
 		}
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("envbridge: waiting for worker %s: %w", l.name, err)
@@ -183,6 +206,19 @@ func (l *link) message(ctx context.Context, w wait) ([]byte, error) {
 		if time.Now().After(w.until) {
 			return nil, errHung
 		}
+	}
+}
+
+// idle gives the processor away until something has happened on the socket, or
+// until then. The socket's file says so without an allocation, which RecvBytes makes
+// for every answer of "not yet".
+func (l *link) idle(then time.Time) {
+	l.ready[0] = unix.PollFd{Fd: l.fd, Events: unix.POLLIN}
+	for time.Now().Before(then) {
+		if n, err := unix.Poll(l.ready[:], 0); n != 0 || err != nil {
+			return
+		}
+		yieldProcessor()
 	}
 }
 

@@ -2,7 +2,10 @@
 
 package envbridge
 
-import "syscall"
+import (
+	"runtime"
+	"syscall"
+)
 
 // processAttributes puts a worker in a process group of its own, so that Ctrl-C is
 // this program's to handle. There is no Pdeathsig here: a worker that hangs while
@@ -10,3 +13,6 @@ import "syscall"
 func processAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }
+
+// yieldProcessor lets another goroutine run, if one wants to.
+func yieldProcessor() { runtime.Gosched() }
