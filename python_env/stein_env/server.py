@@ -28,7 +28,8 @@ from stein_env.wire import (
 _STEP = int(Kind.STEP)
 
 # How long a wait asks again and again, giving its processor away in between, before
-# it sleeps. A client that only acts is back sooner, and a sleeper wakes slowly.
+# it sleeps. A client that only acts is back sooner, and a sleeper wakes slowly; one
+# that learns needs the processor.
 EAGER_SECONDS = 150e-6
 
 M = TypeVar("M", bound=Message)
@@ -76,6 +77,7 @@ class Server:
         self._backend_send = zmq.backend.Socket.send
         self._sessions: dict[bytes, Session] = {}
         self._done = False
+        self._prompt = False  # the last wait was short
         self.counters = Counters()
 
     def run(self) -> None:
@@ -110,18 +112,22 @@ class Server:
             self._count_garbage(e)
 
     def _first_frame(self) -> bytes | None:
-        """Wait a second at most, at first without sleep."""
+        """Wait a second at most, at first without sleep if the last wait was short."""
         recv, socket = self._recv, self._socket
-        awake = time.perf_counter() + EAGER_SECONDS
-        while time.perf_counter() < awake:
-            try:
-                return recv(socket, zmq.DONTWAIT)
-            except zmq.Again:
-                os.sched_yield()
+        begin = time.perf_counter()
+        if self._prompt:
+            awake = begin + EAGER_SECONDS
+            while time.perf_counter() < awake:
+                try:
+                    return recv(socket, zmq.DONTWAIT)
+                except zmq.Again:
+                    os.sched_yield()
         try:
-            return recv(socket)
+            client = recv(socket)
         except zmq.Again:
             return None
+        self._prompt = time.perf_counter() - begin < 2 * EAGER_SECONDS
+        return client
 
     def _skip(self) -> int:
         """Read the rest of a message that has too many frames."""
