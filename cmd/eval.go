@@ -23,10 +23,14 @@ own, and prints each with the mean, the standard deviation and the interquartile
 mean. Returns are raw sums of rewards. One seed and checkpoint give the same
 episodes each time.
 
---video films the first of them, without a screen, through EGL or OSMesa.`,
+--video films the first of them, without a screen, through EGL or OSMesa.
+--plot draws, for an environment whose observations and actions are points of a
+plane, the ways of all episodes and the policy's actions at a few states over
+exp(Q/α), with the entropy by the policy and by a grid.`,
 		Example: `  stein eval runs/walker2d-sac-0-20261124-120000 --episodes 20 --checkpoint best
   stein eval runs/walker2d-sac-0-20261124-120000 --episodes 1 --video walk.mp4
-  stein eval runs/walker2d-sac-0-20261124-120000 --json | jq .iqm`,
+  stein eval runs/walker2d-sac-0-20261124-120000 --json | jq .iqm
+  stein eval runs/multigoal-met-sigma-eps-0-20261124-120000 --episodes 60 --plot ways.png`,
 		Aliases: []string{"enjoy"},
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -54,6 +58,8 @@ episodes each time.
 	flags.StringVar(&x.Checkpoint, "checkpoint", "last", "last, best, or a step")
 	flags.BoolVar(&best, "load-best", false, "short for --checkpoint best")
 	flags.StringVar(&x.Video, "video", "", "write the first episode to this `FILE`: .mp4, .gif and what else ffmpeg knows")
+	flags.StringVar(&x.Plot, "plot", "", "draw episodes and policy on the plane into this PNG `FILE`")
+	flags.BoolVar(&x.Stochastic, "stochastic", false, "draw actions from the policy instead of taking its best")
 	flags.StringVar(&backend, "backend", "", "numeric backend, in place of the run's")
 	flags.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	setFlag(cmd, &x.Sets)
@@ -70,19 +76,43 @@ func (a *app) eval(c *cobra.Command, x experiments.Exam, asJSON bool) error {
 	}
 	if asJSON {
 		return errors.Join(err, a.printJSON(struct {
-			Run        string `json:"run"`
-			Env        string `json:"env"`
-			Step       int64  `json:"step"`
-			Checkpoint string `json:"checkpoint"`
-			Seed       uint64 `json:"seed"`
-			Video      string `json:"video,omitempty"`
+			Run        string             `json:"run"`
+			Env        string             `json:"env"`
+			Step       int64              `json:"step"`
+			Checkpoint string             `json:"checkpoint"`
+			Seed       uint64             `json:"seed"`
+			Video      string             `json:"video,omitempty"`
+			Plot       string             `json:"plot,omitempty"`
+			Plane      *experiments.Plane `json:"plane,omitempty"`
 			evalReport
-		}{x.Dir, m.Config.Env.ID, m.Step, m.Path, uint64(m.Seed), x.Video, summarize(m.Evaluation)}))
+		}{x.Dir, m.Config.Env.ID, m.Step, m.Path, uint64(m.Seed), x.Video, x.Plot, m.Plane, summarize(m.Evaluation)}))
 	}
-	fmt.Fprintf(a.stdout, "%s, checkpoint of step %s, seed %d, greedy actions\n", m.Config.Env.ID, thousands(m.Step), m.Seed)
+	actions := "greedy"
+	if x.Stochastic {
+		actions = "drawn"
+	}
+	fmt.Fprintf(a.stdout, "%s, checkpoint of step %s, seed %d, %s actions\n", m.Config.Env.ID, thousands(m.Step), m.Seed, actions)
 	a.printEval(m.Evaluation)
+	if m.Plane != nil {
+		a.printPlane(m.Plane, x.Plot)
+	}
 	if x.Video != "" {
 		fmt.Fprintf(a.stdout, "\nvideo       %s (%d frames)\n", x.Video, m.Video)
 	}
 	return err
+}
+
+// printPlane prints where episodes ended, and the entropies.
+func (a *app) printPlane(p *experiments.Plane, path string) {
+	if len(p.Goals) > 0 {
+		fmt.Fprint(a.stdout, "\ngoal           episodes that ended there\n")
+	}
+	for _, g := range p.Goals {
+		fmt.Fprintf(a.stdout, "%-14s %d\n", fmt.Sprintf("(%g, %g)", g.X, g.Y), g.Visits)
+	}
+	fmt.Fprint(a.stdout, "\nstate          entropy   of exp(Q/α)\n")
+	for _, s := range p.States {
+		fmt.Fprintf(a.stdout, "%-14s %7.3f   %11.3f\n", fmt.Sprintf("(%g, %g)", s.X, s.Y), s.Entropy, s.Exact)
+	}
+	fmt.Fprintf(a.stdout, "\nplot        %s\n", path)
 }

@@ -19,6 +19,8 @@ type Exam struct {
 	Episodes   int    // 0: as many as while training
 	Seed       *Seed  // nil: from the run's own
 	Video      string // file that the first episode goes to; empty: none
+	Plot       string // PNG of episodes and policy on a plane; empty: none
+	Stochastic bool   // draw actions from the policy instead of taking its best
 	Sets       []string
 	Log        *slog.Logger
 }
@@ -30,7 +32,8 @@ type Mark struct {
 	Step   int64 // of the checkpoint
 	Path   string
 	Seed   Seed
-	Video  int // frames written
+	Video  int    // frames written
+	Plane  *Plane // where there is a Plot
 }
 
 // Evaluate plays episodes with the greedy actions of a run's agent.
@@ -65,12 +68,17 @@ func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
 		return m, brief(err)
 	}
 	defer func() { err = errors.Join(err, env.Close()) }()
-	agent, err := agents.NewActor(backend, m.Config.Policy.Value, env.Spec(), m.Config.Agent, uint64(info.Seed.Stream(streamAgent)))
+	if x.Plot != "" {
+		if err := planar(env.Spec()); err != nil {
+			return m, err
+		}
+	}
+	learner, err := agents.NewActor(backend, m.Config.Policy.Value, env.Spec(), m.Config.Agent, uint64(m.Seed.Stream(streamAgent)))
 	if err != nil {
 		return m, err
 	}
-	defer agent.Close()
-	if err := saved.Store(agentFile, agent.Store()); err != nil {
+	defer learner.Close()
+	if err := saved.Store(agentFile, learner.Store()); err != nil {
 		return m, err
 	}
 	scaling, err := m.Config.scaling(env.Spec())
@@ -81,9 +89,18 @@ func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
 		return m, err
 	}
 	norm := frozen(scaling)
-	agent.SetProgress(float64(m.Step) / float64(m.Config.Steps))
+	learner.SetProgress(float64(m.Step) / float64(m.Config.Steps))
+	var agent agents.Agent = learner
+	if x.Stochastic {
+		agent = impulsive{learner}
+	}
 	seed := m.Seed.Stream(streamEvalOnly)
-	if m.Evaluation, err = agents.Evaluate(ctx, env[0], agent, norm, x.Episodes, seed); err != nil {
+	if x.Plot != "" {
+		err = m.onPlane(ctx, x, env[0], learner, agent, norm, seed)
+	} else {
+		m.Evaluation, err = agents.Evaluate(ctx, env[0], agent, norm, x.Episodes, seed)
+	}
+	if err != nil {
 		return m, brief(err)
 	}
 	if x.Video != "" {

@@ -1,5 +1,5 @@
 // Package picture draws particles on a density of the plane: a PNG of one moment,
-// an animated GIF of their way.
+// an animated GIF of their way; and ways of points over the plane.
 package picture
 
 import (
@@ -16,7 +16,6 @@ import (
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgimg"
 )
 
 // A Scene is what stays the same from frame to frame.
@@ -69,23 +68,10 @@ func (s Scene) Draw(f Frame) (image.Image, error) {
 			points = append(points, plotter.XY{X: f.X[i], Y: f.Y[i]})
 		}
 	}
-	if len(points) > 0 {
-		dots, err := plotter.NewScatter(points)
-		if err != nil {
-			return nil, fmt.Errorf("picture: %w", err)
-		}
-		dots.GlyphStyle = draw.GlyphStyle{Color: ink, Radius: vg.Points(2.5), Shape: draw.CircleGlyph{}}
-		p.Add(dots)
+	if err := dots(p, points, draw.GlyphStyle{Color: ink, Radius: vg.Points(2.5), Shape: draw.CircleGlyph{}}); err != nil {
+		return nil, err
 	}
-
-	size := s.Size
-	if size == 0 {
-		size = 480
-	}
-	side := vg.Length(size) * vg.Inch / vgimg.DefaultDPI
-	canvas := vgimg.New(side, side)
-	p.Draw(draw.New(canvas))
-	return canvas.Image(), nil
+	return paint(p, s.Size), nil
 }
 
 func inside(x, lo, hi float64) bool { return x >= lo && x <= hi }

@@ -1,0 +1,256 @@
+package experiments
+
+import (
+	"context"
+	"fmt"
+	"image"
+	"image/png"
+	"io"
+	"math"
+	"strings"
+
+	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/picture"
+)
+
+// A Plane is what an evaluation on a plane shows beyond its returns: where episodes
+// ended, and the policy at a few states beside exp(Q/α).
+type Plane struct {
+	Goals  []Goal      `json:"goals,omitempty"` // of the multi-goal plane
+	States []Portrayal `json:"states"`
+}
+
+// A Goal is a place, and how many episodes ended there.
+type Goal struct {
+	X      float64 `json:"x"`
+	Y      float64 `json:"y"`
+	Visits int     `json:"visits"`
+}
+
+// A Portrayal is the policy at one state.
+type Portrayal struct {
+	X       float64 `json:"x"`
+	Y       float64 `json:"y"`
+	Entropy float64 `json:"entropy"` // the policy's own estimate, −mean log π, nats
+	Exact   float64 `json:"exact"`   // of exp(Q/α) on (−1, 1)², by a grid, nats
+
+	portrait agents.Portrait
+}
+
+// multiGoal are the goals of python_env/stein_env/multigoal.py by layout, reached
+// within reach.
+var multiGoal = map[string][]Goal{
+	"stein/MultiGoal":  {{X: 5}, {X: -4, Y: 3}, {X: -4, Y: -3}},
+	"stein/MultiGoal4": {{X: 5}, {X: -5}, {Y: 5}, {Y: -5}},
+}
+
+const reach = 0.5
+
+// goalsOf are the goals of an environment, none where it has none.
+func goalsOf(id string) []Goal {
+	layout := strings.TrimSuffix(id[:len(id)-len(versionOf(id))], "Walls")
+	return append([]Goal(nil), multiGoal[layout]...)
+}
+
+func versionOf(id string) string {
+	if i := strings.LastIndex(id, "-v"); i >= 0 {
+		return id[i:]
+	}
+	return ""
+}
+
+// shownStates are where the policy of a plane is portrayed: the start, and ways from it.
+var shownStates = [][2]float32{{0, 0}, {2.5, 0}, {-2, 1.5}, {-2, -1.5}, {0, 2}}
+
+const (
+	gridSide  = 101 // actions of the grid in each direction
+	shownRuns = 100 // draws of all particles
+)
+
+// planar says whether an environment can be drawn.
+func planar(spec envbridge.Spec) error {
+	if spec.ObsDim != 2 || spec.ActDim != 2 {
+		return fmt.Errorf("--plot draws ways and densities on a plane: %s has observations of %d and actions of %d numbers, want 2 and 2", spec.ID, spec.ObsDim, spec.ActDim)
+	}
+	return nil
+}
+
+// onPlane evaluates, counts goals, portrays and draws.
+func (m *Mark) onPlane(ctx context.Context, x Exam, env envbridge.Env, learner *agents.SAC, agent agents.Agent, norm agents.Normalizer, seed int64) (err error) {
+	traced := newTracer(env, x.Episodes)
+	if m.Evaluation, err = agents.Evaluate(ctx, traced, agent, norm, x.Episodes, seed); err != nil {
+		return err
+	}
+	m.Plane = &Plane{Goals: goalsOf(m.Config.Env.ID)}
+	count(m.Plane.Goals, traced.paths)
+	if m.Plane.States, err = portray(learner, norm); err != nil {
+		return err
+	}
+	return picture.Save(x.Plot, func(w io.Writer) error { return m.Plane.draw(m.Config.Env.ID, traced.paths, w) })
+}
+
+// portray asks the agent at shownStates.
+func portray(agent *agents.SAC, norm agents.Normalizer) ([]Portrayal, error) {
+	grid := make([]float32, 0, 2*gridSide*gridSide)
+	at := func(i int) float32 { return (2*float32(i)+1)/gridSide - 1 } // middles of cells
+	for i := range gridSide {
+		for j := range gridSide {
+			grid = append(grid, at(i), at(j))
+		}
+	}
+	var all []Portrayal
+	for _, state := range shownStates {
+		obs := state
+		if norm != nil {
+			norm.Obs(obs[:])
+		}
+		p, err := agent.Portrait(obs[:], shownRuns, grid)
+		if err != nil {
+			return nil, err
+		}
+		shown := Portrayal{X: float64(state[0]), Y: float64(state[1]), portrait: p}
+		for _, x := range p.LogProb {
+			shown.Entropy -= float64(x) / float64(len(p.LogProb))
+		}
+		shown.Exact = gridEntropy(p)
+		all = append(all, shown)
+	}
+	return all, nil
+}
+
+// gridEntropy is that of the density ∝ exp(Q/α) which is flat in each cell of the
+// grid, nats.
+func gridEntropy(p agents.Portrait) float64 {
+	top := math.Inf(-1)
+	for _, v := range p.Value {
+		top = max(top, float64(v)/p.Alpha)
+	}
+	z, mean := 0.0, 0.0
+	for _, v := range p.Value {
+		logp := float64(v)/p.Alpha - top
+		z += math.Exp(logp)
+		mean += math.Exp(logp) * logp
+	}
+	cell := 4.0 / float64(len(p.Value)) // of an area of 2 × 2
+	return math.Log(z*cell) - mean/z
+}
+
+// A tracer is an Env that remembers where the point of each episode went. Copies
+// play episodes as agents.Evaluate numbers them: copy i plays i, i+N, i+2N …
+type tracer struct {
+	envbridge.Env
+	obs   []float32
+	paths []picture.Path // by number of the episode
+	at    []int          // episode that each copy is at
+}
+
+func newTracer(env envbridge.Env, episodes int) *tracer {
+	t := &tracer{Env: env, paths: make([]picture.Path, episodes)}
+	for i := range env.Spec().Copies {
+		t.at = append(t.at, i)
+	}
+	return t
+}
+
+// Reset begins the first episodes.
+func (t *tracer) Reset(ctx context.Context, seed int64) ([]float32, error) {
+	obs, err := t.Env.Reset(ctx, seed)
+	for i := range t.at {
+		if err == nil {
+			t.visit(i, obs)
+		}
+	}
+	return obs, err
+}
+
+// Recv follows every point by a step.
+func (t *tracer) Recv(ctx context.Context) (envbridge.Step, error) {
+	step, err := t.Env.Recv(ctx)
+	if err != nil {
+		return step, err
+	}
+	for i := range t.at {
+		if step.Lost { // the episode is played again
+			if t.at[i] < len(t.paths) {
+				t.paths[t.at[i]] = picture.Path{}
+			}
+			t.visit(i, step.Obs)
+			continue
+		}
+		t.visit(i, step.Next)
+		if step.Terminated[i] || step.Truncated[i] {
+			t.at[i] += len(t.at)
+			t.visit(i, step.Obs)
+		}
+	}
+	return step, nil
+}
+
+func (t *tracer) visit(i int, obs []float32) {
+	if e := t.at[i]; e < len(t.paths) {
+		p := &t.paths[e]
+		p.X, p.Y = append(p.X, float64(obs[2*i])), append(p.Y, float64(obs[2*i+1]))
+	}
+}
+
+// count the episodes that ended at each goal.
+func count(goals []Goal, paths []picture.Path) {
+	for _, p := range paths {
+		n := len(p.X) - 1
+		for g := range goals {
+			if math.Hypot(p.X[n]-goals[g].X, p.Y[n]-goals[g].Y) <= reach+1e-6 {
+				goals[g].Visits++
+			}
+		}
+	}
+}
+
+// draw puts the ways, and the policy at each state over exp(Q/α), on one sheet.
+func (p Plane) draw(id string, paths []picture.Path, w io.Writer) error {
+	m := picture.Map{Title: fmt.Sprintf("%s, %d episodes", id, len(paths)), Paths: paths}
+	for _, g := range p.Goals {
+		m.Left, m.Right, m.Bottom, m.Top = -7, 7, -7, 7
+		m.PlacesX, m.PlacesY = append(m.PlacesX, g.X), append(m.PlacesY, g.Y)
+	}
+	first, err := m.Draw()
+	if err != nil {
+		return err
+	}
+	sheet := []image.Image{first}
+	for _, s := range p.States {
+		img, err := s.draw()
+		if err != nil {
+			return err
+		}
+		sheet = append(sheet, img)
+	}
+	if err := png.Encode(w, picture.Tile(sheet, 3)); err != nil {
+		return fmt.Errorf("drawing: %w", err)
+	}
+	return nil
+}
+
+// draw shows draws of the policy over the density ∝ exp(Q/α) of actions.
+func (s Portrayal) draw() (image.Image, error) {
+	cell := func(x float64) int { return min(gridSide-1, max(0, int((x+1)/2*gridSide))) }
+	scene := picture.Scene{
+		Title: fmt.Sprintf("actions at (%g, %g)", s.X, s.Y),
+		Left:  -1, Right: 1, Bottom: -1, Top: 1,
+		LogDensity: func(x, y float64) float64 {
+			return float64(s.portrait.Value[cell(x)*gridSide+cell(y)]) / s.portrait.Alpha
+		},
+	}
+	frame := picture.Frame{Note: fmt.Sprintf("H %.2f, of exp(Q/α) %.2f", s.Entropy, s.Exact)}
+	for i := range min(300, len(s.portrait.LogProb)) {
+		frame.X = append(frame.X, float64(s.portrait.Actions[2*i]))
+		frame.Y = append(frame.Y, float64(s.portrait.Actions[2*i+1]))
+	}
+	return scene.Draw(frame)
+}
+
+// An impulsive agent draws from its policy where it is asked for its best action.
+type impulsive struct{ *agents.SAC }
+
+// Act draws an action for each row of obs.
+func (i impulsive) Act(obs []float32, _ bool) ([]float32, error) { return i.SAC.Act(obs, false) }
