@@ -9,6 +9,7 @@ const (
 	greedyStream
 	batchStream  // minibatches
 	randomStream // uniform actions
+	oracleStream // answers of an Oracle
 )
 
 // key is the i-th key of a stream, for the engine: a Philox key and the high half

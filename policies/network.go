@@ -15,6 +15,8 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 	"github.com/gomlx/gomlx/ml/nn"
 	"github.com/gomlx/gomlx/support/exceptions"
+
+	"github.com/stein-rl/stein/sampler"
 )
 
 // A Network is a multi-layer perceptron.
@@ -74,8 +76,8 @@ func Activate(name string, x *Node) *Node {
 	switch name {
 	case "relu":
 		return activation.Relu(x)
-	case "elu": // α = 1; the inner Min keeps the branch that is not taken finite. Expm1 has no gradient
-		return Where(GreaterThan(x, ZerosLike(x)), x, MinusOne(Exp(MinScalar(x, 0.0))))
+	case "elu":
+		return sampler.ELU(x)
 	case "tanh":
 		return Tanh(x)
 	case "silu":

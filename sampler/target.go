@@ -90,8 +90,10 @@ func MLP(weights, biases []*Node, quadratic float64) LogDensity {
 	}
 }
 
-// ELU is x, or exp x − 1 below zero. Where is safe here: the exponential never sees
-// a large number.
+// ELU is x, or exp x − 1 below zero: x(1−m) + exp(xm) − 1, m the constant that tells
+// both apart. Products differentiate to products, twice and three times over, faster
+// than Where and Min do.
 func ELU(x *Node) *Node {
-	return Where(GreaterThan(x, ZerosLike(x)), x, MinusOne(Exp(MinScalar(x, 0))))
+	below := StopGradient(ConvertDType(LessThan(x, ZerosLike(x)), x.DType()))
+	return Add(Mul(x, OneMinus(below)), MinusOne(Exp(Mul(x, below))))
 }
