@@ -22,7 +22,7 @@ var fourteen = []string{
 }
 
 // smallNetworks make a configuration quick enough to try.
-var smallNetworks = []string{"policy.hidden=[16]", "agent.critic.hidden=[16, 16]"}
+var smallNetworks = []string{"policy.hidden=[8]", "agent.critic.hidden=[8, 8]"}
 
 // aBatch is of a made-up problem: the reward is high where the first action follows
 // the first number of the observation.
@@ -55,7 +55,7 @@ func TestFourteenLearn(t *testing.T) {
 	spec := envbridge.Spec{ID: "made-up", Copies: 1, ObsDim: 3, ActDim: 2}
 	for _, name := range fourteen {
 		t.Run(name, func(t *testing.T) {
-			cfg, err := Builtin().Resolve("walker2d/"+name, slices.Concat(smallNetworks, []string{"agent.batch_size=8"}))
+			cfg, err := Builtin().Resolve("walker2d/"+name, slices.Concat(smallNetworks, []string{"agent.batch_size=4"}))
 			if err != nil {
 				t.Fatal(err)
 			}
