@@ -31,7 +31,7 @@ help: ## list the targets
 train: build $(VENV)/.stein-run ## learn to walk for a few minutes, evaluate, draw the curve
 	@$(BIN) train --config walker2d/quick --seed 0 $(ARGS)
 
-test: build $(VENV)/.stein-dev ## vet, Go tests with the race detector, Python tests, lint
+test: build .build/system-test $(VENV)/.stein-dev ## vet, Go tests with the race detector, Python tests, lint
 	go vet ./...
 	go test $(RACE) -timeout 14m $(PACKAGES)
 	cd python_env && ../$(VENV)/bin/python -m pytest
@@ -65,6 +65,10 @@ clean: ## remove what make made (runs/ stays)
 	@PYTHON=$(PYTHON) scripts/system-packages.sh
 	@go mod download
 	@mkdir -p .build && touch $@
+
+.build/system-test: scripts/system-packages.sh | .build/system
+	@scripts/system-packages.sh test
+	@touch $@
 
 $(VENV)/bin/python: | .build/system
 	@echo "stein: making $(VENV)"

@@ -89,6 +89,7 @@ command line or the configuration makes no sense.`,
 		Example: `  stein train --config walker2d/sac --seed 0 --steps 100000
   stein train --resume runs/walker2d-sac-0-20261124-120000
   stein eval runs/walker2d-sac-0-20261124-120000 --video walk.mp4
+  stein serve runs/walker2d-sac-0-20261124-120000
   stein configs show walker2d/sac
   stein doctor`,
 		Version:       experiments.ThisBuild().Version,
@@ -107,7 +108,7 @@ command line or the configuration makes no sense.`,
 	root.SetFlagErrorFunc(nearFlag)
 	root.SetVersionTemplate("stein {{.Version}}\n")
 	a.logs.register(root.PersistentFlags())
-	root.AddCommand(a.trainCmd(), a.evalCmd(), a.configsCmd(), newEnvCmd(), newSampleCmd(), newKeysCmd(), a.doctorCmd(), a.versionCmd())
+	root.AddCommand(a.trainCmd(), a.evalCmd(), a.serveCmd(), a.configsCmd(), newEnvCmd(), newSampleCmd(), newKeysCmd(), a.doctorCmd(), a.versionCmd(), a.reportCmd())
 	return root
 }
 

@@ -1,7 +1,22 @@
 #!/bin/sh
 # Makes sure that what the build and the simulator need of the system is there.
 # Installs it with apt where that is possible; says what to install where not.
+#   scripts/system-packages.sh         for make train
+#   scripts/system-packages.sh test    the browser that the report's page is tested in
 set -eu
+
+if [ "${1:-}" = test ]; then
+	for browser in chromium chromium-browser google-chrome; do
+		command -v $browser >/dev/null && exit 0
+	done
+	if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+		echo "stein: installing chromium"
+		export DEBIAN_FRONTEND=noninteractive
+		apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium >/dev/null && exit 0
+	fi
+	echo "stein: no chromium: the test of the report's page in a browser is skipped" >&2
+	exit 0
+fi
 
 PYTHON=${PYTHON:-python3}
 missing=""

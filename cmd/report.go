@@ -1,0 +1,118 @@
+package cmd
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stein-rl/stein/report"
+)
+
+func (a *app) reportCmd() *cobra.Command {
+	var o report.Options
+	var out string
+	var gamma float64
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "report RUNS…",
+		Short: "Compare runs: statistics with intervals, figures, one HTML page",
+		Long: `Compares the runs in the folders named and below them. Runs whose configurations
+differ in nothing but the seed are runs of one configuration; what is compared is
+the interquartile mean over them, with stratified-bootstrap intervals.
+
+The folder --out gets index.html, which needs nothing else, each figure as SVG and
+PNG, and every number as CSV. Where figures of a configuration are published, they
+are drawn behind as thin dashed lines.`,
+		Example: `  stein report runs/sweep-walker2d
+  stein report runs/hopper-* runs/walker2d-* --out report --title "Two tasks"
+  stein report runs --return rollout/ep_rew_mean --metric policy/sigma --metric policy/acceptance`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if o.Bootstrap.Resamples < 1 {
+				return usageError{fmt.Errorf("--resamples %d: want 1 or more", o.Bootstrap.Resamples)}
+			}
+			if c.Flags().Changed("gamma") {
+				o.Gamma = &gamma
+			}
+			return a.report(args, o, out, asJSON)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&out, "out", "o", "report", "write into this `FOLDER`")
+	flags.StringVar(&o.Title, "title", "", "of the page")
+	flags.StringVar(&o.Return, "return", report.DefaultReturn, "the `METRIC` that runs are compared by")
+	flags.StringArrayVar(&o.Metrics, "metric", nil, "draw this `METRIC` along training too, in place of policy/score_norm (may be given many times)")
+	flags.IntVar(&o.Bootstrap.Resamples, "resamples", 2000, "resamples of the bootstrap")
+	flags.Uint64Var(&o.Bootstrap.Seed, "bootstrap-seed", 0, "what the resamples are drawn by")
+	flags.Float64Var(&gamma, "gamma", 0, "score that the optimality gap is measured from; the best run's where not given")
+	flags.BoolVar(&asJSON, "json", false, "print what it comes to as JSON")
+	return cmd
+}
+
+// reported is a configuration's line for programs. Figures that are not there are null.
+type reported struct {
+	Env           string          `json:"env"`
+	Configuration string          `json:"configuration"`
+	Runs          int             `json:"runs"`
+	Step          float64         `json:"step"`
+	IQM           report.Interval `json:"iqm"`
+	Mean          report.Interval `json:"mean"`
+	Median        report.Interval `json:"median"`
+	Gap           report.Interval `json:"optimality_gap"`
+	Published     *float64        `json:"published,omitempty"`
+}
+
+func (a *app) report(dirs []string, o report.Options, out string, asJSON bool) error {
+	r, err := report.New(dirs, o)
+	if err != nil {
+		return err
+	}
+	paths, err := r.Write(out)
+	if err != nil {
+		return err
+	}
+	for _, l := range r.Left {
+		fmt.Fprintf(a.stderr, "left out: %s: %s\n", l.Dir, l.Why)
+	}
+	var lines []reported
+	for _, s := range r.Sections {
+		for _, one := range s.Results {
+			line := reported{s.Env, one.Label, len(one.Runs), one.End, one.IQM, one.Mean, one.Median, one.Gap, nil}
+			if p := one.Published; p != nil && !math.IsNaN(p.Final) {
+				line.Published = &p.Final
+			}
+			lines = append(lines, line)
+		}
+	}
+	if asJSON {
+		return a.printJSON(struct {
+			Page  string        `json:"page"`
+			Files []string      `json:"files"`
+			End   []reported    `json:"end"`
+			Left  []report.Left `json:"left_out"`
+		}{paths[0], paths, lines, slices.Clip(r.Left)})
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "environment\tconfiguration\truns\tstep\tIQM\tinterval\tmean\tpublished")
+	for _, l := range lines {
+		published := ""
+		if l.Published != nil {
+			published = fmt.Sprintf("%.1f", *l.Published)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%.4g\t%.4g … %.4g\t%.4g\t%s\n", l.Env, l.Configuration, l.Runs,
+			thousands(int64(l.Step)), l.IQM.Value, l.IQM.Low, l.IQM.High, l.Mean.Value, published)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	kinds := map[string]int{}
+	for _, p := range paths {
+		kinds[p[strings.LastIndexByte(p, '.')+1:]]++
+	}
+	fmt.Fprintf(a.stdout, "\npage        %s\nfigures     %d, each as SVG and PNG; %d tables as CSV\n", paths[0], kinds["svg"], kinds["csv"])
+	return nil
+}

@@ -1,0 +1,259 @@
+package report
+
+import (
+	"image/color"
+	"math"
+	"slices"
+	"strings"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+)
+
+// figures draws what a section shows, in the page's order.
+func (s *Section) figures(o Options) ([]*Figure, error) {
+	var all []*Figure
+	var metrics []string
+	if !s.Overall {
+		metrics = append([]string{o.Return}, o.Metrics...)
+	}
+	for _, metric := range metrics {
+		if !slices.ContainsFunc(s.Results, func(r *Result) bool { return r.of(metric) != nil }) {
+			continue
+		}
+		f, err := s.along(metric)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, f)
+	}
+	for _, make := range []func(Options) (*Figure, error){s.atTheEnd, s.profiles} {
+		f, err := make(o)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, f)
+	}
+	return all, nil
+}
+
+// of is the curve of a metric, nil where the runs have none.
+func (r *Result) of(metric string) *Curve {
+	for _, c := range r.Curves {
+		if c.Metric == metric {
+			return c
+		}
+	}
+	return nil
+}
+
+// What the figures call metrics.
+var names = map[string]string{
+	"eval/mean_reward":    "return of an evaluation",
+	"rollout/ep_rew_mean": "return while training",
+	smoothness:            "smoothness, ‖∇ log p̄‖",
+	"policy/sigma":        "bandwidth σ",
+	"policy/epsilon_used": "step size ε",
+	"policy/acceptance":   "share of moves taken",
+	"train/entropy":       "entropy, nats",
+	"eval/fid":            "FID",
+}
+
+func nameOf(metric string) string {
+	if n, ok := names[metric]; ok {
+		return n
+	}
+	return metric
+}
+
+// logarithmic metrics range over magnitudes.
+var logarithmic = []string{smoothness, "eval/fid", "train/critic_loss"}
+
+// along draws the interquartile means of a metric over the steps, with their
+// intervals, and behind them what is published.
+func (s *Section) along(metric string) (*Figure, error) {
+	f := newFigure("along-"+strings.NewReplacer("/", "-", "_", "-").Replace(metric), nameOf(metric)+", "+s.Env,
+		"environment steps", nameOf(metric)+" (IQM)")
+	f.Caption = "Interquartile mean over the runs of each configuration; the shade is its 95 % bootstrap interval. " +
+		"A curve ends where its shortest run ends."
+	f.plot.X.Tick.Marker = ticks{steps: true}
+	log := slices.Contains(logarithmic, metric) && s.positive(metric)
+	published := false
+	var end float64
+	for _, r := range s.Results {
+		if c := r.of(metric); c != nil {
+			end = max(end, c.Steps[len(c.Steps)-1])
+		}
+	}
+	for _, r := range s.Results { // what is published first: it lies behind
+		if p := PublishedOf(r.Name, metric); p != nil && len(p.Steps) > 0 && r.of(metric) != nil {
+			line, err := plotter.NewLine(upTo(1.1*end, p.Steps, p.Values))
+			if err != nil {
+				return nil, err
+			}
+			line.Color, line.Width = faded(colourOf(r.Style), 170), vg.Points(0.8)
+			line.Dashes = []vg.Length{vg.Points(4), vg.Points(3)}
+			f.plot.Add(line)
+			published = true
+		}
+	}
+	for i, r := range s.Results {
+		if c := r.of(metric); c != nil {
+			if err := f.addCurve(r, c, s.brief(r), i); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if published {
+		line := &plotter.Line{LineStyle: draw.LineStyle{Color: faint, Width: vg.Points(0.8), Dashes: []vg.Length{vg.Points(4), vg.Points(3)}}}
+		f.entry("published, same colour", line)
+		f.Caption += " Thin dashed lines are published figures, read off the MET-SVGD web page; their environment was an older version."
+	}
+	if log {
+		f.plot.Y.Scale, f.plot.Y.Tick.Marker = plot.LogScale{}, logTicks{}
+		f.plot.Y.Min, f.plot.Y.Max = f.plot.Y.Min/1.1, f.plot.Y.Max*1.1
+	}
+	f.plot.X.Min = 0
+	return f, nil
+}
+
+// positive says whether a metric can be drawn on a logarithmic axis.
+func (s *Section) positive(metric string) bool {
+	for _, r := range s.Results {
+		if c := r.of(metric); c != nil && slices.ContainsFunc(c.Points, func(i Interval) bool { return !(i.Low > 0) }) {
+			return false
+		}
+	}
+	return true
+}
+
+func (f *Figure) addCurve(r *Result, c *Curve, name string, place int) error {
+	colour := colourOf(r.Style)
+	band := make(plotter.XYs, 0, 2*len(c.Steps))
+	line := make(plotter.XYs, len(c.Steps))
+	for i, x := range c.Steps {
+		band = append(band, plotter.XY{X: x, Y: c.Points[i].High})
+		line[i] = plotter.XY{X: x, Y: c.Points[i].Value}
+	}
+	for i := len(c.Steps) - 1; i >= 0; i-- {
+		band = append(band, plotter.XY{X: c.Steps[i], Y: c.Points[i].Low})
+	}
+	if c.Runs > 1 {
+		shade, err := plotter.NewPolygon(band)
+		if err != nil {
+			return err
+		}
+		shade.Color, shade.LineStyle.Width = faded(colour, 38), 0
+		f.plot.Add(shade)
+	}
+	curve, err := plotter.NewLine(line)
+	if err != nil {
+		return err
+	}
+	curve.Color, curve.Width = colour, vg.Points(1.6)
+	// A few marks, not at the same steps as those of the next curve.
+	every := max(1, len(line)/6)
+	var few plotter.XYs
+	for i := (place * 5) % every; i < len(line); i += every {
+		few = append(few, line[i])
+	}
+	dots := &plotter.Scatter{XYs: few, GlyphStyle: draw.GlyphStyle{Color: colour, Radius: vg.Points(3), Shape: markOf(r.Style)}}
+	f.plot.Add(curve, dots)
+	f.entry(name, curve, dots)
+	return nil
+}
+
+// atTheEnd draws each configuration's interquartile mean with its interval, its runs,
+// and what is published.
+func (s *Section) atTheEnd(o Options) (*Figure, error) {
+	f := newFigure("end", nameOf(o.Return)+" at the end, "+s.Env, nameOf(o.Return), "")
+	if s.Overall {
+		f = newFigure("end", "normalised scores at the end, all environments", "score, 0 the worst run, 1 the best", "")
+	}
+	f.Caption = "Thick: interquartile mean with its 95 % bootstrap interval. Small: single runs."
+	n := len(s.Results)
+	labels := make([]string, n)
+	published := false
+	for i, r := range s.Results {
+		y := float64(n - 1 - i) // the first on top
+		labels[n-1-i] = s.brief(r)
+		colour := colourOf(r.Style)
+		var runs plotter.XYs
+		for _, task := range r.Scores {
+			for _, x := range task {
+				runs = append(runs, plotter.XY{X: x, Y: y - 0.22})
+			}
+		}
+		f.plot.Add(
+			bar(r.IQM.Low, r.IQM.High, y, colour, 4, nil),
+			&plotter.Scatter{XYs: runs, GlyphStyle: draw.GlyphStyle{Color: faded(colour, 150), Radius: vg.Points(2), Shape: draw.CircleGlyph{}}},
+			&plotter.Scatter{XYs: plotter.XYs{{X: r.IQM.Value, Y: y}}, GlyphStyle: draw.GlyphStyle{Color: colour, Radius: vg.Points(5), Shape: markOf(r.Style)}},
+		)
+		if p := r.Published; p != nil && !math.IsNaN(p.Final) {
+			published = true
+			low, high := p.Low, p.High
+			if math.IsNaN(low) {
+				low = p.Final
+			}
+			if math.IsNaN(high) {
+				high = p.Final
+			}
+			f.plot.Add(bar(low, high, y+0.24, colour, 0.8, []vg.Length{vg.Points(4), vg.Points(3)}),
+				&plotter.Scatter{XYs: plotter.XYs{{X: p.Final, Y: y + 0.24}}, GlyphStyle: draw.GlyphStyle{Color: colour, Radius: vg.Points(3), Shape: draw.RingGlyph{}}})
+		}
+	}
+	f.plot.NominalY(labels...)
+	f.plot.Y.Min, f.plot.Y.Max = -0.6, float64(n)-0.4
+	f.plot.Y.Tick.Label.Font, f.plot.Y.Tick.Label.Color = sans(10), ink
+	f.plot.Y.Color = color.Transparent
+	f.height = max(2.2*vg.Inch, vg.Length(n)*vg.Points(26)+vg.Points(70))
+	if published {
+		f.Caption += " Ring on a thin dashed line: published, with its interval where one is."
+	}
+	return f, nil
+}
+
+func bar(low, high, y float64, c color.Color, width float64, dashes []vg.Length) *plotter.Line {
+	return &plotter.Line{XYs: plotter.XYs{{X: low, Y: y}, {X: high, Y: y}}, LineStyle: draw.LineStyle{Color: c, Width: vg.Points(width), Dashes: dashes}}
+}
+
+// profiles draws, for each configuration, which share of its runs is above a score.
+func (s *Section) profiles(o Options) (*Figure, error) {
+	x := nameOf(o.Return) + " τ"
+	if s.Overall {
+		x = "normalised score τ"
+	}
+	f := newFigure("profile", "performance profiles, "+s.Env, x, "share of runs above τ")
+	f.Caption = "Share of the runs whose score at the end is above τ, with its 95 % bootstrap interval: higher is better."
+	for i, r := range s.Results {
+		if err := f.addCurve(r, &Curve{Steps: s.Taus, Points: r.Profile, Runs: len(r.Runs)}, s.brief(r), i); err != nil {
+			return nil, err
+		}
+	}
+	f.plot.Y.Min, f.plot.Y.Max = 0, 1
+	return f, nil
+}
+
+// upTo are the points whose x is not above end.
+func upTo(end float64, x, y []float64) plotter.XYs {
+	var all plotter.XYs
+	for i := range x {
+		if x[i] <= end {
+			all = append(all, plotter.XY{X: x[i], Y: y[i]})
+		}
+	}
+	return all
+}
+
+// brief is a label without the folder that all of a section's have.
+func (s *Section) brief(r *Result) string {
+	folder := func(r *Result) string { return r.Label[:strings.IndexByte(r.Label, '/')+1] }
+	for _, other := range s.Results {
+		if folder(other) != folder(r) {
+			return r.Label
+		}
+	}
+	return strings.TrimPrefix(r.Label, folder(r))
+}

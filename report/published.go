@@ -1,0 +1,139 @@
+package report
+
+import (
+	"embed"
+	"encoding/csv"
+	"fmt"
+	"io/fs"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+//go:embed published/*.csv
+var publishedFiles embed.FS
+
+// A Published is what others have published of a configuration.
+type Published struct {
+	Steps, Values []float64 // the curve; empty where there is none
+	Final         float64   // at the end; NaN where none is published
+	Low, High     float64   // of its 95 % interval; NaN where none is published
+	Source        string
+}
+
+// known are the configurations with a published figure, in the order of the figures,
+// and their columns. Their place here gives their colours.
+var known = []struct{ name, column string }{
+	{"walker2d/sac", "sac_m10"},
+	{"walker2d/sac-nf", "sac_nf_m10"},
+	{"walker2d/p-svgd", "p_svgd_m10"},
+	{"walker2d/met-sigma", "met_sigma_m10"},
+	{"walker2d/met-sigma-eps-notrace", "met_sigma_eps_no_trace_m10"},
+	{"walker2d/met-sigma-eps", "met_sigma_eps_trace_m10"},
+	{"walker2d/met-sigma-eps-nobound", "met_sigma_eps_trace_no_bound_m10"},
+	{"walker2d/met-lc-m10", "met_adaptive_steps_m10"},
+	{"walker2d/met-mh-m10", "met_mh_m10"},
+	{"walker2d/met-mh-greedy-m10", "met_mh_egreedy_m10"},
+	{"walker2d/met-m64", "met_m64"},
+	{"walker2d/met-lc-m64", "met_adaptive_steps_m64"},
+	{"walker2d/met-mh-m64", "met_mh_m64"},
+	{"walker2d/met-mh-greedy-m64", "met_mh_egreedy_m64"},
+	{"cifar10/glow", "glow_nf"},
+	{"cifar10/langevin", "langevin"},
+	{"cifar10/p-svgd", "p_svgd"},
+	{"cifar10/met-sigma", "met_sigma_trace"},
+	{"cifar10/met-sigma-eps", "met_sigma_eps_trace"},
+	{"cifar10/met-sigma-eps-notrace", "met_sigma_eps_no_trace"},
+	{"cifar10/met-lc", "met_adaptive_steps"},
+	{"cifar10/met-mh", "met_mh"},
+	{"cifar10/met-sigma-eps-nobound", "met_no_bound"},
+}
+
+// familySize is how many configurations of one folder have styles of their own
+// before the first that is not published.
+const familySize = 14
+
+// curveFiles say in which file a folder's figure is.
+var curveFiles = map[string]string{
+	"walker2d eval/mean_reward": "walker2d_return_iqm",
+	"cifar10 eval/fid":          "cifar10_fid",
+	"cifar10 policy/score_norm": "cifar10_score_norm",
+	"cifar10 policy/rejection":  "cifar10_mh_rejection",
+}
+
+const publishedSource = "MET-SVGD web page, SafaMessaoud/met_svgd_website at 7c7493c, read off its figures"
+
+// IsPublished says whether a configuration has a published figure.
+func IsPublished(config string) bool { return rank(config) < len(known) }
+
+// rank is a configuration's place among the published ones, or beyond them.
+func rank(config string) int {
+	if i := slices.IndexFunc(known, func(k struct{ name, column string }) bool { return k.name == config }); i >= 0 {
+		return i
+	}
+	return len(known)
+}
+
+// PublishedOf gives what is published of a configuration's figure, nil where nothing is.
+func PublishedOf(config, metric string) *Published {
+	i := rank(config)
+	if i == len(known) {
+		return nil
+	}
+	folder, _, _ := strings.Cut(config, "/")
+	file := curveFiles[folder+" "+metric]
+	if file == "" {
+		return nil
+	}
+	tables := publishedTables()
+	p := &Published{Final: math.NaN(), Low: math.NaN(), High: math.NaN(), Source: publishedSource}
+	column := known[i].column
+	table := tables[file]
+	at := slices.Index(table[0], column)
+	if at < 0 {
+		return nil
+	}
+	for _, row := range table[1:] {
+		step, value := cell(row[0]), cell(row[at])
+		if !math.IsNaN(value) {
+			p.Steps, p.Values = append(p.Steps, step), append(p.Values, value)
+		}
+	}
+	if folder == "walker2d" {
+		for _, row := range tables["walker2d_final_iqm"][1:] {
+			if row[0] == column {
+				p.Final, p.Low, p.High = cell(row[1]), cell(row[2]), cell(row[3])
+			}
+		}
+	}
+	return p
+}
+
+// publishedTables are the embedded files. They are part of the binary: a bad one is
+// a mistake of this package, and a test reads them all.
+var publishedTables = sync.OnceValue(func() map[string][][]string {
+	tables := map[string][][]string{}
+	paths, _ := fs.Glob(publishedFiles, "published/*.csv")
+	for _, path := range paths {
+		f, err := publishedFiles.Open(path)
+		if err != nil {
+			panic(fmt.Sprintf("report: %s: %v", path, err))
+		}
+		rows, err := csv.NewReader(f).ReadAll()
+		if err != nil {
+			panic(fmt.Sprintf("report: %s: %v", path, err))
+		}
+		tables[strings.TrimSuffix(strings.TrimPrefix(path, "published/"), ".csv")] = rows
+	}
+	return tables
+})
+
+func cell(text string) float64 {
+	x, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return math.NaN()
+	}
+	return x
+}

@@ -1,0 +1,249 @@
+// Package report compares runs: interquartile means with intervals, curves along
+// training, and who is better than whom, as tables, figures, CSV files and one page of
+// HTML. It reads run folders and nothing else.
+//
+// The statistics are those of Agarwal et al., Deep reinforcement learning at the edge
+// of the statistical precipice (2021), equal to the PyPI package rliable's.
+package report
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"path"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Options say what a report shows. Zeros are the defaults.
+type Options struct {
+	Title     string
+	Return    string   // the metric that runs are compared by; empty: eval/mean_reward
+	Metrics   []string // further curves; nil: policy/score_norm
+	Gamma     *float64 // of the optimality gap; nil: the best run's score of its task
+	Bootstrap Bootstrap
+}
+
+// A Report is what runs come to.
+type Report struct {
+	Options
+	Created  time.Time
+	Sections []*Section // one for each environment, and one for all if methods have several
+	Runs     int
+	Left     []Left
+}
+
+// A Section compares the configurations of one environment.
+type Section struct {
+	Env     string
+	Overall bool // of several environments: scores are brought to 0…1 in each
+	Gamma   float64
+	Results []*Result
+	Better  [][]Interval // [i][j]: probability that a run of i is better than one of j
+	Taus    []float64    // of the performance profiles
+	Figures []*Figure
+}
+
+// A Result is what a configuration's runs come to. The end is the last step that all
+// of its runs have reached.
+type Result struct {
+	*Group
+	End               float64
+	Scores            Scores // at the end, in the order of Runs
+	IQM, Mean, Median Interval
+	Gap               Interval
+	Profile           []Interval // at the section's Taus
+	Curves            []*Curve
+	Published         *Published
+}
+
+// A Curve is a figure along training, interquartile mean over runs.
+type Curve struct {
+	Metric string
+	Runs   int
+	Steps  []float64
+	Points []Interval
+	Means  []float64
+}
+
+// The figures that are compared unless others are asked for.
+const (
+	DefaultReturn = "eval/mean_reward"
+	smoothness    = "policy/score_norm"
+)
+
+// New reads the run folders among and below dirs, and compares them.
+func New(dirs []string, o Options) (*Report, error) {
+	if err := o.Bootstrap.validate(); err != nil {
+		return nil, err
+	}
+	if o.Return == "" {
+		o.Return = DefaultReturn
+	}
+	if o.Metrics == nil {
+		o.Metrics = []string{smoothness}
+	}
+	folders, err := Find(dirs...)
+	if err != nil {
+		return nil, err
+	}
+	runs, left := read(folders, o.Return)
+	groups, twice := group(runs)
+	r := &Report{Options: o, Created: time.Now(), Runs: len(runs) - len(twice), Left: append(left, twice...)}
+	if len(groups) == 0 {
+		return nil, fmt.Errorf("report: none of %d runs can be compared: %s: %s", len(folders), left[0].Dir, left[0].Why)
+	}
+	for _, g := range groups {
+		i := slices.IndexFunc(r.Sections, func(s *Section) bool { return s.Env == g.Env })
+		if i < 0 {
+			i = len(r.Sections)
+			r.Sections = append(r.Sections, &Section{Env: g.Env})
+		}
+		r.Sections[i].Results = append(r.Sections[i].Results, &Result{Group: g})
+	}
+	for _, s := range r.Sections {
+		if err := s.measure(o); err != nil {
+			return nil, fmt.Errorf("report: %s: %w", s.Env, err)
+		}
+	}
+	if overall := r.overall(); overall != nil {
+		r.Sections = append(r.Sections, overall)
+	}
+	for _, s := range r.Sections {
+		s.compare(o)
+		if s.Figures, err = s.figures(o); err != nil {
+			return nil, fmt.Errorf("report: %s: %w", s.Env, err)
+		}
+	}
+	return r, nil
+}
+
+// curves fills in the curves, and what they come to at their end.
+func (r *Result) curves(o Options) {
+	for _, metric := range append([]string{o.Return}, o.Metrics...) {
+		steps, values := r.curve(metric)
+		if len(steps) == 0 {
+			continue
+		}
+		c := &Curve{Metric: metric, Runs: len(values), Steps: steps, Points: o.Bootstrap.Curve(values)}
+		for p := range steps {
+			sum := 0.0
+			for _, run := range values {
+				sum += run[p]
+			}
+			c.Means = append(c.Means, sum/float64(len(values)))
+		}
+		r.Curves = append(r.Curves, c)
+	}
+}
+
+// end takes the scores at the last step that all runs have reached.
+func (r *Result) end(metric string) error {
+	steps, values := r.curve(metric)
+	if len(steps) == 0 {
+		return fmt.Errorf("the runs of %s have no step of %s in common", r.Label, metric)
+	}
+	last := len(steps) - 1
+	r.End = steps[last]
+	r.Scores = Scores{nil}
+	for _, run := range values {
+		r.Scores[0] = append(r.Scores[0], run[last])
+	}
+	r.Published = PublishedOf(r.Name, metric)
+	return nil
+}
+
+// measure takes the curves and the scores of an environment's configurations.
+func (s *Section) measure(o Options) error {
+	var all sync.WaitGroup
+	failed := make([]error, len(s.Results))
+	for i, r := range s.Results {
+		all.Go(func() {
+			if failed[i] = r.end(o.Return); failed[i] == nil {
+				r.curves(o)
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(failed...)
+}
+
+// compare works out the statistics of the scores.
+func (s *Section) compare(o Options) {
+	low, high := s.span()
+	s.Gamma = high
+	if o.Gamma != nil && !s.Overall {
+		s.Gamma = *o.Gamma
+	}
+	const taus = 101 // a little beyond the runs at both ends
+	for i := range taus {
+		s.Taus = append(s.Taus, low+(high-low)*(1.04*float64(i)/(taus-1)-0.02))
+	}
+	statistics := []Statistic{IQM, Mean, RunMedian, OptimalityGap(s.Gamma)}
+	for _, tau := range s.Taus {
+		statistics = append(statistics, Profile(tau))
+	}
+	s.Better = make([][]Interval, len(s.Results))
+	var all sync.WaitGroup
+	for i, r := range s.Results {
+		all.Go(func() {
+			got := o.Bootstrap.Intervals(r.Scores, statistics...)
+			r.IQM, r.Mean, r.Median, r.Gap, r.Profile = got[0], got[1], got[2], got[3], got[4:]
+			for _, other := range s.Results {
+				s.Better[i] = append(s.Better[i], o.Bootstrap.Improvement(r.Scores, other.Scores))
+			}
+		})
+	}
+	all.Wait()
+}
+
+// span is the lowest and the highest score of any run.
+func (s *Section) span() (low, high float64) {
+	low, high = math.Inf(1), math.Inf(-1)
+	for _, r := range s.Results {
+		for _, task := range r.Scores {
+			low, high = min(low, slices.Min(task)), max(high, slices.Max(task))
+		}
+	}
+	return low, high
+}
+
+// overall compares methods over environments: those whose configuration has the same
+// last name once in each of them, such as walker2d/sac and hopper/sac. Scores of an
+// environment are brought to 0…1, from the worst to the best run there. nil where
+// there are no two such methods.
+func (r *Report) overall() *Section {
+	if len(r.Sections) < 2 {
+		return nil
+	}
+	all := &Section{Env: "all environments", Overall: true}
+	for _, first := range r.Sections[0].Results {
+		method := path.Base(first.Label)
+		joint := &Result{Group: &Group{Label: method, Name: method, Style: first.Style}}
+		for _, s := range r.Sections {
+			same := slices.DeleteFunc(slices.Clone(s.Results), func(o *Result) bool { return path.Base(o.Label) != method })
+			if len(same) != 1 {
+				break
+			}
+			joint.Scores = append(joint.Scores, s.normalized(same[0].Scores[0]))
+			joint.Runs = append(joint.Runs, same[0].Runs...)
+		}
+		if len(joint.Scores) == len(r.Sections) {
+			all.Results = append(all.Results, joint)
+		}
+	}
+	if len(all.Results) < 2 {
+		return nil
+	}
+	return all
+}
+
+func (s *Section) normalized(scores []float64) []float64 {
+	low, high := s.span()
+	var out []float64
+	for _, x := range scores {
+		out = append(out, (x-low)/max(high-low, math.SmallestNonzeroFloat64))
+	}
+	return out
+}

@@ -1,0 +1,242 @@
+package report
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/stein-rl/stein/experiments"
+)
+
+// A Run is a run folder in memory.
+type Run struct {
+	Dir      string
+	Info     experiments.Info
+	Config   string // config.yaml as it stands
+	Settings Settings
+	Step     int64 // of the last row
+	Seconds  float64
+	series   map[string]series
+}
+
+// A series is what a run recorded of one figure.
+type series struct{ steps, values []float64 }
+
+// A Group is a configuration with its runs, which differ in the seed.
+type Group struct {
+	Label string
+	Name  string // of the configuration, without what tells two of one name apart
+	Env   string
+	Style int // of its colour and mark, the same in all figures
+	Runs  []*Run
+}
+
+// A Left is a folder that the report leaves out, and why.
+type Left struct {
+	Dir string `json:"dir"`
+	Why string `json:"why"`
+}
+
+// Find lists the run folders among dirs and below them, at most depth 4: a run
+// folder, a sweep's folder, or the folder of all runs.
+func Find(dirs ...string) ([]string, error) {
+	var found []string
+	for _, dir := range dirs {
+		if _, err := os.Stat(dir); err != nil {
+			return nil, fmt.Errorf("report: no run folder %s: %w", dir, err)
+		}
+		before := len(found)
+		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.IsDir() {
+				return err
+			}
+			if _, err := os.Stat(filepath.Join(path, "run.json")); err == nil {
+				found = append(found, path)
+				return fs.SkipDir
+			}
+			if rel, _ := filepath.Rel(dir, path); strings.Count(rel, string(filepath.Separator)) >= 3 {
+				return fs.SkipDir
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("report: looking for runs: %w", err)
+		}
+		if len(found) == before {
+			return nil, fmt.Errorf("report: %s is no run folder, and none is in it: no run.json", dir)
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found), nil
+}
+
+// ReadRun reads a run folder.
+func ReadRun(dir string) (*Run, error) {
+	info, err := experiments.ReadInfo(dir)
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "config.yaml"))
+	if err != nil {
+		return nil, fmt.Errorf("report: %w", err)
+	}
+	r := &Run{Dir: dir, Info: info, Config: string(text), series: map[string]series{}}
+	if r.Settings, err = ParseSettings(text); err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	table, err := experiments.ReadTable(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil // nothing recorded yet
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range table.Columns {
+		steps, values := table.Series(name)
+		if len(steps) > 0 {
+			r.series[name] = series{steps, values}
+		}
+	}
+	if n := len(table.Rows); n > 0 {
+		r.Step = table.Step(n - 1)
+		times := r.series["time"].values
+		r.Seconds = times[len(times)-1]
+	}
+	return r, nil
+}
+
+// read reads all folders, several at a time. Those that can't be read, or hold none
+// of the metric, are left out.
+func read(dirs []string, metric string) (runs []*Run, left []Left) {
+	got := make([]*Run, len(dirs))
+	why := make([]error, len(dirs))
+	var all sync.WaitGroup
+	slots := make(chan struct{}, 4)
+	for i, dir := range dirs {
+		all.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			got[i], why[i] = ReadRun(dir)
+		})
+	}
+	all.Wait()
+	for i, r := range got {
+		switch {
+		case why[i] != nil:
+			left = append(left, Left{dirs[i], why[i].Error()})
+		case len(r.series[metric].steps) == 0:
+			left = append(left, Left{r.Dir, fmt.Sprintf("it has recorded no %s", metric)})
+		default:
+			runs = append(runs, r)
+		}
+	}
+	return runs, left
+}
+
+// group puts runs of one configuration together. A folder's copy of a seed that is
+// there already is left out: it would count as a run of its own.
+func group(runs []*Run) (groups []*Group, left []Left) {
+	byID := map[string]*Group{}
+	for _, r := range runs {
+		settings := r.Settings.configuration()
+		name := strings.TrimSuffix(strings.TrimSuffix(r.Info.Config, ".yaml"), ".yml")
+		id := name + "\n" + settings.id()
+		g := byID[id]
+		if g == nil {
+			g = &Group{Label: name, Name: name, Env: settings["env.id"]}
+			byID[id] = g
+			groups = append(groups, g)
+		}
+		if i := slices.IndexFunc(g.Runs, func(o *Run) bool { return o.Info.Seed == r.Info.Seed }); i >= 0 {
+			other := g.Runs[i]
+			if r.Step > other.Step {
+				g.Runs[i], r, other = r, other, r
+			}
+			left = append(left, Left{r.Dir, fmt.Sprintf("%s has the same configuration and seed %d", other.Dir, r.Info.Seed)})
+			continue
+		}
+		g.Runs = append(g.Runs, r)
+	}
+	for _, g := range groups {
+		slices.SortFunc(g.Runs, func(a, b *Run) int { return compare(a.Info.Seed, b.Info.Seed) })
+	}
+	tellApart(groups)
+	slices.SortStableFunc(groups, func(a, b *Group) int {
+		return compare(rank(a.Name), rank(b.Name))
+	})
+	style(groups)
+	return groups, left
+}
+
+// style gives the published configurations the styles that they have in every
+// report, whichever of them are in it, and the others those that follow.
+func style(groups []*Group) {
+	free := 0
+	if slices.ContainsFunc(groups, func(g *Group) bool { return IsPublished(g.Name) }) {
+		free = familySize
+	}
+	taken := map[int]bool{}
+	for _, g := range groups {
+		g.Style = rank(g.Name) % familySize
+		if !IsPublished(g.Name) || taken[g.Style] {
+			g.Style = free
+			free++
+		}
+		taken[g.Style] = true
+	}
+}
+
+// tellApart adds to the labels of groups of one name what they differ in.
+func tellApart(groups []*Group) {
+	byName := map[string][]*Group{}
+	for _, g := range groups {
+		byName[g.Name] = append(byName[g.Name], g)
+	}
+	for _, same := range byName {
+		if len(same) == 1 {
+			continue
+		}
+		differ := map[string]bool{}
+		for _, g := range same[1:] {
+			for _, d := range Diff(same[0].Runs[0].Settings.configuration(), g.Runs[0].Settings.configuration()) {
+				differ[d.Key] = true
+			}
+		}
+		for _, g := range same {
+			g.Label += " " + g.differing(differ)
+		}
+	}
+}
+
+func (g *Group) differing(keys map[string]bool) string {
+	var parts []string
+	settings := g.Runs[0].Settings
+	for key := range keys {
+		value, ok := settings[key]
+		if !ok {
+			value = "–"
+		}
+		short := key[strings.LastIndexByte(key, '.')+1:]
+		parts = append(parts, short+"="+value)
+	}
+	slices.Sort(parts)
+	if len(parts) > 3 {
+		parts = append(parts[:3], "…")
+	}
+	return strings.Join(parts, " ")
+}
+
+func compare[T int | experiments.Seed](a, b T) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,107 @@
+package report
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Settings are a configuration laid flat: agent.gamma → 0.99.
+type Settings map[string]string
+
+// A Difference is a setting that two configurations disagree on. A side that does not
+// have it is empty.
+type Difference struct {
+	Key  string `json:"key"`
+	A, B string
+}
+
+// ParseSettings reads a configuration, such as a run folder's config.yaml.
+func ParseSettings(text []byte) (Settings, error) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		return nil, fmt.Errorf("report: a configuration: %w", err)
+	}
+	s := Settings{}
+	if doc.Kind == yaml.DocumentNode {
+		s.add("", doc.Content[0])
+	}
+	return s, nil
+}
+
+func (s Settings) add(key string, n *yaml.Node) {
+	if n.Kind == yaml.MappingNode && len(n.Content) > 0 {
+		for i := 0; i < len(n.Content); i += 2 {
+			name := n.Content[i].Value
+			if key != "" {
+				name = key + "." + name
+			}
+			s.add(name, n.Content[i+1])
+		}
+		return
+	}
+	s[key] = oneLine(n)
+}
+
+// oneLine is a value as one would type it.
+func oneLine(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.SequenceNode:
+		var items []string
+		for _, c := range n.Content {
+			items = append(items, oneLine(c))
+		}
+		return "[" + strings.Join(items, ", ") + "]"
+	case yaml.MappingNode:
+		var items []string
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			items = append(items, n.Content[i].Value+": "+oneLine(n.Content[i+1]))
+		}
+		return "{" + strings.Join(items, ", ") + "}"
+	}
+	return n.Value
+}
+
+// Diff lists, by key, what a and b disagree on.
+func Diff(a, b Settings) []Difference {
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	var list []Difference
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		x, inA := a[key]
+		y, inB := b[key]
+		if x != y || inA != inB {
+			list = append(list, Difference{key, x, y})
+		}
+	}
+	return list
+}
+
+// incidental settings change nothing about what is learned, or are the seed: runs
+// that differ in these alone are of one configuration.
+var incidental = []string{"seed", "about", "engine.", "checkpoint.", "log.", "eval.", "env.timeout", "env.endpoints", "env.key"}
+
+// configuration is the settings without what is incidental.
+func (s Settings) configuration() Settings {
+	kept := Settings{}
+	for key, value := range s {
+		if !slices.ContainsFunc(incidental, func(i string) bool {
+			return key == i || strings.HasSuffix(i, ".") && strings.HasPrefix(key, i)
+		}) {
+			kept[key] = value
+		}
+	}
+	return kept
+}
+
+// id is equal for equal settings.
+func (s Settings) id() string {
+	var b strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(s)) {
+		fmt.Fprintf(&b, "%s=%s\n", key, s[key])
+	}
+	return b.String()
+}

@@ -1,0 +1,114 @@
+package report
+
+import (
+	"slices"
+)
+
+// Scores are a method's figures at the end: for each task, one of each run. They
+// are the matrix of the PyPI package rliable turned over, so that tasks may have
+// different numbers of runs.
+type Scores [][]float64 // [task][run]
+
+// A Statistic makes one number of scores. It must not keep or change them.
+type Statistic func(Scores) float64
+
+// Mean is the mean over tasks of the mean over runs.
+func Mean(s Scores) float64 { return mean(taskMeans(s)) }
+
+// Median is the median over tasks of the mean over runs, as rliable has it: of one
+// task it is that task's mean. RunMedian is the median of the runs.
+func Median(s Scores) float64 { return median(taskMeans(s)) }
+
+// RunMedian is the median of all runs of all tasks.
+func RunMedian(s Scores) float64 { return median(slices.Concat(s...)) }
+
+// IQM is the interquartile mean: of all runs of all tasks together, the mean of what
+// is left without the lowest and the highest quarter (Agarwal et al. 2021, §4.3).
+func IQM(s Scores) float64 { return trimmedMean(slices.Concat(s...)) }
+
+// OptimalityGap is how far runs stay below gamma on average; what lies above counts
+// as gamma.
+func OptimalityGap(gamma float64) Statistic {
+	return func(s Scores) float64 {
+		sum, n := 0.0, 0
+		for _, task := range s {
+			for _, x := range task {
+				sum += min(x, gamma)
+			}
+			n += len(task)
+		}
+		return gamma - sum/float64(n)
+	}
+}
+
+// Improvement is the probability that a run of x is better than one of y: of all
+// pairs of a task, the share in which it is, equal ones counted half; then the mean
+// over the tasks. Both must have the same tasks.
+func Improvement(x, y Scores) float64 {
+	sum := 0.0
+	for task := range x {
+		wins := 0.0
+		for _, a := range x[task] {
+			for _, b := range y[task] {
+				switch {
+				case a > b:
+					wins++
+				case a == b:
+					wins += 0.5
+				}
+			}
+		}
+		sum += wins / float64(len(x[task])*len(y[task]))
+	}
+	return sum / float64(len(x))
+}
+
+// Profile is the share of runs, of all tasks, whose score is above tau.
+func Profile(tau float64) Statistic {
+	return func(s Scores) float64 {
+		above, n := 0, 0
+		for _, task := range s {
+			for _, x := range task {
+				if x > tau {
+					above++
+				}
+			}
+			n += len(task)
+		}
+		return float64(above) / float64(n)
+	}
+}
+
+func taskMeans(s Scores) []float64 {
+	means := make([]float64, len(s))
+	for i, task := range s {
+		means[i] = mean(task)
+	}
+	return means
+}
+
+func mean(x []float64) float64 {
+	sum := 0.0
+	for _, v := range x {
+		sum += v
+	}
+	return sum / float64(len(x))
+}
+
+// median sorts x.
+func median(x []float64) float64 {
+	slices.Sort(x)
+	half := len(x) / 2
+	if len(x)%2 == 1 {
+		return x[half]
+	}
+	return (x[half-1] + x[half]) / 2
+}
+
+// trimmedMean leaves out ⌊n/4⌋ numbers at each end, as scipy's trim_mean does. It
+// sorts x.
+func trimmedMean(x []float64) float64 {
+	slices.Sort(x)
+	cut := len(x) / 4
+	return mean(x[cut : len(x)-cut])
+}
