@@ -1,0 +1,139 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/serve"
+)
+
+// serveFlags are those of stein serve.
+type serveFlags struct {
+	serve.Config
+	listen, metrics, token string
+	checkpoint, backend    string
+	threads                int
+}
+
+func (a *app) serveCmd() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve [NAME=]RUN...",
+		Short: "Answer other programs' questions for actions, over gRPC",
+		Long: `Serves the policies of runs over gRPC: actions, their log-probabilities, entropies
+and Q values for batches of observations. Requests of several clients are worked out
+together. A newer checkpoint of a run is taken over without dropping a request.
+
+The schema is proto/stein/serve/v1/serve.proto, docs/serving.md explains it. Neither
+Python nor the environment is needed. Observations are raw; actions are in [-1, 1].
+
+Plaintext is refused beyond this machine: give --tls-cert and --tls-key, for
+clients with certificates --tls-client-ca too. The first SIGINT or SIGTERM answers
+what is under way and ends.`,
+		Example: `  stein serve runs/walker2d-sac-0-20261124-120000
+  stein serve walk=runs/a run=runs/b --checkpoint best --listen 127.0.0.1:50051
+  stein serve runs/a --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key --token-file token
+  stein serve runs/a --metrics :9100`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return a.serve(c.Context(), f, args) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.listen, "listen", "127.0.0.1:50051", "`ADDRESS` to answer at; port 0 takes a free one and prints it")
+	flags.StringVar(&f.metrics, "metrics", "", "`ADDRESS` to answer Prometheus at, such as :9100; /metrics")
+	flags.StringVar(&f.checkpoint, "checkpoint", "last", "last, best, or a step")
+	flags.DurationVar(&f.Reload, "reload", 2*time.Second, "how often to look for a newer checkpoint; 0: never")
+	flags.IntVar(&f.Limits.Batch, "batch", 64, "observations worked out together, at most")
+	flags.DurationVar(&f.Limits.Wait, "wait", 500*time.Microsecond, "how long a batch waits for clients that were in the last one; -1s: not at all")
+	flags.IntVar(&f.Limits.Queue, "queue", 4096, "observations that may wait for a policy; more are refused (RESOURCE_EXHAUSTED)")
+	flags.StringVar(&f.Security.Cert, "tls-cert", "", "`FILE` with the server's certificate (PEM)")
+	flags.StringVar(&f.Security.Key, "tls-key", "", "`FILE` with its key (PEM)")
+	flags.StringVar(&f.Security.ClientCA, "tls-client-ca", "", "`FILE` with who signs clients' certificates (PEM); others are turned away")
+	flags.StringVar(&f.token, "token-file", "", "`FILE` with a token that clients must send; STEIN_TOKEN where not given")
+	flags.BoolVar(&f.Security.Insecure, "insecure", false, "listen beyond this machine in plaintext")
+	flags.StringVar(&f.backend, "backend", "", "numeric backend, such as xla:cpu, xla:cuda or go:ops_sequential")
+	flags.IntVar(&f.threads, "threads", 0, "processors to compute with; 0: all")
+	return cmd
+}
+
+// sources are the runs by name: that of the folder where none is given.
+func (f serveFlags) sources(args []string) []serve.Source {
+	var all []serve.Source
+	for _, arg := range args {
+		s := serve.Source{Name: filepath.Base(filepath.Clean(arg)), Dir: arg, Checkpoint: f.checkpoint}
+		if name, dir, named := strings.Cut(arg, "="); named && name != "" && !strings.Contains(name, "/") {
+			s.Name, s.Dir = name, dir
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+func (a *app) serve(ctx context.Context, f serveFlags, args []string) (err error) {
+	f.Log = slog.New(a.logs.handler(a.stderr, isTerminal(a.stderr)))
+	f.Catalog, f.Policies = a.catalog, f.sources(args)
+	f.Security.Token = os.Getenv("STEIN_TOKEN")
+	if f.token != "" {
+		if f.Security.Token, err = serve.LoadToken(f.token); err != nil {
+			return usageError{err}
+		}
+	}
+	// A port that is taken, or one that may not be used, is told before anything is compiled.
+	at, err := net.Listen("tcp", f.listen)
+	if err != nil {
+		return usageError{fmt.Errorf("--listen %s: %w", f.listen, err)}
+	}
+	defer at.Close()
+	if err := f.Security.Allow(at.Addr()); err != nil {
+		return usageError{fmt.Errorf("%w (--tls-cert and --tls-key, --insecure)", err)}
+	}
+	if f.Backend, err = experiments.OpenBackend(f.backend, f.threads, f.Log); err != nil {
+		return err
+	}
+	defer f.Backend.Finalize()
+	server, err := serve.New(f.Config)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	if f.metrics != "" {
+		stop, err := f.watch(server.Metrics())
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, stop()) }()
+	}
+	fmt.Fprintf(a.stdout, "serving at %s\n", at.Addr())
+	return server.Serve(ctx, at)
+}
+
+// watch answers Prometheus until it is stopped.
+func (f serveFlags) watch(metrics http.Handler) (stop func() error, err error) {
+	at, err := net.Listen("tcp", f.metrics)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--metrics %s: %w", f.metrics, err)}
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics)
+	server := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(at) }()
+	f.Log.Info("metrics", "url", fmt.Sprintf("http://%s/metrics", at.Addr()))
+	return func() error {
+		err := server.Close()
+		if served := <-done; !errors.Is(served, http.ErrServerClosed) {
+			err = errors.Join(err, served)
+		}
+		return err
+	}, nil
+}

@@ -1,0 +1,159 @@
+package experiments
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"slices"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/checkpoint"
+	"github.com/stein-rl/stein/envbridge"
+)
+
+// An Actor is a run's agent without its environment: it acts where observations come
+// from elsewhere. One goroutine uses Agent and Norm at a time.
+type Actor struct {
+	Dir    string
+	Info   Info
+	Config Config
+	Spec   envbridge.Spec // one copy; without a time limit
+	Agent  *agents.SAC
+	Norm   agents.Normalizer // what observations go through first; nil: they don't
+	At     Moment
+
+	which string
+	tried string // checkpoint that Newer looked at last
+}
+
+// A Moment is what a checkpoint says of an agent.
+type Moment struct {
+	Step    int64
+	Path    string
+	weights *model.Store
+	norm    agents.Normalizer
+}
+
+// OpenActor builds the agent of a run as it was at a checkpoint: last, best, or a
+// step. Neither Python nor the environment is needed.
+func (c Catalog) OpenActor(backend compute.Backend, dir, which string, log *slog.Logger) (*Actor, error) {
+	a := &Actor{Dir: dir, which: which}
+	var err error
+	if a.Info, err = ReadInfo(dir); err != nil {
+		return nil, err
+	}
+	if a.Config, err = c.Reread(dir, nil); err != nil {
+		return nil, err
+	}
+	saved, err := pick(dir, which, log)
+	if err != nil {
+		return nil, err
+	}
+	weights := model.NewStore()
+	if err := saved.Store(agentFile, weights); err != nil {
+		return nil, err
+	}
+	a.Spec = envbridge.Spec{ID: a.Config.Env.ID, Copies: 1}
+	if a.Spec.ObsDim, a.Spec.ActDim, err = agents.Sizes(weights); err != nil {
+		return nil, fmt.Errorf("%s: %w", saved.Path, err)
+	}
+	m, err := a.moment(saved, weights)
+	if err != nil {
+		return nil, err
+	}
+	a.Agent, err = agents.NewActor(backend, a.Config.Policy.Value, a.Spec, a.Config.Agent, uint64(a.Info.Seed.Stream(streamAgent)))
+	if err != nil {
+		return nil, err
+	}
+	if err := a.Adopt(m); err != nil {
+		a.Agent.Close()
+		return nil, fmt.Errorf("%s: %w", saved.Path, err)
+	}
+	return a, nil
+}
+
+func (a *Actor) moment(saved *checkpoint.Checkpoint, weights *model.Store) (Moment, error) {
+	m := Moment{Step: saved.Manifest.Step, Path: saved.Path, weights: weights}
+	scaling, err := a.Config.scaling(a.Spec)
+	if err != nil {
+		return m, err
+	}
+	if err := restoreScaling(scaling, saved); err != nil {
+		return m, err
+	}
+	m.norm = frozen(scaling)
+	return m, nil
+}
+
+// Newer reads the checkpoint that the run has now, if it is another one than that at
+// the path given, and was not looked at before. It may run while another goroutine
+// uses the agent.
+func (a *Actor) Newer(than string) (m Moment, found bool, err error) {
+	path, err := a.pointed()
+	if err != nil || path == "" || path == than || path == a.tried {
+		return m, false, err
+	}
+	a.tried = path
+	saved, err := pick(a.Dir, a.which, slog.New(slog.DiscardHandler))
+	if err != nil || saved.Path == than {
+		return m, false, err
+	}
+	weights := model.NewStore()
+	if err := saved.Store(agentFile, weights); err != nil {
+		return m, false, err
+	}
+	m, err = a.moment(saved, weights)
+	return m, err == nil, err
+}
+
+// pointed is the checkpoint that pick would open, by its manifest alone: sums are
+// worked out only for one that is new. Empty: none can be told, or the one of a step
+// is wanted, which doesn't change.
+func (a *Actor) pointed() (string, error) {
+	entries, err := checkpoint.List(CheckpointsOf(a.Dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	entries = slices.DeleteFunc(entries, func(e checkpoint.Entry) bool { return e.Err != nil || a.which == "best" && e.Manifest.Figure == nil })
+	if len(entries) == 0 || a.which != "" && a.which != "last" && a.which != "best" {
+		return "", nil
+	}
+	chosen := entries[len(entries)-1]
+	if a.which == "best" {
+		for _, e := range slices.Backward(entries) {
+			if *e.Manifest.Figure > *chosen.Manifest.Figure {
+				chosen = e
+			}
+		}
+	}
+	return chosen.Path, nil
+}
+
+// Adopt makes the agent the one of a moment, which is used up. A moment that does
+// not fit changes nothing.
+func (a *Actor) Adopt(m Moment) error {
+	if err := a.Agent.Adopt(m.weights); err != nil {
+		return err
+	}
+	m.weights = nil
+	a.At, a.Norm = m, m.norm
+	a.Agent.SetProgress(min(1, float64(m.Step)/float64(a.Config.Steps)))
+	return nil
+}
+
+// Close frees what was compiled.
+func (a *Actor) Close() { a.Agent.Close() }
+
+// OpenBackend opens the numeric backend for actors: the one named, else the one
+// that is found.
+func OpenBackend(name string, threads int, log *slog.Logger) (compute.Backend, error) {
+	backend, _, err := Engine{Backend: name, Threads: threads}.open(log)
+	return backend, err
+}

@@ -1,0 +1,230 @@
+"""Asks a server of policies (``stein serve``) for actions.
+
+    with Client("127.0.0.1:50051") as policies:
+        action = policies.act(observation, deterministic=True).actions
+
+The schema is proto/stein/serve/v1/serve.proto of Stein's repository.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import queue
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import grpc
+import numpy as np
+import numpy.typing as npt
+
+from stein_env import serve_pb2 as pb
+
+_SERVICE = "/stein.serve.v1.Policies/"
+
+Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back for observations: one row, or n of them."""
+
+    actions: Array
+    """In [-1, 1], [A] or [n, A]; ``scale`` makes the environment's own of them."""
+    log_probs: Array
+    """log π(a|s), [n]; empty for deterministic actions, which are not drawn."""
+    entropies: Array
+    """Of the policy at each observation, nats, [n]."""
+    q_values: Array
+    """The smaller of the two critics' values, [n]."""
+    step: int
+    """Environment steps of the checkpoint that answered."""
+
+
+def scale(actions: npt.ArrayLike, low: npt.ArrayLike, high: npt.ArrayLike) -> Array:
+    """Return actions of [-1, 1] in the bounds of an action space."""
+    low, high = np.asarray(low), np.asarray(high)
+    scaled = low + (np.asarray(actions) + 1) / 2 * (high - low)
+    return np.asarray(np.clip(scaled, low, high), np.float32)
+
+
+class Client:
+    """A connection to a server; many threads may use it.
+
+    Errors are ``grpc.RpcError``: ``code()`` says what is wrong. RESOURCE_EXHAUSTED
+    is a server with too much to do, to be asked again later.
+    """
+
+    def __init__(
+        self,
+        address: str = "127.0.0.1:50051",
+        *,
+        policy: str = "",
+        timeout: float = 10.0,
+        token: str | None = None,
+        root_certificates: bytes | None = None,
+        certificate: bytes | None = None,
+        key: bytes | None = None,
+        tls: bool = False,
+    ) -> None:
+        """Prepare a connection, which is made when it is first needed.
+
+        Args:
+            address: host and port.
+            policy: name of the policy to ask; empty: the server's first.
+            timeout: seconds that an answer may take.
+            token: bearer token of the server. Without TLS it is sent to this
+                machine only.
+            root_certificates: PEM of who signed the server's certificate; with it
+                or with ``tls`` the connection is encrypted.
+            certificate: PEM of one's own certificate, where the server wants one.
+            key: PEM of its key.
+            tls: encrypt, and trust the authorities that gRPC brings along.
+        """
+        self._policy, self._timeout = policy, timeout
+        self._metadata = [("authorization", f"Bearer {token}")] if token else None
+        if tls or root_certificates or certificate:
+            credentials = grpc.ssl_channel_credentials(
+                root_certificates, key, certificate
+            )
+            self._channel = grpc.secure_channel(address, credentials)
+        elif token and not _loopback(address):
+            raise ValueError(f"{address}: the token would be sent in plaintext")
+        else:
+            self._channel = grpc.insecure_channel(address)
+        self._act = self._channel.unary_unary(
+            _SERVICE + "Act",
+            request_serializer=pb.ActRequest.SerializeToString,
+            response_deserializer=pb.ActResponse.FromString,
+        )
+        self._stream = self._channel.stream_stream(
+            _SERVICE + "Stream",
+            request_serializer=pb.ActRequest.SerializeToString,
+            response_deserializer=pb.ActResponse.FromString,
+        )
+        self._spec = self._channel.unary_unary(
+            _SERVICE + "Spec",
+            request_serializer=pb.SpecRequest.SerializeToString,
+            response_deserializer=pb.SpecResponse.FromString,
+        )
+
+    def act(
+        self,
+        observations: npt.ArrayLike,
+        *,
+        deterministic: bool = False,
+        seed: int | None = None,
+    ) -> Answer:
+        """Return actions for one observation [S], or for several [n, S].
+
+        Args:
+            observations: raw, as the environment gives them.
+            deterministic: the policy's best actions instead of draws.
+            seed: the same call with it gets the same draws.
+        """
+        request, rows = self._request(observations, deterministic, seed)
+        reply = self._act(request, timeout=self._timeout, metadata=self._metadata)
+        return _answer(reply, rows)
+
+    def stream(self) -> Stream:
+        """Open a control loop's connection, to be used in a ``with``."""
+        return Stream(self)
+
+    def specs(self) -> Sequence[pb.PolicySpec]:
+        """Return what policies the server has."""
+        reply = self._spec(
+            pb.SpecRequest(), timeout=self._timeout, metadata=self._metadata
+        )
+        return list(reply.policies)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._channel.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _request(
+        self, observations: npt.ArrayLike, deterministic: bool, seed: int | None
+    ) -> tuple[pb.ActRequest, int | None]:
+        obs = np.asarray(observations, np.float32)
+        if obs.ndim not in (1, 2):
+            raise ValueError(
+                f"observations of shape {obs.shape}, want [S] or [n, S]: flatten them"
+            )
+        request = pb.ActRequest(
+            policy=self._policy,
+            observations=obs.ravel().tolist(),
+            deterministic=deterministic,
+            seed=seed,
+        )
+        return request, None if obs.ndim == 1 else obs.shape[0]
+
+
+class Stream:
+    """A control loop's connection: less work for each question than ``Client.act``.
+
+    One thread uses it. After an error it is of no more use.
+    """
+
+    def __init__(self, client: Client) -> None:
+        """Open it; ``Client.stream`` does."""
+        self._client = client
+        self._requests: queue.SimpleQueue[pb.ActRequest | None] = queue.SimpleQueue()
+        self._replies: Any = client._stream(
+            self._sent(), metadata=client._metadata
+        )
+
+    def _sent(self) -> Iterator[pb.ActRequest]:
+        while (request := self._requests.get()) is not None:
+            yield request
+
+    def act(
+        self,
+        observations: npt.ArrayLike,
+        *,
+        deterministic: bool = False,
+        seed: int | None = None,
+    ) -> Answer:
+        """Return actions, as ``Client.act`` does."""
+        request, rows = self._client._request(observations, deterministic, seed)
+        self._requests.put(request)
+        return _answer(next(self._replies), rows)
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._requests.put(None)
+        if kind is not None:
+            self._replies.cancel()
+
+
+def _answer(reply: pb.ActResponse, rows: int | None) -> Answer:
+    actions = np.array(reply.actions, np.float32)
+    return Answer(
+        actions if rows is None else actions.reshape(rows, -1),
+        np.array(reply.log_probs, np.float32),
+        np.array(reply.entropies, np.float32),
+        np.array(reply.q_values, np.float32),
+        reply.step,
+    )
+
+
+def _loopback(address: str) -> bool:
+    host = address.rsplit(":", 1)[0].strip("[]")
+    if host == "localhost" or address.startswith("unix:"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

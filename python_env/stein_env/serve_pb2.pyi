@@ -1,0 +1,73 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ActRequest(_message.Message):
+    __slots__ = ("policy", "observations", "deterministic", "seed", "id")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    OBSERVATIONS_FIELD_NUMBER: _ClassVar[int]
+    DETERMINISTIC_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    policy: str
+    observations: _containers.RepeatedScalarFieldContainer[float]
+    deterministic: bool
+    seed: int
+    id: int
+    def __init__(self, policy: _Optional[str] = ..., observations: _Optional[_Iterable[float]] = ..., deterministic: _Optional[bool] = ..., seed: _Optional[int] = ..., id: _Optional[int] = ...) -> None: ...
+
+class ActResponse(_message.Message):
+    __slots__ = ("actions", "log_probs", "entropies", "q_values", "step", "id")
+    ACTIONS_FIELD_NUMBER: _ClassVar[int]
+    LOG_PROBS_FIELD_NUMBER: _ClassVar[int]
+    ENTROPIES_FIELD_NUMBER: _ClassVar[int]
+    Q_VALUES_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    actions: _containers.RepeatedScalarFieldContainer[float]
+    log_probs: _containers.RepeatedScalarFieldContainer[float]
+    entropies: _containers.RepeatedScalarFieldContainer[float]
+    q_values: _containers.RepeatedScalarFieldContainer[float]
+    step: int
+    id: int
+    def __init__(self, actions: _Optional[_Iterable[float]] = ..., log_probs: _Optional[_Iterable[float]] = ..., entropies: _Optional[_Iterable[float]] = ..., q_values: _Optional[_Iterable[float]] = ..., step: _Optional[int] = ..., id: _Optional[int] = ...) -> None: ...
+
+class SpecRequest(_message.Message):
+    __slots__ = ("policy",)
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    policy: str
+    def __init__(self, policy: _Optional[str] = ...) -> None: ...
+
+class SpecResponse(_message.Message):
+    __slots__ = ("policies",)
+    POLICIES_FIELD_NUMBER: _ClassVar[int]
+    policies: _containers.RepeatedCompositeFieldContainer[PolicySpec]
+    def __init__(self, policies: _Optional[_Iterable[_Union[PolicySpec, _Mapping]]] = ...) -> None: ...
+
+class PolicySpec(_message.Message):
+    __slots__ = ("name", "env", "obs_dim", "act_dim", "algorithm", "kind", "particles", "step", "run", "batch")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ENV_FIELD_NUMBER: _ClassVar[int]
+    OBS_DIM_FIELD_NUMBER: _ClassVar[int]
+    ACT_DIM_FIELD_NUMBER: _ClassVar[int]
+    ALGORITHM_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PARTICLES_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    env: str
+    obs_dim: int
+    act_dim: int
+    algorithm: str
+    kind: str
+    particles: int
+    step: int
+    run: str
+    batch: int
+    def __init__(self, name: _Optional[str] = ..., env: _Optional[str] = ..., obs_dim: _Optional[int] = ..., act_dim: _Optional[int] = ..., algorithm: _Optional[str] = ..., kind: _Optional[str] = ..., particles: _Optional[int] = ..., step: _Optional[int] = ..., run: _Optional[str] = ..., batch: _Optional[int] = ...) -> None: ...

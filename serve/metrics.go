@@ -1,0 +1,76 @@
+package serve
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics are what Prometheus is told, docs/serving.md explains each.
+type metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	latency  *prometheus.HistogramVec
+	rows     *prometheus.HistogramVec
+	compute  *prometheus.HistogramVec
+	expired  *prometheus.CounterVec
+	reloads  *prometheus.CounterVec
+}
+
+func newMetrics() *metrics {
+	seconds := prometheus.ExponentialBuckets(100e-6, 2, 16) // 0.1 ms to 3.3 s
+	of := []string{"policy"}
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "stein_serve_requests_total", Help: "Requests answered, by gRPC code."}, []string{"policy", "code"}),
+		latency:  prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "stein_serve_request_seconds", Help: "From a request's arrival to its answer.", Buckets: seconds}, of),
+		rows:     prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "stein_serve_batch_rows", Help: "Observations worked out together.", Buckets: prometheus.ExponentialBuckets(1, 2, 10)}, of),
+		compute:  prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "stein_serve_compute_seconds", Help: "Time of one batch in the engine.", Buckets: seconds}, of),
+		expired:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "stein_serve_expired_total", Help: "Requests whose client had gone before they were worked out."}, of),
+		reloads:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "stein_serve_reloads_total", Help: "Newer checkpoints taken over."}, of),
+	}
+	m.registry.MustRegister(m.requests, m.latency, m.rows, m.compute, m.expired, m.reloads,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// watch adds what is read from a policy when Prometheus asks.
+func (m *metrics) watch(p *policy) {
+	gauge := func(name, help string, value func() float64) {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: name, Help: help, ConstLabels: prometheus.Labels{"policy": p.name},
+		}, value))
+	}
+	gauge("stein_serve_queue_rows", "Observations that wait for a batch.", func() float64 { return float64(p.queued.Load()) })
+	gauge("stein_serve_checkpoint_step", "Environment steps of the checkpoint that answers.", func() float64 { return float64(p.step.Load()) })
+}
+
+func (m *metrics) of(name string) gauges {
+	return gauges{
+		expired: m.expired.WithLabelValues(name), reloads: m.reloads.WithLabelValues(name),
+		rows: m.rows.WithLabelValues(name), compute: m.compute.WithLabelValues(name),
+	}
+}
+
+func (m *metrics) request(policy, code string, took time.Duration) {
+	m.requests.WithLabelValues(policy, code).Inc()
+	m.latency.WithLabelValues(policy).Observe(took.Seconds())
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+// gauges are those of one policy.
+type gauges struct {
+	expired, reloads prometheus.Counter
+	rows, compute    prometheus.Observer
+}
+
+func (g gauges) batch(rows int, took time.Duration) {
+	g.rows.Observe(float64(rows))
+	g.compute.Observe(took.Seconds())
+}

@@ -1,0 +1,118 @@
+package serve_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/checkpoint"
+	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/internal/enginetest"
+	"github.com/stein-rl/stein/serve"
+	"github.com/stein-rl/stein/serve/client"
+)
+
+const obsDim, actDim = 3, 2
+
+// small are networks that compile fast.
+var small = []string{"policy.hidden=[16]", "agent.critic.hidden=[16]"}
+
+// A run is a run folder whose checkpoints are untrained networks, a seed each.
+type run struct {
+	dir  string
+	cfg  experiments.Config
+	spec envbridge.Spec
+}
+
+func newRun(t testing.TB, config string, sets ...string) run {
+	t.Helper()
+	cfg, err := experiments.Builtin().Resolve(config, append(sets, "seed=1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run{filepath.Join(t.TempDir(), "run"), cfg, envbridge.Spec{ID: cfg.Env.ID, Copies: 1, ObsDim: obsDim, ActDim: actDim}}
+	folder, err := experiments.NewFolder(r.dir, "", config, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(folder.Begin(experiments.Session{}), folder.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// learner is the one whose weights come from a seed.
+func (r run) learner(t testing.TB, seed uint64) *agents.SAC {
+	t.Helper()
+	s, err := agents.NewActor(enginetest.Backend(t), r.cfg.Policy.Value, r.spec, r.cfg.Agent, seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// save writes a checkpoint of a step.
+func (r run) save(t testing.TB, step int64, s *agents.SAC) {
+	t.Helper()
+	_, err := checkpoint.Write(experiments.CheckpointsOf(r.dir), step, func(w *checkpoint.Writer) error { return w.Store("agent", s.Store()) })
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// config serves runs under the names a, b and so on.
+func config(t testing.TB, runs ...run) serve.Config {
+	c := serve.Config{Catalog: experiments.Builtin(), Backend: enginetest.Backend(t), Log: slog.New(slog.DiscardHandler), Limits: serve.Limits{Batch: 8}}
+	for i, r := range runs {
+		c.Policies = append(c.Policies, serve.Source{Name: string(rune('a' + i)), Dir: r.dir})
+	}
+	return c
+}
+
+// start serves until the test ends, and gives the address.
+func start(t testing.TB, c serve.Config) string {
+	t.Helper()
+	server, err := serve.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(ctx, at) }()
+	t.Cleanup(func() {
+		cancel()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Error("the server did not end")
+		}
+		server.Close()
+	})
+	return at.Addr().String()
+}
+
+func dial(t testing.TB, address string, o client.Options) *client.Client {
+	t.Helper()
+	c, err := client.Dial(address, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func ptr[T any](x T) *T { return &x }

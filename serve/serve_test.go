@@ -1,0 +1,413 @@
+package serve_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gomlx/gomlx/core/tensors"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
+
+	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/serve"
+	"github.com/stein-rl/stein/serve/client"
+	"github.com/stein-rl/stein/serve/servepb"
+)
+
+var (
+	requests = flag.Int("requests", 3000, "requests of TestLoad")
+	reloads  = flag.Int("reloads", 20, "checkpoints that TestReload takes over")
+)
+
+func observations(rng *rand.Rand, rows int) []float32 {
+	obs := make([]float32, rows*obsDim)
+	for i := range obs {
+		obs[i] = float32(rng.NormFloat64())
+	}
+	return obs
+}
+
+func near(a, b []float32, tolerance float64) bool {
+	return slices.EqualFunc(a, b, func(x, y float32) bool { return math.Abs(float64(x-y)) <= tolerance })
+}
+
+// Ensure that what is served is what the agent itself would do and think: best
+// actions, values, drawn actions with their density.
+func TestAnswers(t *testing.T) {
+	r := newRun(t, "pendulum/sac", small...)
+	agent := r.learner(t, 7)
+	r.save(t, 100, agent)
+	c := dial(t, start(t, config(t, r)), client.Options{})
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, rows := range []int{1, 2, 8, 9, 30} { // beyond a batch too
+		obs := observations(rng, rows)
+		best, err := c.Act(t.Context(), obs, client.Ask{Deterministic: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := agent.Act(obs, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !near(best.Actions, want, 1e-5) || len(best.LogProbs) != 0 || len(best.Entropies) != rows || best.Step != 100 {
+			t.Errorf("%d rows: %+v, want actions %v", rows, best, want)
+		}
+		drawn, err := c.Act(t.Context(), obs, client.Ask{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(drawn.Actions) != rows*actDim || len(drawn.LogProbs) != rows || near(drawn.Actions, want, 1e-3) {
+			t.Errorf("%d rows: %+v", rows, drawn)
+		}
+		for i := range rows {
+			if drawn.Entropies[i] != -drawn.LogProbs[i] { // the estimate of a single draw
+				t.Errorf("row %d: entropy %g, log π %g", i, drawn.Entropies[i], drawn.LogProbs[i])
+			}
+		}
+		for _, answer := range []client.Answer{best, drawn} {
+			last := rows - 1
+			p, err := agent.Portrait(obs[last*obsDim:], 1, answer.Actions[last*actDim:])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !near(answer.QValues[last:], p.Value, 1e-4) {
+				t.Errorf("row %d: value %g, want %g", last, answer.QValues[last], p.Value)
+			}
+		}
+	}
+}
+
+// Ensure that a seed fixes what is drawn, whoever else asks, and nothing else does;
+// particles' best actions are the same for the same question.
+func TestSeeds(t *testing.T) {
+	gaussian := newRun(t, "pendulum/sac", small...)
+	gaussian.save(t, 1, gaussian.learner(t, 1))
+	particles := newRun(t, "walker2d/p-svgd", append(small, "agent.particles=4")...)
+	particles.save(t, 1, particles.learner(t, 1))
+	address := start(t, config(t, gaussian, particles))
+	obs := observations(rand.New(rand.NewPCG(3, 4)), 3)
+	ctx, cancel := context.WithCancel(t.Context())
+	var others sync.WaitGroup
+	for range 4 {
+		c := dial(t, address, client.Options{})
+		others.Go(func() {
+			for ctx.Err() == nil {
+				c.Act(ctx, obs, client.Ask{Policy: "a"})
+				c.Act(ctx, obs, client.Ask{Policy: "b", Deterministic: true})
+			}
+		})
+	}
+	defer others.Wait()
+	defer cancel()
+	c := dial(t, address, client.Options{})
+	ask := func(a client.Ask) string {
+		answer, err := c.Act(t.Context(), obs, a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(answer)
+	}
+	for _, policy := range []string{"a", "b"} {
+		one, two, none := client.Ask{Policy: policy, Seed: ptr(uint64(1))}, client.Ask{Policy: policy, Seed: ptr(uint64(2))}, client.Ask{Policy: policy}
+		best := client.Ask{Policy: policy, Deterministic: true}
+		for range 5 {
+			if ask(one) != ask(one) || ask(one) == ask(two) || ask(none) == ask(none) {
+				t.Errorf("%s: draws don't follow from the seed", policy)
+			}
+		}
+		first, err := c.Act(t.Context(), obs, best)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 5 {
+			again, err := c.Act(t.Context(), obs, best)
+			if err != nil || !near(first.Actions, again.Actions, 1e-5) {
+				t.Errorf("%s: best actions %v, then %v, %v", policy, first.Actions, again.Actions, err)
+			}
+		}
+	}
+}
+
+// Ensure that nobody gets another's answer and nothing fails, whatever is asked at
+// the same time.
+func TestLoad(t *testing.T) {
+	r := newRun(t, "pendulum/sac", small...)
+	agent := r.learner(t, 7)
+	r.save(t, 1, agent)
+	c := config(t, r)
+	c.Limits.Batch = 64
+	address := start(t, c)
+	const clients = 64
+	var failed, done atomic.Int64
+	var all sync.WaitGroup
+	rng := rand.New(rand.NewPCG(5, 6))
+	for range clients {
+		obs := observations(rng, 1+rng.IntN(5))
+		want, err := agent.Act(obs, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = slices.Clone(want)
+		c := dial(t, address, client.Options{})
+		all.Go(func() {
+			for i := 0; done.Add(1) <= int64(*requests); i++ {
+				answer, err := c.Act(t.Context(), obs, client.Ask{Deterministic: i%2 == 0})
+				if err != nil || i%2 == 0 && !near(answer.Actions, want, 1e-5) || len(answer.Actions) != len(want) {
+					if failed.Add(1) == 1 {
+						t.Errorf("%v, %v, want %v", err, answer.Actions, want)
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
+	t.Logf("%d requests of %d clients, %d wrong", *requests, clients, failed.Load())
+}
+
+// Ensure that newer checkpoints are taken over while clients ask, that no request is
+// lost, and that each answer is that of the checkpoint it names; and that a damaged
+// one changes nothing.
+func TestReload(t *testing.T) {
+	r := newRun(t, "pendulum/sac", small...)
+	learners := []*agents.SAC{r.learner(t, 1), r.learner(t, 2)} // of even and odd steps
+	r.save(t, 0, learners[0])
+	c := config(t, r)
+	c.Reload = 10 * time.Millisecond
+	address := start(t, c)
+	obs := observations(rand.New(rand.NewPCG(1, 1)), 2)
+	var want [2][]float32
+	for i, l := range learners {
+		action, err := l.Act(obs, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want[i] = slices.Clone(action)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var asked, dropped atomic.Int64
+	var step atomic.Int64
+	var clients sync.WaitGroup
+	for range 8 {
+		c := dial(t, address, client.Options{})
+		clients.Go(func() {
+			for ctx.Err() == nil {
+				answer, err := c.Act(context.Background(), obs, client.Ask{Deterministic: true})
+				asked.Add(1)
+				if err != nil || !near(answer.Actions, want[answer.Step%2], 1e-5) {
+					dropped.Add(1)
+					continue
+				}
+				step.Store(answer.Step)
+			}
+		})
+	}
+	for i := 1; i <= *reloads; i++ {
+		r.save(t, int64(i), learners[i%2])
+		waitFor(t, func() bool { return step.Load() == int64(i) })
+	}
+	r.save(t, int64(*reloads+1), learners[0])
+	if err := os.Truncate(filepath.Join(experiments.CheckpointsOf(r.dir), fmt.Sprintf("step-%09d", *reloads+1), "agent.safetensors"), 50); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond)
+	cancel()
+	clients.Wait()
+	if dropped.Load() != 0 || step.Load() != int64(*reloads) {
+		t.Errorf("%d of %d requests dropped or answered wrongly; at step %d", dropped.Load(), asked.Load(), step.Load())
+	}
+	t.Logf("%d reloads, %d requests, %d dropped", *reloads, asked.Load(), dropped.Load())
+}
+
+func waitFor(t *testing.T, ready func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ready(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it did not happen within 20 s")
+		}
+	}
+}
+
+// Ensure that a full queue is said to be one, and that what was let in is answered.
+func TestBackPressure(t *testing.T) {
+	r := newRun(t, "walker2d/p-svgd", append(small, "agent.particles=4")...)
+	r.save(t, 1, r.learner(t, 1))
+	c := config(t, r)
+	c.Limits = serve.Limits{Batch: 1, Queue: 4, Wait: -1}
+	cl := dial(t, start(t, c), client.Options{})
+	obs := observations(rand.New(rand.NewPCG(1, 1)), 1)
+	var full, fine atomic.Int64
+	var all sync.WaitGroup
+	for range 64 {
+		all.Go(func() {
+			for range 10 {
+				switch _, err := cl.Act(t.Context(), obs, client.Ask{}); status.Code(err) {
+				case codes.OK:
+					fine.Add(1)
+				case codes.ResourceExhausted:
+					full.Add(1)
+				default:
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if full.Load() == 0 || fine.Load() == 0 {
+		t.Errorf("%d answered, %d refused", fine.Load(), full.Load())
+	}
+	if _, err := cl.Act(t.Context(), obs, client.Ask{}); err != nil {
+		t.Errorf("after the rush: %v", err)
+	}
+}
+
+// Ensure that what makes no sense, what is late and what the networks can't take is
+// refused by its name, and spoils nothing for others.
+func TestRefusals(t *testing.T) {
+	r := newRun(t, "pendulum/sac", small...)
+	steep := r.learner(t, 1) // so that a large number overflows
+	tensors.MustMutableFlatData(steep.Store().GetVariable("/policy/gaussian/hidden_0/weights").MustValue(), func(flat []float32) {
+		for i := range flat {
+			flat[i] *= 1e5
+		}
+	})
+	r.save(t, 1, steep)
+	c := config(t, r)
+	c.Limits.Queue = 10
+	cl := dial(t, start(t, c), client.Options{})
+	nan := float32(math.NaN())
+	for _, x := range []struct {
+		obs  []float32
+		ask  client.Ask
+		code codes.Code
+		want string
+	}{
+		{nil, client.Ask{}, codes.InvalidArgument, "0 numbers are no observations of 3"},
+		{make([]float32, 4), client.Ask{}, codes.InvalidArgument, "4 numbers are no observations of 3"},
+		{make([]float32, 33), client.Ask{}, codes.InvalidArgument, "11 observations in one request, at most 10"},
+		{[]float32{0, 0, 0, 0, nan, 0}, client.Ask{}, codes.InvalidArgument, "number 1 of observation 1 is NaN"},
+		{[]float32{0, 3e38, 0}, client.Ask{Seed: ptr(uint64(1))}, codes.InvalidArgument, "beyond what the networks can take"},
+		{make([]float32, 3), client.Ask{Policy: "z"}, codes.NotFound, `no policy "z" here, but a`},
+	} {
+		_, err := cl.Act(t.Context(), x.obs, x.ask)
+		if status.Code(err) != x.code || !strings.Contains(err.Error(), x.want) {
+			t.Errorf("%v: %v, want %v: %s", x.obs, err, x.code, x.want)
+		}
+	}
+	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(50*time.Microsecond))
+	defer cancel()
+	if _, err := cl.Act(late, make([]float32, 3), client.Ask{}); status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("late: %v", err)
+	}
+}
+
+// Ensure that streams answer in order, that one whose client never reads keeps no
+// other waiting, and that a server which stops ends them at once.
+func TestStream(t *testing.T) {
+	r := newRun(t, "pendulum/sac", small...)
+	r.save(t, 1, r.learner(t, 1))
+	address := start(t, config(t, r))
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	deaf, err := servepb.NewPoliciesClient(conn).Stream(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { // until the windows of both sides are full
+		for deaf.Send(&servepb.ActRequest{Observations: make([]float32, 8*obsDim)}) == nil {
+		}
+	}()
+	ordered, err := servepb.NewPoliciesClient(conn).Stream(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 50
+	for i := range uint64(n) {
+		if err := ordered.Send(&servepb.ActRequest{Observations: make([]float32, obsDim), Id: i}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range uint64(n) {
+		answer, err := ordered.Recv()
+		if err != nil || answer.Id != i {
+			t.Fatalf("answer %d: %v, %v", i, answer, err)
+		}
+	}
+	if err := ordered.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ordered.Recv(); err == nil || err.Error() != "EOF" {
+		t.Errorf("after the end: %v", err)
+	}
+	loop, err := dial(t, address, client.Options{}).Stream(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if _, err := loop.Act(make([]float32, obsDim), client.Ask{Deterministic: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := loop.Act(nil, client.Ask{}); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("an empty question: %v", err)
+	}
+}
+
+// Ensure that a server says what it is: specs by name, health, its schema.
+func TestSpec(t *testing.T) {
+	one, two := newRun(t, "pendulum/sac", small...), newRun(t, "walker2d/sac", small...)
+	one.save(t, 10, one.learner(t, 1))
+	two.save(t, 20, two.learner(t, 1))
+	address := start(t, config(t, one, two))
+	specs, err := dial(t, address, client.Options{}).Specs(t.Context(), "")
+	if err != nil || len(specs) != 2 {
+		t.Fatal(specs, err)
+	}
+	if s := specs[1]; s.Name != "b" || s.Env != two.cfg.Env.ID || s.ObsDim != obsDim || s.ActDim != actDim || s.Kind != "gaussian" || s.Step != 20 || s.Batch != 8 {
+		t.Errorf("%v", s)
+	}
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, service := range []string{"", servepb.Policies_ServiceDesc.ServiceName} {
+		h, err := healthpb.NewHealthClient(conn).Check(t.Context(), &healthpb.HealthCheckRequest{Service: service})
+		if err != nil || h.Status != healthpb.HealthCheckResponse_SERVING {
+			t.Errorf("health of %q: %v, %v", service, h, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stream, err := reflectionpb.NewServerReflectionClient(conn).ServerReflectionInfo(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := &reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: "stein.serve.v1.Policies"}}
+	if err := stream.Send(ask); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := stream.Recv(); err != nil || len(answer.GetFileDescriptorResponse().GetFileDescriptorProto()) == 0 {
+		t.Errorf("reflection: %v, %v", answer, err)
+	}
+}

@@ -1,0 +1,100 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/stein-rl/stein/serve/servepb"
+)
+
+// Act answers one request.
+func (s *Server) Act(ctx context.Context, r *servepb.ActRequest) (*servepb.ActResponse, error) {
+	started := time.Now()
+	p := s.find(r.Policy)
+	if p == nil {
+		return nil, s.unknown(r.Policy)
+	}
+	answer, err := p.ask(ctx, r.Observations, r.Deterministic, r.Seed)
+	s.metrics.request(p.name, status.Code(err).String(), time.Since(started))
+	if err != nil {
+		return nil, err
+	}
+	return &servepb.ActResponse{
+		Actions: answer.Action, LogProbs: answer.LogProb, Entropies: answer.Entropy, QValues: answer.Value,
+		Step: answer.step, Id: r.Id,
+	}, nil
+}
+
+// Stream answers one request after the other. A client that does not read its answers
+// holds up nobody but itself: its next request is not looked at before.
+func (s *Server) Stream(stream servepb.Policies_StreamServer) error {
+	requests, ended := make(chan *servepb.ActRequest), make(chan error, 1)
+	go func() {
+		for {
+			r, err := stream.Recv()
+			if err != nil {
+				ended <- err
+				return
+			}
+			select {
+			case requests <- r:
+			case <-stream.Context().Done():
+				return
+			}
+		}
+	}()
+	for {
+		select {
+		case r := <-requests:
+			answer, err := s.Act(stream.Context(), r)
+			if err != nil {
+				return err
+			}
+			if err := stream.Send(answer); err != nil {
+				return err
+			}
+		case err := <-ended:
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		case <-s.stopping:
+			return status.Error(codes.Unavailable, "the server stops")
+		}
+	}
+}
+
+// Spec says what there is.
+func (s *Server) Spec(_ context.Context, r *servepb.SpecRequest) (*servepb.SpecResponse, error) {
+	policies := s.policies
+	if r.Policy != "" {
+		p := s.find(r.Policy)
+		if p == nil {
+			return nil, s.unknown(r.Policy)
+		}
+		policies = []*policy{p}
+	}
+	answer := &servepb.SpecResponse{}
+	for _, p := range policies {
+		answer.Policies = append(answer.Policies, &servepb.PolicySpec{
+			Name: p.name, Env: p.actor.Spec.ID, ObsDim: uint32(p.actor.Spec.ObsDim), ActDim: uint32(p.actor.Spec.ActDim),
+			Algorithm: "sac", Kind: p.actor.Config.Policy.Name, Particles: uint32(p.actor.Config.Agent.Particles),
+			Step: p.step.Load(), Run: p.actor.Info.ID, Batch: uint32(p.oracle.Batch()),
+		})
+	}
+	return answer, nil
+}
+
+func (s *Server) unknown(name string) error {
+	var names []string
+	for _, p := range s.policies {
+		names = append(names, p.name)
+	}
+	return status.Errorf(codes.NotFound, "no policy %q here, but %s", name, strings.Join(names, ", "))
+}
