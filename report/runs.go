@@ -145,6 +145,9 @@ func group(runs []*Run) (groups []*Group, left []Left) {
 	for _, r := range runs {
 		settings := r.Settings.configuration()
 		name := strings.TrimSuffix(strings.TrimSuffix(r.Info.Config, ".yaml"), ".yml")
+		if name != r.Info.Config { // a file: its folder is not of interest
+			name = filepath.Base(name)
+		}
 		id := name + "\n" + settings.id()
 		g := byID[id]
 		if g == nil {

@@ -1,0 +1,163 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/stein-rl/stein/sweep"
+)
+
+// trialTable shows a sweep: a table that is drawn again on a terminal, a line for
+// each change elsewhere.
+type trialTable struct {
+	out     io.Writer
+	columns int // 0: no terminal
+
+	mu     sync.Mutex
+	drawn  int // lines that stand above the cursor
+	states map[string]sweep.State
+	tries  map[string]int
+	told   map[string]time.Time // when a line on a trial's progress was written
+	now    func() time.Time
+}
+
+// How often a running trial gets a line where there is no terminal.
+const trialLineEvery = time.Minute
+
+// maxTrialRows is what a table shows: of a large sweep the trials at work, and sums.
+const maxTrialRows = 20
+
+func newTrialTable(out io.Writer, columns int, dir string) *trialTable {
+	fmt.Fprintf(out, "sweep in %s\n", dir)
+	return &trialTable{
+		out: out, columns: columns, states: map[string]sweep.State{}, tries: map[string]int{},
+		told: map[string]time.Time{}, now: time.Now,
+	}
+}
+
+// show is told of all trials at each change and once a second.
+func (t *trialTable) show(all []sweep.Status) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.columns == 0 {
+		t.lines(all)
+		return
+	}
+	t.draw(all)
+}
+
+// lines writes what has changed since the last time.
+func (t *trialTable) lines(all []sweep.Status) {
+	first := len(t.states) == 0
+	for _, s := range all {
+		changed := t.states[s.Name] != s.State || t.tries[s.Name] != s.Attempt
+		t.states[s.Name], t.tries[s.Name] = s.State, s.Attempt
+		switch {
+		case changed && !(first && s.State == sweep.Waiting):
+			line := fmt.Sprintf("%s %s %s, step %s of %s", t.now().Format("15:04:05"), s.Name, word(s), thousands(s.Step), thousands(s.Steps))
+			if !math.IsNaN(s.Return) {
+				line += fmt.Sprintf(", return %.1f", s.Return)
+			}
+			if s.Why != "" && s.State != sweep.Running && s.State != sweep.Done {
+				line += ": " + s.Why
+			}
+			fmt.Fprintln(t.out, line)
+			t.told[s.Name] = t.now()
+		case s.State == sweep.Running && t.now().Sub(t.told[s.Name]) >= trialLineEvery:
+			fmt.Fprintf(t.out, "%s %s step %s of %s, return %s, ETA %s\n", t.now().Format("15:04:05"), s.Name,
+				thousands(s.Step), thousands(s.Steps), figure(s.Return), t.eta(s))
+			t.told[s.Name] = t.now()
+		}
+	}
+}
+
+// word is a state as a person says it.
+func word(s sweep.Status) string {
+	switch {
+	case s.State == sweep.Running && s.From > 0:
+		return fmt.Sprintf("goes on (attempt %d)", s.Attempt)
+	case s.State == sweep.Running && s.Attempt > 1:
+		return fmt.Sprintf("runs (attempt %d)", s.Attempt)
+	case s.State == sweep.Running:
+		return "runs"
+	case s.State == sweep.Waiting && s.Why != "":
+		return "failed, waits to be tried again"
+	}
+	return string(s.State)
+}
+
+func figure(x float64) string {
+	if math.IsNaN(x) {
+		return "–"
+	}
+	return fmt.Sprintf("%.1f", x)
+}
+
+// eta is the time that a running trial has to go, by the pace of its process.
+func (t *trialTable) eta(s sweep.Status) string {
+	did := s.Step - s.From
+	if s.State != sweep.Running || did <= 0 {
+		return ""
+	}
+	left := time.Duration(float64(t.now().Sub(s.Since)) * float64(s.Steps-s.Step) / float64(did))
+	if left > time.Hour {
+		return left.Round(time.Minute).String()
+	}
+	return left.Round(time.Second).String()
+}
+
+// draw draws the table over the last one.
+func (t *trialTable) draw(all []sweep.Status) {
+	rows := []string{fmt.Sprintf("%-44s %-9s %17s %10s %9s", "trial", "state", "step", "return", "ETA")}
+	counts := map[sweep.State]int{}
+	for _, s := range all {
+		counts[s.State]++
+	}
+	shown := 0
+	for _, pass := range []func(sweep.Status) bool{
+		func(s sweep.Status) bool { return s.State == sweep.Running },
+		func(s sweep.Status) bool { return s.State == sweep.Failed },
+		func(s sweep.Status) bool { return s.State == sweep.Done || s.State == sweep.Stopped },
+		func(s sweep.Status) bool { return s.State == sweep.Waiting },
+	} {
+		for _, s := range all {
+			if shown < maxTrialRows && pass(s) {
+				shown++
+				rows = append(rows, fmt.Sprintf("%-44s %-9s %17s %10s %9s", clip(s.Name, 44), s.State,
+					thousands(s.Step)+"/"+thousands(s.Steps), figure(s.Return), t.eta(s)))
+			}
+		}
+	}
+	rows = append(rows, fmt.Sprintf("%d trials: %d running, %d done, %d failed, %d waiting", len(all),
+		counts[sweep.Running], counts[sweep.Done], counts[sweep.Failed], counts[sweep.Waiting]+counts[sweep.Stopped]))
+	var b strings.Builder
+	if t.drawn > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA", t.drawn)
+	}
+	for _, row := range rows {
+		b.WriteString(eraseLine + clip(row, t.columns-1) + "\n")
+	}
+	b.WriteString("\x1b[J")
+	fmt.Fprint(t.out, b.String())
+	t.drawn = len(rows)
+}
+
+// clip shortens a text to some letters: a line that wraps can't be drawn over.
+func clip(text string, letters int) string {
+	r := []rune(text)
+	if len(r) <= letters {
+		return text
+	}
+	return string(r[:max(0, letters-1)]) + "…"
+}
+
+// close leaves the last table standing.
+func (t *trialTable) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.drawn = 0
+}
