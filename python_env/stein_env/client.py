@@ -175,9 +175,7 @@ class Stream:
         """Open it; ``Client.stream`` does."""
         self._client = client
         self._requests: queue.SimpleQueue[pb.ActRequest | None] = queue.SimpleQueue()
-        self._replies: Any = client._stream(
-            self._sent(), metadata=client._metadata
-        )
+        self._replies: Any = client._stream(self._sent(), metadata=client._metadata)
 
     def _sent(self) -> Iterator[pb.ActRequest]:
         while (request := self._requests.get()) is not None:
