@@ -29,10 +29,7 @@ var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
 	"base":      filepath.Base,
 	"steps":     func(x float64) string { return thousands(int64(x)) },
 	"thousands": thousands,
-	"endOf": func(r *Run, metric string) float64 {
-		s := r.series[metric]
-		return s.values[len(s.values)-1]
-	},
+	"endOf":     func(r *Run, metric string) float64 { x, _ := r.Last(metric); return x },
 	"duration": func(seconds float64) string {
 		switch {
 		case seconds < 100:

@@ -243,3 +243,12 @@ func compare[T int | experiments.Seed](a, b T) int {
 	}
 	return 0
 }
+
+// Last is the newest value of a figure, if there is one.
+func (r *Run) Last(metric string) (value float64, ok bool) {
+	s := r.series[metric]
+	if len(s.values) == 0 {
+		return 0, false
+	}
+	return s.values[len(s.values)-1], true
+}

@@ -1,0 +1,103 @@
+package cmd_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stein-rl/stein/experiments"
+)
+
+// aRun makes the folder of a run that has recorded two rows.
+func aRun(t *testing.T, dir string, sets ...string) {
+	t.Helper()
+	cfg, err := experiments.Builtin().Resolve("pendulum/sac", append(sets, "seed=3"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder, err := experiments.NewFolder(dir, "", "pendulum/sac", cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	if err := folder.Begin(experiments.Session{}); err != nil {
+		t.Fatal(err)
+	}
+	rows := "step,time,eval/mean_reward\n100,1,-900\n200,2,-700.5\n"
+	if err := os.WriteFile(filepath.Join(dir, "metrics.csv"), []byte(rows), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Ensure that runs are listed with how far they are, that a diff has what differs and
+// nothing else, and that tags stay until they are taken away.
+func TestRuns(t *testing.T) {
+	t.Chdir(t.TempDir())
+	aRun(t, "runs/a")
+	aRun(t, "runs/deeper/b", "agent.gamma=0.9", "policy={kind: flow}")
+	code, stdout, stderr := run(t, "runs")
+	if lines := strings.Split(strings.TrimSpace(stdout), "\n"); code != 0 || len(lines) != 3 || !strings.Contains(lines[1], "pendulum/sac") || !strings.Contains(lines[1], "200/10000  -700.5") {
+		t.Errorf("code %d, %s%s", code, stdout, stderr)
+	}
+	_, stdout, _ = run(t, "runs", "diff", "runs/a", "runs/deeper/b")
+	if !strings.HasPrefix(stdout, "agent.gamma") || !strings.Contains(stdout, "0.99") || !strings.Contains(stdout, "policy.kind") || strings.Contains(stdout, "agent.tau") {
+		t.Errorf("%s", stdout)
+	}
+	if code, _, stderr = run(t, "runs", "tag", "runs/a", "good", "to plot"); code != 0 {
+		t.Fatal(stderr)
+	}
+	_, stdout, _ = run(t, "runs", "list", "--tag", "to plot")
+	if !strings.Contains(stdout, "good, to plot") || strings.Contains(stdout, "runs/deeper/b") {
+		t.Errorf("%s", stdout)
+	}
+	run(t, "runs", "tag", "runs/a", "good", "to plot", "--remove")
+	if _, stdout, _ = run(t, "runs", "list", "--tag", "good"); strings.Contains(stdout, "runs/a") || there("runs/a/tags") {
+		t.Errorf("%s", stdout)
+	}
+	if code, _, stderr = run(t, "runs", "tag", "runs/deeper", "good"); code != 1 || !strings.Contains(stderr, "is no run folder") {
+		t.Errorf("code %d, %s", code, stderr)
+	}
+}
+
+// Ensure that nothing is removed without a yes, that is no run, or that is in use.
+func TestRunsRemove(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, dir := range []string{"a", "b", "busy"} {
+		aRun(t, dir)
+	}
+	if err := os.Mkdir("thesis", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	folder, err := experiments.OpenFolder("busy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	for _, c := range []struct {
+		answer, want string
+		args         []string
+		code         int
+	}{
+		{"n\n", "nothing was removed", []string{"a", "b"}, 1},
+		{"", "nothing was removed", []string{"a", "b"}, 1},
+		{"", "is no run folder", []string{"a", "thesis", "-y"}, 1},
+		{"", "in use by another process", []string{"a", "busy", "-y"}, 1},
+		{"y\n", "remove 2 run folders", []string{"a", "b"}, 0},
+	} {
+		if !there("a") || !there("b") {
+			t.Fatalf("a run is gone before %q", c.args)
+		}
+		var out, errs bytes.Buffer
+		p := stein(append([]string{"runs", "rm"}, c.args...)...)
+		p.Stdin, p.Stdout, p.Stderr = strings.NewReader(c.answer), &out, &errs
+		_ = p.Run()
+		if p.ProcessState.ExitCode() != c.code || !strings.Contains(errs.String(), c.want) {
+			t.Errorf("rm %q with %q: code %d, %s", c.args, c.answer, p.ProcessState.ExitCode(), errs.String())
+		}
+	}
+	if there("a") || there("b") || !there("busy") || !there("thesis") {
+		t.Error("want a and b removed, and these alone")
+	}
+}
