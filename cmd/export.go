@@ -1,0 +1,148 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/export"
+	"github.com/stein-rl/stein/internal/settings"
+	"github.com/stein-rl/stein/normalize"
+)
+
+// exportFlags are those of stein export.
+type exportFlags struct{ checkpoint, out, format string }
+
+func (a *app) exportCmd() *cobra.Command {
+	var f exportFlags
+	cmd := &cobra.Command{
+		Use:   "export RUN",
+		Short: "Write a run's agent for other programs: safetensors or ONNX",
+		Long: `Writes the weights of a run's agent as safetensors (policy, critics, their targets,
+temperature, statistics of observations), or its policy as ONNX (Gaussians and flows).
+
+docs/export.md has the names, and the inputs and outputs of the model. Neither Python
+nor the environment is needed.`,
+		Example: `  stein export runs/walker2d-sac-0-20261124-120000 --out walk.safetensors
+  stein export runs/walker2d-sac-0-20261124-120000 --checkpoint best --out walk.onnx`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return a.export(f, args[0]) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.checkpoint, "checkpoint", "last", "last, best, or a step")
+	flags.StringVarP(&f.out, "out", "o", "", "`FILE` to write, ending in .safetensors or .onnx; named after the run where not given")
+	flags.StringVar(&f.format, "format", "", "safetensors or onnx; by the file's ending where not given")
+	return cmd
+}
+
+// check settles file and format.
+func (f *exportFlags) check(run string) error {
+	if f.format == "" {
+		f.format = "safetensors"
+		if f.out != "" {
+			f.format = strings.TrimPrefix(filepath.Ext(f.out), ".")
+		}
+	}
+	if f.format != "safetensors" && f.format != "onnx" {
+		return usageError{fmt.Errorf("format %q: want safetensors or onnx (--format, or the ending of --out)", f.format)}
+	}
+	if f.out == "" {
+		f.out = filepath.Base(filepath.Clean(run)) + "." + f.format
+	}
+	return nil
+}
+
+func (a *app) export(f exportFlags, run string) error {
+	if err := f.check(run); err != nil {
+		return err
+	}
+	log := slog.New(a.logs.quieter(a.stderr, isTerminal(a.stderr)))
+	backend, err := experiments.OpenBackend("", 0, log)
+	if err != nil {
+		return err
+	}
+	defer backend.Finalize()
+	actor, err := a.catalog.OpenActor(backend, run, f.checkpoint, log)
+	if err != nil {
+		return err
+	}
+	defer actor.Close()
+	weights, err := export.Weights(actor.Agent)
+	if err != nil {
+		return err
+	}
+	metadata, err := metadataOf(actor)
+	if err != nil {
+		return err
+	}
+	var moments *normalize.Moments
+	if n, ok := actor.Norm.(*normalize.Normalizer); ok {
+		moments = n.State().Obs
+	}
+	err = replaceFile(f.out, func(out io.Writer) error {
+		if f.format == "onnx" {
+			return export.WriteONNX(out, export.Policy{
+				Kind: actor.Config.Policy.Value, Weights: weights, ObsDim: actor.Spec.ObsDim, ActDim: actor.Spec.ActDim,
+				Obs: moments, Clip: actor.Config.Normalize.Clip,
+			}, metadata)
+		}
+		return export.WriteSafetensors(out, append(weights, export.Statistics(moments)...), metadata)
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "%s\n", f.out)
+	return nil
+}
+
+// metadataOf says where weights come from and what they are to be used with.
+func metadataOf(a *experiments.Actor) (map[string]string, error) {
+	policy, err := settings.Encode(a.Config.Policy)
+	if err != nil {
+		return nil, fmt.Errorf("export: %w", err)
+	}
+	critic, err := settings.Encode(a.Config.Agent.Critic)
+	if err != nil {
+		return nil, fmt.Errorf("export: %w", err)
+	}
+	return map[string]string{
+		"format": "stein", "algorithm": "sac", "run": a.Info.ID, "env": a.Spec.ID, "step": strconv.FormatInt(a.At.Step, 10),
+		"obs_dim": strconv.Itoa(a.Spec.ObsDim), "act_dim": strconv.Itoa(a.Spec.ActDim),
+		"policy": string(policy), "critic": string(critic),
+	}, nil
+}
+
+// replaceFile writes a file whole or not at all.
+func replaceFile(path string, write func(io.Writer) error) (err error) {
+	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(temp.Name())
+		}
+	}()
+	if err := write(temp); err != nil {
+		temp.Close()
+		return err
+	}
+	if err := temp.Chmod(0o644); err != nil {
+		temp.Close()
+		return fmt.Errorf("export: %w", err)
+	}
+	if err := temp.Close(); err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	if err := os.Rename(temp.Name(), path); err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,53 @@
+package cmd_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stein-rl/stein/envbridge"
+)
+
+// Ensure that a run's weights are read by Python's safetensors under their names, and
+// that its policy is written as ONNX.
+func TestExport(t *testing.T) {
+	dir := t.TempDir()
+	run := filepath.Join(dir, "run")
+	if o := train(t, run, "--steps", "60", "--eval-freq", "0", "--eval-episodes", "1"); o.code != 0 {
+		t.Fatalf("code %d, %s", o.code, o.stderr)
+	}
+	file := filepath.Join(dir, "weights.safetensors")
+	if o := finish(t, stein("export", run, "--out", file)); o.code != 0 || o.stdout != file+"\n" {
+		t.Fatalf("%+v", o)
+	}
+	python := must(envbridge.FindPython(""))
+	text, err := exec.Command(python, "-c", `
+import sys
+from safetensors import safe_open
+with safe_open(sys.argv[1], "np") as f:
+    print(f.metadata()["env"], f.metadata()["step"])
+    for name in ("policy.gaussian.hidden_0.weights", "critic.q1.of_action.weights", "target.q0.of_obs.biases", "alpha.log_alpha"):
+        print(name, f.get_tensor(name).shape)
+    print([name for name in f.keys() if "adam" in name.lower() or "moment" in name.lower()])
+`, file).CombinedOutput()
+	want := `Pendulum-v1 60
+policy.gaussian.hidden_0.weights (3, 16)
+critic.q1.of_action.weights (1, 16)
+target.q0.of_obs.biases (16,)
+alpha.log_alpha ()
+[]
+`
+	if err != nil || string(text) != want {
+		t.Errorf("%v, %s\nwant\n%s", err, text, want)
+	}
+	model := filepath.Join(dir, "policy.onnx")
+	if o := finish(t, stein("export", run, "--out", model)); o.code != 0 {
+		t.Errorf("%+v", o)
+	}
+	if data, err := os.ReadFile(model); err != nil || !strings.Contains(string(data), "observation") {
+		t.Errorf("%d bytes, %v", len(data), err)
+	}
+	wantLine(t, finish(t, stein("export", run, "--out", "x.txt")), 2, "want safetensors or onnx")
+}

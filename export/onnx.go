@@ -1,0 +1,162 @@
+package export
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// The parts of ONNX's onnx.proto that a policy needs, by their field numbers.
+const (
+	modelIR, modelProducer, modelGraph, modelOpset, modelMeta     = 1, 2, 7, 8, 14
+	graphNode, graphName, graphInit, graphInput, graphOutput      = 1, 2, 5, 11, 12
+	nodeInput, nodeOutput, nodeName, nodeOp, nodeAttr             = 1, 2, 3, 4, 5
+	attrName, attrInt, attrType                                   = 1, 3, 20
+	tensorDims, tensorType, tensorName, tensorRaw                 = 1, 2, 8, 9
+	irVersion, opset                                              = 8, 17
+	typeFloat, typeInt64, attrTypeInt                         int = 1, 7, 2
+)
+
+// A network is an ONNX graph while it is built. Its methods return the name of what
+// they have added.
+type network struct {
+	graph protoMessage
+	count int
+}
+
+// protoMessage is an encoded protocol buffers message.
+type protoMessage []byte
+
+func (m *protoMessage) bytes(field protowire.Number, b []byte) {
+	*m = protowire.AppendBytes(protowire.AppendTag(*m, field, protowire.BytesType), b)
+}
+
+func (m *protoMessage) text(field protowire.Number, s string) { m.bytes(field, []byte(s)) }
+
+func (m *protoMessage) int(field protowire.Number, i int) {
+	*m = protowire.AppendVarint(protowire.AppendTag(*m, field, protowire.VarintType), uint64(i))
+}
+
+// op adds an operation with one result.
+func (n *network) op(kind string, inputs ...string) string {
+	return n.opWith(kind, nil, inputs...)
+}
+
+// opWith is op with integer attributes.
+func (n *network) opWith(kind string, attributes map[string]int, inputs ...string) string {
+	n.count++
+	name := fmt.Sprintf("%s_%d", kind, n.count)
+	n.add(kind, name, attributes, inputs...)
+	return name
+}
+
+func (n *network) add(kind, output string, attributes map[string]int, inputs ...string) {
+	var node protoMessage
+	for _, in := range inputs {
+		node.text(nodeInput, in)
+	}
+	node.text(nodeOutput, output)
+	node.text(nodeName, output)
+	node.text(nodeOp, kind)
+	for name, value := range attributes {
+		var a protoMessage
+		a.text(attrName, name)
+		a.int(attrInt, value)
+		a.int(attrType, attrTypeInt)
+		node.bytes(nodeAttr, a)
+	}
+	n.graph.bytes(graphNode, node)
+}
+
+// array adds a constant.
+func (n *network) array(t Tensor) string {
+	var m protoMessage
+	for _, d := range t.Shape {
+		m.int(tensorDims, d)
+	}
+	m.int(tensorType, typeFloat)
+	m.text(tensorName, t.Name)
+	m.bytes(tensorRaw, littleEndian(t.Data))
+	n.graph.bytes(graphInit, m)
+	return t.Name
+}
+
+// number adds a constant that is one number.
+func (n *network) number(x float64) string {
+	n.count++
+	return n.array(Tensor{Name: fmt.Sprintf("number_%d", n.count), Data: []float32{float32(x)}})
+}
+
+// axis adds the list of the one axis that a reduction goes over.
+func (n *network) axis(i int) string {
+	n.count++
+	name := fmt.Sprintf("axis_%d", n.count)
+	var m protoMessage
+	m.int(tensorDims, 1)
+	m.int(tensorType, typeInt64)
+	m.text(tensorName, name)
+	m.bytes(tensorRaw, binary.LittleEndian.AppendUint64(nil, uint64(i)))
+	n.graph.bytes(graphInit, m)
+	return name
+}
+
+// end names an input or output of the network, float32 [N, width]; width 0: [N].
+func (n *network) end(field protowire.Number, name string, width int) {
+	var batch, shape, tensor, typ, info protoMessage
+	batch.text(2, "N") // dim_param
+	shape.bytes(1, batch)
+	if width > 0 {
+		var dim protoMessage
+		dim.int(1, width)
+		shape.bytes(1, dim)
+	}
+	tensor.int(1, typeFloat)
+	tensor.bytes(2, shape)
+	typ.bytes(1, tensor)
+	info.text(1, name)
+	info.bytes(2, typ)
+	n.graph.bytes(field, info)
+}
+
+// write ends the model.
+func (n *network) write(out io.Writer, metadata map[string]string) error {
+	n.graph.text(graphName, "policy")
+	var set, model protoMessage
+	set.text(1, "")
+	set.int(2, opset)
+	model.int(modelIR, irVersion)
+	model.text(modelProducer, "stein")
+	model.bytes(modelGraph, n.graph)
+	model.bytes(modelOpset, set)
+	for key, value := range metadata {
+		var entry protoMessage
+		entry.text(1, key)
+		entry.text(2, value)
+		model.bytes(modelMeta, entry)
+	}
+	if _, err := out.Write(model); err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	return nil
+}
+
+// activate adds a hidden layer's non-linearity.
+func (n *network) activate(name, x string) (string, error) {
+	switch name {
+	case "relu":
+		return n.op("Relu", x), nil
+	case "elu":
+		return n.op("Elu", x), nil
+	case "tanh":
+		return n.op("Tanh", x), nil
+	case "silu":
+		return n.op("Mul", x, n.op("Sigmoid", x)), nil
+	case "gelu":
+		erf := n.op("Erf", n.op("Mul", x, n.number(1/math.Sqrt2)))
+		return n.op("Mul", n.op("Mul", x, n.number(0.5)), n.op("Add", erf, n.number(1))), nil
+	}
+	return "", fmt.Errorf("export: activation %q is not known in ONNX here", name)
+}
