@@ -56,7 +56,7 @@ func tinySweep(dir string, more ...string) []string {
 	args := []string{"sweep", "pendulum/sac", "--out", dir, "--jobs", "1"}
 	for _, set := range []string{
 		"engine.backend=go:ops_sequential", // compiles at once
-		"steps=1500", "policy={hidden: [16]}", "agent={critic: {hidden: [16]}, batch_size: 16, random_steps: 40, learning_starts: 40}",
+		"steps=1000", "engine.threads=1", "policy={hidden: [16]}", "agent={critic: {hidden: [16]}, batch_size: 16, random_steps: 40, learning_starts: 40}",
 		"replay.capacity=1000", "eval={every: 500, episodes: 1}", "log.every=50", "checkpoint.every=100",
 	} {
 		args = append(args, "--set", set)
@@ -99,7 +99,7 @@ func there(path ...string) bool {
 func TestSweepKilled(t *testing.T) {
 	quiet, dir := filepath.Join(t.TempDir(), "quiet"), filepath.Join(t.TempDir(), "killed")
 	const s0, s1, s2 = "pendulum-sac-s0", "pendulum-sac-s1", "pendulum-sac-s2"
-	if o := finish(t, stein(tinySweep(quiet, "--seeds", "3")...)); o.code != 0 || !strings.Contains(o.stdout, "3 done, 0 failed") {
+	if o := finish(t, stein(tinySweep(quiet, "--seeds", "1,2", "--jobs", "2")...)); o.code != 0 || !strings.Contains(o.stdout, "2 done, 0 failed") {
 		t.Fatalf("%+v", o)
 	}
 
@@ -128,10 +128,8 @@ func TestSweepKilled(t *testing.T) {
 			t.Errorf("%s: %v, want %v", trial, got, want)
 		}
 	}
-	for _, trial := range []string{s0, s2} {
-		if got, want := figures(t, filepath.Join(dir, trial)), figures(t, filepath.Join(quiet, trial)); !reflect.DeepEqual(got, want) {
-			t.Errorf("%s differs from the undisturbed one:\n%v\n%v", trial, got, want)
-		}
+	if got, want := figures(t, filepath.Join(dir, s2)), figures(t, filepath.Join(quiet, s2)); !reflect.DeepEqual(got, want) {
+		t.Errorf("%s differs from the undisturbed one:\n%v\n%v", s2, got, want)
 	}
 	info := must(experiments.ReadInfo(filepath.Join(dir, s1)))
 	if len(info.Sessions) != 2 || info.Sessions[1].FromStep < 100 {
@@ -161,8 +159,8 @@ func testSameUpTo(t *testing.T, dir, other string, step float64) {
 			}
 		}
 	}
-	if losses := a["train/critic_loss"][0]; losses[len(losses)-1] != 1500 {
-		t.Errorf("losses at steps %v, want to 1500", losses)
+	if losses := a["train/critic_loss"][0]; losses[len(losses)-1] != 1000 {
+		t.Errorf("losses at steps %v, want to 1000", losses)
 	}
 }
 
