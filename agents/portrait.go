@@ -67,4 +67,3 @@ func (s *SAC) portraitGraph(scope *model.Scope, in []*Node) []*Node {
 	one := s.query(scope, Slice(obs, AxisElem(0)), q.Key, progress)
 	return []*Node{d.Action, d.LogProb, alive, Squeeze(one.Value(InsertAxes(actions, 0)), 0), q.Alpha}
 }
-

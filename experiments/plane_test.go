@@ -28,7 +28,7 @@ func TestGridEntropy(t *testing.T) {
 		want float64
 	}{
 		"flat":   {func(_, _ float64) float64 { return 7 }, math.Log(4)},
-		"normal": {func(x, y float64) float64 { return 1e3 - (x*x+y*y)/(2*sigma*sigma) }, math.Log(2*math.Pi*math.E*sigma*sigma)},
+		"normal": {func(x, y float64) float64 { return 1e3 - (x*x+y*y)/(2*sigma*sigma) }, math.Log(2 * math.Pi * math.E * sigma * sigma)},
 	} {
 		if got := gridEntropy(grid(c.logp)); math.Abs(got-c.want) > 1e-3 {
 			t.Errorf("%s: %g, want %g", name, got, c.want)
