@@ -33,18 +33,18 @@ def main() -> None:
     args = p.parse_args()
 
     names = args.only or SECTIONS
-    rounds = f"{args.rounds} round{'s' if args.rounds > 1 else ''}"
-    when = f"{measure.machine()}, {datetime.date.today()}, {rounds}"
-    print(when, flush=True)
     for name in names:
         section = importlib.import_module(f"{name}.section")
+        n = getattr(section, "ROUNDS", args.rounds)
+        when = f"{measure.machine()}, {datetime.date.today()}, {n} round{'s' if n > 1 else ''}"
+        print(when, flush=True)
         busy = measure.others()
-        text = section.compare(args.rounds)
+        text = section.compare(n)
         busy = max(busy, measure.others())
         note = measure.company(busy)
         print(f"\n{name}{note}\n\n{text}", flush=True)
         if args.record:
-            command = f"bench/run.sh --only {name} --rounds {args.rounds}"
+            command = f"bench/run.sh --only {name} --rounds {n}"
             record(PAGE, name, f"{when}{note}: `{command}`\n\n{text}")
             for file in getattr(section, "FILES", ()):
                 shutil.copy(measure.ROOT / "bench/out" / file, measure.ROOT / "docs/results")

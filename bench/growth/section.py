@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 STEIN = measure.ROOT / "bench/out/sampler-bench"
 OUT = measure.ROOT / "bench/out"
 FILES = ("sampler_growth.csv", "sampler_growth.png")  # in OUT; --record copies them to docs/results
+ROUNDS = 1
 FIXED_DIMS, FIXED_PARTICLES = 6, 64
 BY_M = [(m, FIXED_DIMS) for m in (8, 16, 32, 64, 128, 256, 512)]
 BY_D = [(FIXED_PARTICLES, d) for d in (2, 8, 32, 128, 512, 2048, 4096)]
@@ -28,7 +29,7 @@ def step(particles: int, dims: int) -> measure.Record:
 
 
 def compare(rounds: int) -> str:
-    """One round, whatever is asked: a curve has its neighbours to be compared with."""
+    """One round: a curve has its neighbours to be compared with."""
     del rounds
     sizes = [*dict.fromkeys([*BY_M, *BY_D, CORNER])]
     parts = {f"step M={m} D={d}": functools.partial(step, m, d) for m, d in sizes}
