@@ -1,3 +1,3 @@
-// Package export writes trained agents for other programs, and reads theirs: weights
-// as safetensors, policies as ONNX, and Stable-Baselines3's.
+// Package export writes trained agents for other programs: weights as safetensors,
+// policies as ONNX.
 package export
