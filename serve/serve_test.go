@@ -316,8 +316,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// Ensure that streams answer in order, that one whose client never reads keeps no
-// other waiting, and that a server which stops ends them at once.
+// Ensure that streams answer in order, and that one whose client never reads keeps no
+// other waiting.
 func TestStream(t *testing.T) {
 	r := newRun(t, "pendulum/sac", small...)
 	r.save(t, 1, r.learner(t, 1))
