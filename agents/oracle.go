@@ -141,18 +141,8 @@ func (o *Oracle) Close() {
 // policy's entropy, the actions' values and their log-probabilities, [N] each.
 func (s *SAC) drawnGraph(scope *model.Scope, progress, k, obs *Node) []*Node {
 	q := s.query(scope, obs, sampler.NewKey(k), progress)
-	key := q.Key
-	q.Key = key.Fold(0)
-	d := s.policy.Sample(q)
-	n, m, a := d.Action.Shape().Dim(0), d.Action.Shape().Dim(1), d.Action.Shape().Dim(2)
-	chance := key.Fold(1).Uniform(shapes.Make(dtypes.Float32, n, m))
-	if d.Alive != nil {
-		chance = Where(d.Alive, chance, Sub(chance, OnesLike(chance)))
-	}
-	chosen := OneHot(ArgMax(chance, -1), m, dtypes.Bool) // [N, M]
-	action := Reshape(ReduceSum(Where(chosen, d.Action, ZerosLike(d.Action)), 1), n, a)
-	logProb := ReduceSum(Where(chosen, d.LogProb, ZerosLike(d.LogProb)), 1) // [N]
-	return []*Node{action, Neg(meanAlive(d.LogProb, d.Alive)), valueOf(q, action), logProb}
+	d, one := s.drawOne(q)
+	return []*Node{one.Action, Neg(meanAlive(d.LogProb, d.Alive)), valueOf(q, one.Action), one.LogProb}
 }
 
 // chosenGraph is drawnGraph for the policy's best actions, without log-probabilities.

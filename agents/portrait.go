@@ -2,6 +2,7 @@ package agents
 
 import (
 	"fmt"
+	"math"
 
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -46,6 +47,9 @@ func (s *SAC) Portrait(obs []float32, times int, actions []float32) (Portrait, e
 	drawn, logProb := tensors.MustCopyFlatData[float32](out[0]), tensors.MustCopyFlatData[float32](out[1])
 	p := Portrait{Value: tensors.MustCopyFlatData[float32](out[3]), Alpha: float64(tensors.ToScalar[float32](out[4]))}
 	for i, alive := range tensors.MustCopyFlatData[bool](out[2]) {
+		if alive && math.IsNaN(float64(logProb[i])) {
+			return Portrait{}, fmt.Errorf("agents: portrait: log-probability of draw %d is NaN", i)
+		}
 		if alive {
 			p.Actions, p.LogProb = append(p.Actions, drawn[i*a:(i+1)*a]...), append(p.LogProb, logProb[i])
 		}
@@ -62,7 +66,7 @@ func (s *SAC) portraitGraph(scope *model.Scope, in []*Node) []*Node {
 	d := s.policy.Sample(q)
 	alive := d.Alive
 	if alive == nil {
-		alive = Equal(d.LogProb, d.LogProb)
+		alive = GreaterThan(OnesLike(d.LogProb), ZerosLike(d.LogProb))
 	}
 	one := s.query(scope, Slice(obs, AxisElem(0)), q.Key, progress)
 	return []*Node{d.Action, d.LogProb, alive, Squeeze(one.Value(InsertAxes(actions, 0)), 0), q.Alpha}

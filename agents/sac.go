@@ -219,6 +219,18 @@ func (s *SAC) greedyGraph(scope *model.Scope, progress, key, obs *Node) *Node {
 
 // draw takes one of the particles that are alive, each with the same chance.
 func (s *SAC) draw(q policies.Query) *Node {
+	_, chosen := s.drawOne(q)
+	return chosen.Action
+}
+
+// A chosenDraw is one particle of every state.
+type chosenDraw struct {
+	Action  *Node // [N, A]
+	LogProb *Node // [N]
+}
+
+// drawOne is draw with the particles that it chose from.
+func (s *SAC) drawOne(q policies.Query) (policies.Draw, chosenDraw) {
 	key := q.Key
 	q.Key = key.Fold(0)
 	d := s.policy.Sample(q)
@@ -228,8 +240,10 @@ func (s *SAC) draw(q policies.Query) *Node {
 		chance = Where(d.Alive, chance, Sub(chance, OnesLike(chance)))
 	}
 	chosen := OneHot(ArgMax(chance, -1), m, dtypes.Bool) // [N, M]
-	action := ReduceSum(Where(chosen, d.Action, ZerosLike(d.Action)), 1)
-	return Reshape(action, n, a)
+	return d, chosenDraw{
+		Action:  Reshape(ReduceSum(Where(chosen, d.Action, ZerosLike(d.Action)), 1), n, a),
+		LogProb: ReduceSum(Where(chosen, d.LogProb, ZerosLike(d.LogProb)), 1),
+	}
 }
 
 // Act answers one action a row of obs, [N*S] -> [N*A]. Any N will do, but each new

@@ -90,7 +90,7 @@ func MLP(weights, biases []*Node, quadratic float64) LogDensity {
 	}
 }
 
-// ELU is x, or exp x − 1 below zero: x(1−m) + exp(xm) − 1, m the constant that tells
+// ELU is x, or exp x − 1 below zero, for a finite x: x(1−m) + exp(xm) − 1, m the constant that tells
 // both apart. Products differentiate to products, twice and three times over, faster
 // than Where and Min do.
 func ELU(x *Node) *Node {
