@@ -74,7 +74,6 @@ the process at once. --resume goes on from the newest checkpoint that is whole.`
 		default:
 			flags.String(s.name, "", help)
 		}
-		flags.Lookup(s.name).DefValue = "" // the configuration's
 	}
 	setFlag(cmd, &f.sets)
 	if err := cmd.RegisterFlagCompletionFunc("config", completeConfigs); err != nil {
