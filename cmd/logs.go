@@ -52,6 +52,16 @@ func (l *logFlags) handler(w io.Writer, terminal bool) slog.Handler {
 	return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})
 }
 
+// ofRun is handler for what is all about one run. Programs, which see the lines of
+// many, get its id in each; a person sees one run at a time.
+func (l *logFlags) ofRun(w io.Writer, terminal bool, id string) slog.Handler {
+	h := l.handler(w, terminal)
+	if _, structured := h.(*slog.JSONHandler); structured {
+		h = h.WithAttrs([]slog.Attr{slog.String("run", id)})
+	}
+	return h
+}
+
 // quieter is handler for commands whose results say all: info is left out unless
 // the user asks for debug.
 func (l logFlags) quieter(w io.Writer, terminal bool) slog.Handler {

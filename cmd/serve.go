@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,7 +49,7 @@ what is under way and ends.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.listen, "listen", "127.0.0.1:50051", "`ADDRESS` to answer at; port 0 takes a free one and prints it")
-	flags.StringVar(&f.metrics, "metrics", "", "`ADDRESS` to answer Prometheus at, such as :9100; /metrics")
+	flags.StringVar(&f.metrics, "metrics", "", metricsHelp)
 	flags.StringVar(&f.checkpoint, "checkpoint", "last", "last, best, or a step")
 	flags.DurationVar(&f.Reload, "reload", 2*time.Second, "how often to look for a newer checkpoint; 0: never")
 	flags.IntVar(&f.Limits.Batch, "batch", 64, "observations worked out together, at most")
@@ -107,33 +106,12 @@ func (a *app) serve(ctx context.Context, f serveFlags, args []string) (err error
 	}
 	defer server.Close()
 	if f.metrics != "" {
-		stop, err := f.watch(server.Metrics())
-		if err != nil {
+		var stop func() error
+		if stop, err = answerPrometheus(f.metrics, server.Metrics(), f.Log); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, stop()) }()
 	}
 	fmt.Fprintf(a.stdout, "serving at %s\n", at.Addr())
 	return server.Serve(ctx, at)
-}
-
-// watch answers Prometheus until it is stopped.
-func (f serveFlags) watch(metrics http.Handler) (stop func() error, err error) {
-	at, err := net.Listen("tcp", f.metrics)
-	if err != nil {
-		return nil, usageError{fmt.Errorf("--metrics %s: %w", f.metrics, err)}
-	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", metrics)
-	server := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(at) }()
-	f.Log.Info("metrics", "url", fmt.Sprintf("http://%s/metrics", at.Addr()))
-	return func() error {
-		err := server.Close()
-		if served := <-done; !errors.Is(served, http.ErrServerClosed) {
-			err = errors.Join(err, served)
-		}
-		return err
-	}, nil
 }

@@ -18,6 +18,7 @@ import (
 // trainFlags are those of stein train.
 type trainFlags struct {
 	config, resume, runDir, runs string
+	metrics                      string // address for Prometheus; empty: none
 	sets                         []string
 	asJSON                       bool
 }
@@ -54,6 +55,7 @@ the process at once. --resume goes on from the newest checkpoint that is whole.`
 		Example: `  stein train --config walker2d/sac --seed 0 --steps 100000
   stein train --config pendulum/sac --set agent.gamma=0.98 --set 'policy={hidden: [64, 64]}'
   stein train --config walker2d/sac --env my_package:MyEnv-v0 --run-dir runs/mine
+  stein train --config walker2d/sac --metrics :9100
   stein train --config walker2d/sac --envs tcp://10.0.0.2:5600 --env-key client.key
   stein train --resume runs/walker2d-sac-0-20261124-120000 --steps 200000`,
 		Args: cobra.NoArgs,
@@ -64,6 +66,7 @@ the process at once. --resume goes on from the newest checkpoint that is whole.`
 	flags.StringVar(&f.resume, "resume", "", "continue the run in this `FOLDER`")
 	flags.StringVar(&f.runDir, "run-dir", "", "keep the run in this `FOLDER`, new or empty")
 	flags.StringVar(&f.runs, "runs", "runs", "make the run's folder below this `FOLDER`")
+	flags.StringVar(&f.metrics, "metrics", "", metricsHelp)
 	flags.BoolVar(&f.asJSON, "json", false, "print the result as JSON")
 	flags.Bool("no-save-replay", false, "checkpoints without the replay memory; short for --set checkpoint.replay=false")
 	for _, s := range shortFlags {
@@ -151,11 +154,18 @@ func (a *app) train(c *cobra.Command, f trainFlags) (err error) {
 	if drawn {
 		log.Info("seed drawn", "seed", uint64(*cfg.Seed))
 	}
+	training := experiments.Training{Config: cfg, Folder: folder, Resume: f.resume != "", Command: os.Args, Log: log, Watch: bar}
+	if f.metrics != "" {
+		training.Prometheus = experiments.NewPrometheus(folder.Info.ID)
+		var stop func() error
+		if stop, err = answerPrometheus(f.metrics, training.Prometheus.Handler(), log); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, stop()) }()
+	}
 	told := context.AfterFunc(c.Context(), func() { log.Warn("stopping with a checkpoint; a second signal ends at once") })
 	defer told()
-	res, err := experiments.Training{
-		Config: cfg, Folder: folder, Resume: f.resume != "", Command: os.Args, Log: log, Watch: bar,
-	}.Train(c.Context())
+	res, err := training.Train(c.Context())
 	bar.stop()
 	if err != nil {
 		return err
@@ -195,7 +205,7 @@ func openFolder(f trainFlags, cfg experiments.Config) (*experiments.Folder, erro
 // runLog logs to the user, above the bar where there is one, and to the run's file.
 func (a *app) runLog(bar *progress, terminal bool, file *os.File, id string) *slog.Logger {
 	toFile := slog.NewJSONHandler(file, nil).WithAttrs([]slog.Attr{slog.String("run", id)})
-	return slog.New(slog.NewMultiHandler(a.logs.handler(bar, terminal), toFile))
+	return slog.New(slog.NewMultiHandler(a.logs.ofRun(bar, terminal, id), toFile))
 }
 
 // trainingReport is what --json prints.

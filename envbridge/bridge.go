@@ -40,6 +40,15 @@ type Worker struct {
 	Timeout      time.Duration // of a step or reset, then the worker counts as hung; 0: 1 min
 	StartTimeout time.Duration // of a worker's start; 0: 1 min
 	Log          *slog.Logger  // nil: no log
+	Run          string        // id of the run, which the worker's log lines carry; "": none
+	Clock        Clock         // nil: nobody wants to know
+}
+
+// A Clock is told how long steps take. It is called by whoever calls Recv.
+type Clock interface {
+	// Stepped is told of a step with an outcome: taken is from Send to the moment that
+	// its outcome was at hand, waited the part of it that Recv waited for.
+	Stepped(taken, waited time.Duration)
 }
 
 // Stats counts what went wrong and was mended.
@@ -64,6 +73,8 @@ type Bridge struct {
 
 	step   Step
 	sent   bool      // a step is under way
+	sentAt time.Time // the last one
+	clock  Clock
 	action []float32 // of the step under way, ours
 	seed   int64
 	resets int64 // of all copies after a loss, to seed the next one anew
@@ -82,7 +93,7 @@ func Start(ctx context.Context, w Worker) (*Bridge, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bridge{}
+	b := &Bridge{clock: w.Clock}
 	if b.dir, err = newSocketDir(); err != nil {
 		return nil, err
 	}
@@ -105,7 +116,7 @@ func Dial(ctx context.Context, endpoints string, w Worker) (*Bridge, error) {
 	if err := w.complete(); err != nil {
 		return nil, err
 	}
-	b := &Bridge{}
+	b := &Bridge{clock: w.Clock}
 	for endpoint := range strings.SplitSeq(endpoints, ",") {
 		endpoint = strings.TrimSpace(endpoint)
 		if err := checkEndpoint(endpoint, w.Key); err != nil {
@@ -289,6 +300,7 @@ func (b *Bridge) Send(_ context.Context, action []float32) error {
 		_ = m.sendStep(b.action[m.first*a : (m.first+m.spec.Copies)*a])
 	}
 	b.sent = true
+	b.sentAt = time.Now()
 	return nil
 }
 
@@ -306,7 +318,7 @@ func (b *Bridge) Recv(ctx context.Context) (Step, error) {
 	if !b.sent {
 		return Step{}, errors.New("envbridge: Recv without Send")
 	}
-	lost := false
+	lost, asked := false, time.Now()
 	for _, m := range b.members {
 		if !m.answered {
 			if err := m.recvStep(ctx); err != nil {
@@ -319,6 +331,9 @@ func (b *Bridge) Recv(ctx context.Context) (Step, error) {
 	b.step.Lost = lost
 	if lost {
 		return b.step, b.afterLoss(ctx)
+	}
+	if b.clock != nil {
+		b.clock.Stepped(time.Since(b.sentAt), time.Since(asked))
 	}
 	return b.step, nil
 }

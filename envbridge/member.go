@@ -99,6 +99,7 @@ func (m *member) hello() error {
 		Render:          m.cfg.Render,
 		MaxEpisodeSteps: uint32(m.cfg.MaxSteps),
 		Client:          fmt.Sprintf("%s:%d", host, os.Getpid()),
+		Run:             m.cfg.Run,
 	})
 }
 

@@ -27,7 +27,7 @@ func remote(t *testing.T, args ...string) (said string, worker *exec.Cmd) {
 	t.Helper()
 	python, err := envbridge.FindPython("")
 	require.NoError(t, err)
-	cmd := exec.Command(python, append([]string{"-m", "stein_env.worker"}, args...)...)
+	cmd := exec.Command(python, append([]string{"-m", "stein_env.worker", "--log-format", "text"}, args...)...)
 	cmd.Env = append(os.Environ(), "PYTHONPATH=../python_env:"+os.Getenv("PYTHONPATH"))
 	out, err := cmd.StderrPipe()
 	require.NoError(t, err)

@@ -30,13 +30,21 @@ func (e Engine) open(log *slog.Logger) (compute.Backend, engine.Choice, error) {
 	return backend, choice, nil
 }
 
+// A link is what a bridge has to do with a run, besides its environment.
+type link struct {
+	log        *slog.Logger
+	run        string      // id
+	purpose    string      // training or evaluation
+	prometheus *Prometheus // nil: nobody asks
+}
+
 // connect opens environments, one for each worker, so that they take turns: at the
 // endpoints that the configuration names, else in processes of our own.
 // The log gets the number of the environment among these.
-func (e Env) connect(ctx context.Context, log *slog.Logger) (envs, error) {
+func (e Env) connect(ctx context.Context, l link) (envs, error) {
 	w := envbridge.Worker{
 		Env: e.ID, Kwargs: e.Kwargs, MaxSteps: e.MaxSteps, Copies: e.Copies, Render: e.render,
-		Timeout: e.Timeout,
+		Timeout: e.Timeout, Run: l.run,
 	}
 	if e.Key != "" {
 		key, err := envbridge.LoadKey(e.Key)
@@ -52,7 +60,10 @@ func (e Env) connect(ctx context.Context, log *slog.Logger) (envs, error) {
 		}
 		var b *envbridge.Bridge
 		var err error
-		w.Log = log.With("bridge", i)
+		w.Log = l.log.With("bridge", i)
+		if l.prometheus != nil {
+			w.Clock = l.prometheus.clock(l.purpose, i)
+		}
 		if len(e.Endpoints) > 0 {
 			b, err = envbridge.Dial(ctx, e.Endpoints[i], w)
 		} else {
@@ -62,6 +73,9 @@ func (e Env) connect(ctx context.Context, log *slog.Logger) (envs, error) {
 			return nil, errors.Join(err, all.Close())
 		}
 		all = append(all, b)
+		if l.prometheus != nil {
+			l.prometheus.watch(l.purpose, i, b)
+		}
 	}
 	return all, nil
 }
@@ -97,11 +111,12 @@ func (e envs) Metrics() agents.Metrics {
 	for _, b := range e {
 		s := b.Stats()
 		sum.Failures += s.Failures
+		sum.Restarts += s.Restarts
 		sum.Lost += s.Lost
 		sum.Garbage += s.Garbage
 	}
 	return agents.Metrics{
-		"env/worker_failures": float64(sum.Failures), "env/lost_steps": float64(sum.Lost),
+		"env/worker_failures": float64(sum.Failures), "env/worker_restarts": float64(sum.Restarts), "env/lost_steps": float64(sum.Lost),
 		"env/garbage_messages": float64(sum.Garbage),
 	}
 }

@@ -42,6 +42,7 @@ func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
 	if err != nil {
 		return m, err
 	}
+	x.Log = x.Log.With("run", info.ID)
 	if m.Config, err = c.Reread(x.Dir, x.Sets); err != nil {
 		return m, err
 	}
@@ -63,7 +64,7 @@ func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
 		return m, err
 	}
 	defer backend.Finalize()
-	env, err := m.Config.Env.forEval(x.Episodes, false).connect(ctx, x.Log)
+	env, err := m.Config.Env.forEval(x.Episodes, false).connect(ctx, link{log: x.Log, run: info.ID, purpose: "evaluation"})
 	if err != nil {
 		return m, brief(err)
 	}
@@ -104,7 +105,7 @@ func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
 		return m, brief(err)
 	}
 	if x.Video != "" {
-		m.Video, err = film(ctx, x, m.Config.Env, agent, norm, seed)
+		m.Video, err = film(ctx, x, info.ID, m.Config.Env, agent, norm, seed)
 	}
 	return m, err
 }
@@ -142,8 +143,8 @@ func pick(dir, which string, log *slog.Logger) (*checkpoint.Checkpoint, error) {
 }
 
 // film plays one more episode, the first of those evaluated, and writes it as a video.
-func film(ctx context.Context, x Exam, env Env, agent agents.Agent, norm agents.Normalizer, seed int64) (frames int, err error) {
-	stage, err := env.forEval(1, true).connect(ctx, x.Log)
+func film(ctx context.Context, x Exam, run string, env Env, agent agents.Agent, norm agents.Normalizer, seed int64) (frames int, err error) {
+	stage, err := env.forEval(1, true).connect(ctx, link{log: x.Log, run: run, purpose: "video"})
 	if err != nil {
 		return 0, brief(err)
 	}

@@ -25,6 +25,8 @@ type Training struct {
 	Command []string // as the user typed it, for the record
 	Log     *slog.Logger
 	Watch   Watcher // nil: nobody
+	// Prometheus is told what happens; nil: nobody asks.
+	Prometheus *Prometheus
 }
 
 // A Watcher shows how far a run is.
@@ -152,11 +154,11 @@ func (r *run) build(ctx context.Context, from *checkpoint.Checkpoint) error {
 		return err
 	}
 	r.closers = append(r.closers, func() error { backend.Finalize(); return nil })
-	if r.env, err = c.Env.connect(ctx, r.Log); err != nil {
+	if r.env, err = c.Env.connect(ctx, r.link("training")); err != nil {
 		return err
 	}
 	r.closers = append(r.closers, r.env.Close)
-	if r.evalEnv, err = c.Env.forEval(c.Eval.Episodes, false).connect(ctx, r.Log.With("for", "evaluation")); err != nil {
+	if r.evalEnv, err = c.Env.forEval(c.Eval.Episodes, false).connect(ctx, r.link("evaluation")); err != nil {
 		return err
 	}
 	r.closers = append(r.closers, r.evalEnv.Close)
@@ -209,6 +211,9 @@ func (r *run) begin(choice engine.Choice) error {
 		return err
 	}
 	spec := r.env.Spec()
+	if r.Prometheus != nil {
+		r.Prometheus.begin(r.Config, spec, from)
+	}
 	r.Log.Info("training", "folder", r.Folder.Dir, "env", spec.ID, "copies", spec.Copies, "obs", spec.ObsDim, "actions", spec.ActDim,
 		"policy", r.Config.Policy.Name, "seed", uint64(r.Folder.Info.Seed), "backend", choice.Config, "from_step", from, "steps", r.Config.Steps)
 	return nil
@@ -235,7 +240,19 @@ func (r *run) openRecords() error {
 	if r.Watch != nil {
 		r.record.all = append(r.record.all, r.Watch)
 	}
+	if r.Prometheus != nil {
+		r.record.all = append(r.record.all, r.Prometheus)
+	}
 	return nil
+}
+
+// link is how the run's environments are reached, for training or evaluation.
+func (r *run) link(purpose string) link {
+	l := link{log: r.Log, run: r.Folder.Info.ID, purpose: purpose, prometheus: r.Prometheus}
+	if purpose != "training" {
+		l.log = l.log.With("for", purpose)
+	}
+	return l
 }
 
 var _ agents.Recorder = (*run)(nil)
@@ -252,6 +269,9 @@ func (r *run) Record(step int64, m agents.Metrics) error {
 func (r *run) stepped(_ context.Context, step int64) error {
 	if r.Watch != nil {
 		r.Watch.Stepped(step)
+	}
+	if r.Prometheus != nil {
+		r.Prometheus.step.Store(step)
 	}
 	return nil
 }
@@ -321,6 +341,9 @@ func (r *run) save() error {
 		return err
 	}
 	r.saved, r.savedAt = step, path
+	if r.Prometheus != nil {
+		r.Prometheus.wrote(step)
+	}
 	r.Log.Debug("checkpoint", "step", step, "path", path, "bytes", bytes, "seconds", time.Since(started).Seconds())
 	if _, err := checkpoint.Prune(r.Folder.Checkpoints(), r.Config.Checkpoint.Keep, 1); err != nil {
 		r.Log.Warn("old checkpoints were not removed", "error", err.Error())

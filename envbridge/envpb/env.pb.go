@@ -119,7 +119,10 @@ type Hello struct {
 	// Time limit of an episode instead of the registered one; 0: as registered.
 	MaxEpisodeSteps uint32 `protobuf:"varint,5,opt,name=max_episode_steps,json=maxEpisodeSteps,proto3" json:"max_episode_steps,omitempty"`
 	// Who calls, for the worker's log.
-	Client        string `protobuf:"bytes,6,opt,name=client,proto3" json:"client,omitempty"`
+	Client string `protobuf:"bytes,6,opt,name=client,proto3" json:"client,omitempty"`
+	// Id of the run that the environments are stepped for, for the worker's log;
+	// empty: none.
+	Run           string `protobuf:"bytes,7,opt,name=run,proto3" json:"run,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -192,6 +195,13 @@ func (x *Hello) GetMaxEpisodeSteps() uint32 {
 func (x *Hello) GetClient() string {
 	if x != nil {
 		return x.Client
+	}
+	return ""
+}
+
+func (x *Hello) GetRun() string {
+	if x != nil {
+		return x.Run
 	}
 	return ""
 }
@@ -518,7 +528,7 @@ var File_stein_env_v1_env_proto protoreflect.FileDescriptor
 
 const file_stein_env_v1_env_proto_rawDesc = "" +
 	"\n" +
-	"\x16stein/env/v1/env.proto\x12\fstein.env.v1\"\xae\x01\n" +
+	"\x16stein/env/v1/env.proto\x12\fstein.env.v1\"\xc0\x01\n" +
 	"\x05Hello\x12\x10\n" +
 	"\x03env\x18\x01 \x01(\tR\x03env\x12\x16\n" +
 	"\x06copies\x18\x02 \x01(\rR\x06copies\x12\x1f\n" +
@@ -526,7 +536,8 @@ const file_stein_env_v1_env_proto_rawDesc = "" +
 	"kwargsJson\x12\x16\n" +
 	"\x06render\x18\x04 \x01(\bR\x06render\x12*\n" +
 	"\x11max_episode_steps\x18\x05 \x01(\rR\x0fmaxEpisodeSteps\x12\x16\n" +
-	"\x06client\x18\x06 \x01(\tR\x06client\"\x88\x03\n" +
+	"\x06client\x18\x06 \x01(\tR\x06client\x12\x10\n" +
+	"\x03run\x18\a \x01(\tR\x03run\"\x88\x03\n" +
 	"\aWelcome\x12\x10\n" +
 	"\x03env\x18\x01 \x01(\tR\x03env\x12\x16\n" +
 	"\x06copies\x18\x02 \x01(\rR\x06copies\x12\x1b\n" +

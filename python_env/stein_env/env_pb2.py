@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\tenv.proto\x12\x0cstein.env.v1\"t\n\x05Hello\x12\x0b\n\x03\x65nv\x18\x01 \x01(\t\x12\x0e\n\x06\x63opies\x18\x02 \x01(\r\x12\x13\n\x0bkwargs_json\x18\x03 \x01(\t\x12\x0e\n\x06render\x18\x04 \x01(\x08\x12\x19\n\x11max_episode_steps\x18\x05 \x01(\r\x12\x0e\n\x06\x63lient\x18\x06 \x01(\t\"\x9d\x02\n\x07Welcome\x12\x0b\n\x03\x65nv\x18\x01 \x01(\t\x12\x0e\n\x06\x63opies\x18\x02 \x01(\r\x12\x11\n\tobs_shape\x18\x03 \x03(\r\x12\x11\n\tact_shape\x18\x04 \x03(\r\x12\x11\n\tobs_dtype\x18\x05 \x01(\t\x12\x11\n\tact_dtype\x18\x06 \x01(\t\x12\x0f\n\x07\x61\x63t_low\x18\x07 \x03(\x01\x12\x10\n\x08\x61\x63t_high\x18\x08 \x03(\x01\x12\x11\n\tmax_steps\x18\t \x01(\r\x12\x35\n\x08versions\x18\n \x03(\x0b\x32#.stein.env.v1.Welcome.VersionsEntry\x12\x0b\n\x03pid\x18\x0b \x01(\r\x1a/\n\rVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x15\n\x05Reset\x12\x0c\n\x04seed\x18\x01 \x01(\x04\"\x16\n\x06Render\x12\x0c\n\x04\x63opy\x18\x01 \x01(\r\"\xa8\x02\n\x07\x46\x61ilure\x12(\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x1a.stein.env.v1.Failure.Code\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\texception\x18\x03 \x01(\t\x12\x11\n\ttraceback\x18\x04 \x01(\t\x12\x0c\n\x04\x63opy\x18\x05 \x01(\r\x12\x0c\n\x04step\x18\x06 \x01(\x04\x12\x0e\n\x06\x61\x63tion\x18\x07 \x03(\x01\"\x8f\x01\n\x04\x43ode\x12\x14\n\x10\x43ODE_UNSPECIFIED\x10\x00\x12\x0b\n\x07VERSION\x10\x01\x12\x0f\n\x0bUNKNOWN_ENV\x10\x02\x12\t\n\x05SPACE\x10\x03\x12\t\n\x05SHAPE\x10\x04\x12\n\n\x06RAISED\x10\x05\x12\x0e\n\nNO_SESSION\x10\x06\x12\x08\n\x04\x42USY\x10\x07\x12\n\n\x06RENDER\x10\x08\x12\x0b\n\x07REQUEST\x10\tB+Z)github.com/stein-rl/stein/envbridge/envpbb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\tenv.proto\x12\x0cstein.env.v1\"\x81\x01\n\x05Hello\x12\x0b\n\x03\x65nv\x18\x01 \x01(\t\x12\x0e\n\x06\x63opies\x18\x02 \x01(\r\x12\x13\n\x0bkwargs_json\x18\x03 \x01(\t\x12\x0e\n\x06render\x18\x04 \x01(\x08\x12\x19\n\x11max_episode_steps\x18\x05 \x01(\r\x12\x0e\n\x06\x63lient\x18\x06 \x01(\t\x12\x0b\n\x03run\x18\x07 \x01(\t\"\x9d\x02\n\x07Welcome\x12\x0b\n\x03\x65nv\x18\x01 \x01(\t\x12\x0e\n\x06\x63opies\x18\x02 \x01(\r\x12\x11\n\tobs_shape\x18\x03 \x03(\r\x12\x11\n\tact_shape\x18\x04 \x03(\r\x12\x11\n\tobs_dtype\x18\x05 \x01(\t\x12\x11\n\tact_dtype\x18\x06 \x01(\t\x12\x0f\n\x07\x61\x63t_low\x18\x07 \x03(\x01\x12\x10\n\x08\x61\x63t_high\x18\x08 \x03(\x01\x12\x11\n\tmax_steps\x18\t \x01(\r\x12\x35\n\x08versions\x18\n \x03(\x0b\x32#.stein.env.v1.Welcome.VersionsEntry\x12\x0b\n\x03pid\x18\x0b \x01(\r\x1a/\n\rVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x15\n\x05Reset\x12\x0c\n\x04seed\x18\x01 \x01(\x04\"\x16\n\x06Render\x12\x0c\n\x04\x63opy\x18\x01 \x01(\r\"\xa8\x02\n\x07\x46\x61ilure\x12(\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x1a.stein.env.v1.Failure.Code\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\texception\x18\x03 \x01(\t\x12\x11\n\ttraceback\x18\x04 \x01(\t\x12\x0c\n\x04\x63opy\x18\x05 \x01(\r\x12\x0c\n\x04step\x18\x06 \x01(\x04\x12\x0e\n\x06\x61\x63tion\x18\x07 \x03(\x01\"\x8f\x01\n\x04\x43ode\x12\x14\n\x10\x43ODE_UNSPECIFIED\x10\x00\x12\x0b\n\x07VERSION\x10\x01\x12\x0f\n\x0bUNKNOWN_ENV\x10\x02\x12\t\n\x05SPACE\x10\x03\x12\t\n\x05SHAPE\x10\x04\x12\n\n\x06RAISED\x10\x05\x12\x0e\n\nNO_SESSION\x10\x06\x12\x08\n\x04\x42USY\x10\x07\x12\n\n\x06RENDER\x10\x08\x12\x0b\n\x07REQUEST\x10\tB+Z)github.com/stein-rl/stein/envbridge/envpbb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,18 +34,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'Z)github.com/stein-rl/stein/envbridge/envpb'
   _globals['_WELCOME_VERSIONSENTRY']._loaded_options = None
   _globals['_WELCOME_VERSIONSENTRY']._serialized_options = b'8\001'
-  _globals['_HELLO']._serialized_start=27
-  _globals['_HELLO']._serialized_end=143
-  _globals['_WELCOME']._serialized_start=146
-  _globals['_WELCOME']._serialized_end=431
-  _globals['_WELCOME_VERSIONSENTRY']._serialized_start=384
-  _globals['_WELCOME_VERSIONSENTRY']._serialized_end=431
-  _globals['_RESET']._serialized_start=433
-  _globals['_RESET']._serialized_end=454
-  _globals['_RENDER']._serialized_start=456
-  _globals['_RENDER']._serialized_end=478
-  _globals['_FAILURE']._serialized_start=481
-  _globals['_FAILURE']._serialized_end=777
-  _globals['_FAILURE_CODE']._serialized_start=634
-  _globals['_FAILURE_CODE']._serialized_end=777
+  _globals['_HELLO']._serialized_start=28
+  _globals['_HELLO']._serialized_end=157
+  _globals['_WELCOME']._serialized_start=160
+  _globals['_WELCOME']._serialized_end=445
+  _globals['_WELCOME_VERSIONSENTRY']._serialized_start=398
+  _globals['_WELCOME_VERSIONSENTRY']._serialized_end=445
+  _globals['_RESET']._serialized_start=447
+  _globals['_RESET']._serialized_end=468
+  _globals['_RENDER']._serialized_start=470
+  _globals['_RENDER']._serialized_end=492
+  _globals['_FAILURE']._serialized_start=495
+  _globals['_FAILURE']._serialized_end=791
+  _globals['_FAILURE_CODE']._serialized_start=648
+  _globals['_FAILURE_CODE']._serialized_end=791
 # @@protoc_insertion_point(module_scope)

@@ -8,20 +8,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Hello(_message.Message):
-    __slots__ = ("env", "copies", "kwargs_json", "render", "max_episode_steps", "client")
+    __slots__ = ("env", "copies", "kwargs_json", "render", "max_episode_steps", "client", "run")
     ENV_FIELD_NUMBER: _ClassVar[int]
     COPIES_FIELD_NUMBER: _ClassVar[int]
     KWARGS_JSON_FIELD_NUMBER: _ClassVar[int]
     RENDER_FIELD_NUMBER: _ClassVar[int]
     MAX_EPISODE_STEPS_FIELD_NUMBER: _ClassVar[int]
     CLIENT_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
     env: str
     copies: int
     kwargs_json: str
     render: bool
     max_episode_steps: int
     client: str
-    def __init__(self, env: _Optional[str] = ..., copies: _Optional[int] = ..., kwargs_json: _Optional[str] = ..., render: _Optional[bool] = ..., max_episode_steps: _Optional[int] = ..., client: _Optional[str] = ...) -> None: ...
+    run: str
+    def __init__(self, env: _Optional[str] = ..., copies: _Optional[int] = ..., kwargs_json: _Optional[str] = ..., render: _Optional[bool] = ..., max_episode_steps: _Optional[int] = ..., client: _Optional[str] = ..., run: _Optional[str] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("env", "copies", "obs_shape", "act_shape", "obs_dtype", "act_dtype", "act_low", "act_high", "max_steps", "versions", "pid")

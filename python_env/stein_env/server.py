@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-import sys
 import time
 from dataclasses import dataclass
 from typing import TypeVar
@@ -14,6 +13,7 @@ import zmq.backend
 from google.protobuf.message import DecodeError, Message
 
 from stein_env import env_pb2 as pb
+from stein_env import logs
 from stein_env.copies import Copies, Refusal
 from stein_env.wire import (
     HEADER_BYTES,
@@ -41,6 +41,7 @@ class Session:
 
     copies: Copies
     seen: float
+    run: str
 
 
 @dataclass
@@ -59,6 +60,7 @@ class Server:
         child: end with the (only) client instead of waiting for the next.
         max_sessions: clients at once.
         idle_seconds: a client silent for that long is forgotten, unless ``child``.
+        log: gets what a person who looks after the worker should know.
     """
 
     def __init__(
@@ -68,11 +70,13 @@ class Server:
         child: bool = False,
         max_sessions: int = 16,
         idle_seconds: float = 900.0,
+        log: logs.Log = logs.as_text,
     ) -> None:
         self._socket = socket
         self._child = child
         self._max_sessions = 1 if child else max_sessions
         self._idle = idle_seconds
+        self._log = log
         self._recv = zmq.backend.Socket.recv
         self._backend_send = zmq.backend.Socket.send
         self._sessions: dict[bytes, Session] = {}
@@ -195,9 +199,12 @@ class Server:
                 f"this worker has {self._max_sessions} clients, its limit",
             )
         copies = Copies(hello)
-        self._sessions[client] = Session(copies, time.monotonic())
+        self._sessions[client] = Session(copies, time.monotonic(), hello.run)
         if not self._child:
-            _log(f"{hello.client or 'a client'} opened {copies.id} x {hello.copies}")
+            self._log(
+                f"{hello.client or 'a client'} opened {copies.id} x {hello.copies}",
+                run=hello.run,
+            )
         return copies.welcome()
 
     def _bye(self, client: bytes) -> None:
@@ -220,7 +227,9 @@ class Server:
         since = time.monotonic() - self._idle
         for client, session in list(self._sessions.items()):
             if session.seen < since:
-                _log(f"forgot an idle client of {session.copies.id}")
+                self._log(
+                    f"forgot an idle client of {session.copies.id}", run=session.run
+                )
                 session.copies.close()
                 del self._sessions[client]
 
@@ -230,7 +239,7 @@ class Server:
     def _count_garbage(self, e: Garbage) -> None:
         self.counters.garbage += 1
         if self.counters.garbage.bit_count() == 1:  # 1, 2, 4, 8, ...
-            _log(f"dropped garbage: {e} ({self.counters.garbage} so far)")
+            self._log(f"dropped garbage: {e} ({self.counters.garbage} so far)")
 
 
 def open_socket(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
@@ -249,7 +258,3 @@ def _parse(message: M, body: bytes) -> M:
     except DecodeError as e:
         raise Garbage(f"{type(message).__name__}: {e}") from e
     return message
-
-
-def _log(line: str) -> None:
-    print(f"stein_env: {line}", file=sys.stderr, flush=True)

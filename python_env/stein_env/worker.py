@@ -13,7 +13,7 @@ from types import FrameType
 
 import zmq
 
-from stein_env import curve
+from stein_env import curve, logs
 from stein_env.server import Server, open_socket
 
 
@@ -22,13 +22,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if args.child:
         threading.Thread(target=_end_with_parent, daemon=True).start()
+    log = logs.choose(args.log_format, child=args.child)
     key = None
     try:
         if args.key:
             key = curve.load(args.key, "server")
         check_endpoint(args.listen, key)
     except ValueError as e:
-        return _fail(str(e))
+        log(str(e))
+        return 1
 
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     socket = open_socket(context)
@@ -37,13 +39,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         socket.bind(args.listen)
     except zmq.ZMQError as e:
         context.destroy(linger=0)
-        return _fail(f"can't listen on {args.listen}: {e.strerror}")
+        log(f"can't listen on {args.listen}: {e.strerror}")
+        return 1
 
     server = Server(
         socket,
         child=args.child,
         max_sessions=args.max_clients,
         idle_seconds=args.idle_seconds,
+        log=log,
     )
 
     def stop(_signum: int, _frame: FrameType | None) -> None:
@@ -52,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     if not args.child:
-        _say(f"listening on {args.listen}" + (" with CURVE keys" if key else ""))
+        log(f"listening on {args.listen}" + (" with CURVE keys" if key else ""))
     try:
         server.run()
     finally:
@@ -93,6 +97,12 @@ def _parser() -> argparse.ArgumentParser:
         help="forget a client that is silent for that long; default 900",
     )
     parser.add_argument(
+        "--log-format",
+        choices=("auto", "text", "json"),
+        default="auto",
+        help="text, json, or auto: text on a terminal",
+    )
+    parser.add_argument(
         "--child",
         action="store_true",
         help="end with the first client, or when standard input ends",
@@ -105,15 +115,6 @@ def _end_with_parent() -> None:
     while os.read(0, 4096):
         pass
     os._exit(0)
-
-
-def _say(line: str) -> None:
-    print(f"stein_env: {line}", file=sys.stderr, flush=True)
-
-
-def _fail(line: str) -> int:
-    _say(line)
-    return 1
 
 
 if __name__ == "__main__":
