@@ -94,7 +94,7 @@ func (l *Loop) start(ctx context.Context) error {
 	if err := l.drain(ctx); err != nil { // what an earlier Train had sent
 		return err
 	}
-	l.workers, l.clock, l.figures = nil, newClock(l.state.Step), averages{}
+	l.workers, l.figures, l.anew = nil, averages{}, false
 	if l.state.Step >= l.Steps {
 		return nil
 	}

@@ -27,6 +27,7 @@ type Loop struct {
 	Periodic   []Periodic
 
 	workers []*worker
+	anew    bool // episodes are to begin anew
 	state   LoopState
 	batch   replay.Batch
 	clock   clock
@@ -52,6 +53,7 @@ type Periodic struct {
 // After an error, ctx's included, the loop stands between two turns: agent, buffer
 // and State are those of the last good step, and can be saved.
 func (l *Loop) Train(ctx context.Context) error {
+	l.clock = newClock(l.state.Step)
 	if err := l.start(ctx); err != nil {
 		return err
 	}
@@ -83,9 +85,20 @@ func (l *Loop) Train(ctx context.Context) error {
 		if err := l.report(ctx, before); err != nil {
 			return err
 		}
+		if l.anew {
+			if err := l.start(ctx); err != nil {
+				return err
+			}
+			turn = -1 // the first worker is next
+		}
 	}
 	return l.drain(ctx)
 }
+
+// Anew makes the episodes under way end as truncated once the Periodic task that
+// calls it is done, and others begin: what Train does when it goes on from a State.
+// A run that goes on from the state of that moment then equals one that never ended.
+func (l *Loop) Anew() { l.anew = true }
 
 // remember puts what a worker's action led to into the buffer, but no more than
 // Steps allows.

@@ -249,6 +249,30 @@ func wantLine(t *testing.T, o outcome, code int, want string) {
 	}
 }
 
+// Ensure that with exact checkpoints a run that was killed ends as one that was not.
+func TestKilledExact(t *testing.T) {
+	more := []string{"--steps", "600", "--save-freq", "150", "--eval-freq", "200", "--set", "checkpoint.exact=true", "--workers", "2",
+		"--set", "normalize={obs: true, reward: true}", "--set", "replay.kind=prioritized", "--backend", "go:ops_sequential", "--json"}
+	quiet, dir := filepath.Join(t.TempDir(), "quiet"), filepath.Join(t.TempDir(), "killed")
+	undisturbed := train(t, quiet, more...)
+	c := stein(append(append([]string{"train", "--config", "pendulum/sac", "--run-dir", dir}, small...), more...)...)
+	killed(t, c, func() bool { return there(dir, "checkpoints", "step-000000300") })
+	resumed := finish(t, stein("train", "--resume", dir, "--json"))
+	if undisturbed.code != 0 || resumed.code != 0 {
+		t.Fatalf("%+v, %+v", undisturbed, resumed)
+	}
+	if from := must(experiments.ReadInfo(dir)).Sessions[1].FromStep; from < 300 || from >= 600 {
+		t.Errorf("resumed from step %d", from)
+	}
+	if got, want := figures(t, dir), figures(t, quiet); !reflect.DeepEqual(got, want) {
+		t.Errorf("the figures differ from those of the undisturbed run:\n%v\n%v", got, want)
+	}
+	a, b := decode[trained](t, resumed.stdout), decode[trained](t, undisturbed.stdout)
+	if x, y := weights(t, a.Checkpoint), weights(t, b.Checkpoint); !reflect.DeepEqual(x, y) {
+		t.Errorf("the weights differ: %v, %v", x, y)
+	}
+}
+
 // Ensure that a signal leaves a checkpoint and code 0, and that the run then goes on
 // to its end as if nothing had happened.
 func TestInterruptAndResume(t *testing.T) {

@@ -78,6 +78,7 @@ type Checkpoint struct {
 	Every  int64 `want:">= 0"` // environment steps; 0: only at the end
 	Keep   int   `want:">= 1"` // the newest ones; the best by evaluation is kept besides
 	Replay bool  // with the replay memory: without it a resumed run starts from an empty one
+	Exact  bool  // episodes begin anew at each, so that a run that was killed equals one that wasn't
 }
 
 // Log says how often figures are written.

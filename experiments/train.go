@@ -341,6 +341,9 @@ func (r *run) save() error {
 		return err
 	}
 	r.saved, r.savedAt = step, path
+	if err := r.breakOff(); err != nil {
+		return err
+	}
 	if r.Prometheus != nil {
 		r.Prometheus.wrote(step)
 	}
@@ -349,6 +352,18 @@ func (r *run) save() error {
 		r.Log.Warn("old checkpoints were not removed", "error", err.Error())
 	}
 	return nil
+}
+
+// breakOff gives what no checkpoint holds up, where a checkpoint is to be exact.
+func (r *run) breakOff() error {
+	if !r.Config.Checkpoint.Exact {
+		return nil
+	}
+	r.loop.Anew()
+	if r.scaling == nil {
+		return nil
+	}
+	return r.scaling.Restore(r.scaling.State()) // without the running episodes' returns
 }
 
 // restore puts a checkpoint's state into the parts.
