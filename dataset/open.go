@@ -3,7 +3,8 @@ package dataset
 import (
 	"context"
 	"fmt"
-	"slices"
+	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -38,14 +39,47 @@ func Open(ctx context.Context, s Source) (*Images, error) {
 	if s.Split != "train" && s.Split != "test" {
 		return nil, fmt.Errorf("dataset: split %q: want train or test", s.Split)
 	}
-	if !slices.Contains(Names, s.Name) {
+	var m *Images
+	var err error
+	switch s.Name {
+	case "cifar10":
+		m, err = openCIFAR(ctx, s)
+	case "mnist", "fashion-mnist":
+		m, err = openIDX(ctx, s)
+	case "folder":
+		m, err = openFolder(ctx, s)
+	default:
 		return nil, fmt.Errorf("dataset: no data set %q: want one of %s", s.Name, strings.Join(Names, ", "))
 	}
-	return nil, fmt.Errorf("dataset: %s cannot be read yet", s.Name)
+	if err != nil {
+		return nil, err
+	}
+	if s.Grey {
+		m = m.grey()
+	}
+	if s.Size > 0 {
+		if m, err = m.shrink(s.Size); err != nil {
+			return nil, err
+		}
+	}
+	m.Name = fmt.Sprintf("%s %s, %d×%d", s.Name, s.Split, m.Width, m.Height)
+	if s.Name == "folder" {
+		m.Name = fmt.Sprintf("%s, %d×%d", s.Path, m.Width, m.Height)
+	}
+	return m, nil
 }
 
-// Nearest gives, for each picture of m, the k pictures of among that are closest to
-// it (sum of squared differences), the closest first.
-func (m *Images) Nearest(ctx context.Context, among *Images, k int) ([][]int, error) {
-	return nil, fmt.Errorf("dataset: nearest pictures cannot be found yet")
+// folders are the places where a data set is looked for when no path is given. The
+// first is where a download goes.
+func folders(name string) []string {
+	cache, err := os.UserCacheDir()
+	if err != nil { // no home folder
+		cache = os.TempDir()
+	}
+	return []string{filepath.Join(cache, "stein", "data", name)}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }

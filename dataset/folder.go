@@ -1,0 +1,151 @@
+package dataset
+
+import (
+	"context"
+	"fmt"
+	"image"
+	"image/color"
+	_ "image/jpeg" // decoders of image.Decode
+	_ "image/png"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/image/draw"
+)
+
+// pixelLimit of one picture: a small file can claim to be one that fills the memory.
+const pixelLimit = 1 << 27
+
+// openFolder reads all PNG and JPEG files below a folder, in the order of their paths.
+func openFolder(ctx context.Context, s Source) (*Images, error) {
+	if s.Path == "" {
+		return nil, fmt.Errorf("dataset: a folder of pictures needs its path")
+	}
+	if s.Split != "train" {
+		return nil, fmt.Errorf("dataset: a folder of pictures has no split %q: give the folder of those pictures", s.Split)
+	}
+	var names []string
+	err := filepath.WalkDir(s.Path, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		kinds := []string{".png", ".jpg", ".jpeg"}
+		if !entry.IsDir() && slices.Contains(kinds, strings.ToLower(filepath.Ext(path))) {
+			names = append(names, path)
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("dataset: %w", err)
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("dataset: no .png, .jpg or .jpeg below %s", s.Path)
+	}
+	var m *Images
+	for i, name := range names {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		img, err := decode(name)
+		if err != nil {
+			return nil, err
+		}
+		img = square(img, s.Size)
+		box := img.Bounds()
+		if m == nil {
+			m = &Images{Height: box.Dy(), Width: box.Dx(), Channels: channels(img)}
+		}
+		if box.Dy() != m.Height || box.Dx() != m.Width {
+			return nil, fmt.Errorf("dataset: %s is %d×%d, %s is %d×%d: give a size to which all are brought", names[0], m.Width, m.Height, name, box.Dx(), box.Dy())
+		}
+		if m.Channels == 1 && channels(img) == 3 { // the first coloured one
+			m.colour()
+		}
+		m.Pixels = appendPixels(m.Pixels, img, m.Channels)
+		if s.Progress != nil {
+			s.Progress(int64(i+1), int64(len(names)))
+		}
+	}
+	return m, nil
+}
+
+// decode reads a picture. Errors say how far the decoder had read.
+func decode(name string) (image.Image, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("dataset: %w", err)
+	}
+	defer file.Close()
+	size, _, err := image.DecodeConfig(file)
+	if err == nil && size.Width*size.Height > pixelLimit {
+		return nil, fmt.Errorf("dataset: %s is %d×%d: more than %d pixels", name, size.Width, size.Height, pixelLimit)
+	}
+	if err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	var img image.Image
+	if err == nil {
+		img, _, err = image.Decode(file)
+	}
+	if err != nil {
+		at, _ := file.Seek(0, io.SeekCurrent)
+		return nil, fmt.Errorf("dataset: %s: before offset %d: %w", name, at, err)
+	}
+	return img, nil
+}
+
+// square cuts the middle out and brings it to size×size; 0 leaves the picture alone.
+func square(img image.Image, size int) image.Image {
+	box := img.Bounds()
+	if size == 0 || box.Dx() == size && box.Dy() == size {
+		return img
+	}
+	side := min(box.Dx(), box.Dy())
+	corner := box.Min.Add(image.Pt((box.Dx()-side)/2, (box.Dy()-side)/2))
+	var to draw.Image
+	if channels(img) == 1 {
+		to = image.NewGray(image.Rect(0, 0, size, size))
+	} else {
+		to = image.NewRGBA(image.Rect(0, 0, size, size))
+		draw.Draw(to, to.Bounds(), image.White, image.Point{}, draw.Src) // below what is transparent
+	}
+	draw.CatmullRom.Scale(to, to.Bounds(), img, image.Rectangle{corner, corner.Add(image.Pt(side, side))}, draw.Over, nil)
+	return to
+}
+
+// channels is 1 for pictures whose file says that they are grey.
+func channels(img image.Image) int {
+	if m := img.ColorModel(); m == color.GrayModel || m == color.Gray16Model {
+		return 1
+	}
+	return 3
+}
+
+// appendPixels adds a picture, on white where it is transparent.
+func appendPixels(pixels []byte, img image.Image, channels int) []byte {
+	box := img.Bounds()
+	for y := box.Min.Y; y < box.Max.Y; y++ {
+		for x := box.Min.X; x < box.Max.X; x++ {
+			r, g, b, a := img.At(x, y).RGBA() // multiplied by a
+			below := 0xffff - a
+			pixels = append(pixels, byte((r+below)>>8))
+			if channels == 3 {
+				pixels = append(pixels, byte((g+below)>>8), byte((b+below)>>8))
+			}
+		}
+	}
+	return pixels
+}
+
+// colour makes a grey set one with three equal channels.
+func (m *Images) colour() {
+	pixels := make([]byte, 0, 3*len(m.Pixels))
+	for _, p := range m.Pixels {
+		pixels = append(pixels, p, p, p)
+	}
+	m.Pixels, m.Channels = pixels, 3
+}

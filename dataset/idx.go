@@ -1,0 +1,162 @@
+package dataset
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// IDX, the format of MNIST: two zero bytes, a type (8: unsigned byte), the number of
+// axes, the axes as big-endian uint32, the data (http://yann.lecun.com/exdb/mnist).
+const idxByte = 8
+
+// idxLimit is more than any set of this format has, and less than what would fill a
+// machine's memory because a header is wrong.
+const idxLimit = 1 << 31
+
+// fashionFolder is where Debian's package dataset-fashion-mnist puts its files.
+const fashionFolder = "/usr/share/datasets/fashion-mnist"
+
+// openIDX reads MNIST or Fashion-MNIST from a folder that holds their files under
+// their own names, with or without .gz.
+func openIDX(ctx context.Context, s Source) (*Images, error) {
+	prefix := map[string]string{"train": "train", "test": "t10k"}[s.Split]
+	dirs := []string{s.Path}
+	if s.Path == "" {
+		dirs = folders(s.Name)
+		if s.Name == "fashion-mnist" {
+			dirs = append(dirs, fashionFolder)
+		}
+	}
+	for _, dir := range dirs {
+		images := findIDX(dir, prefix+"-images")
+		labels := findIDX(dir, prefix+"-labels")
+		if images == "" && labels == "" {
+			continue
+		}
+		if images == "" || labels == "" {
+			return nil, fmt.Errorf("dataset: %s holds only one of %s's images and labels", dir, s.Split)
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		return readIDXPair(images, labels)
+	}
+	hint := "put its four files there"
+	if s.Name == "fashion-mnist" {
+		hint = "put its four files there, or `make data` installs them on Debian and Ubuntu"
+	}
+	return nil, fmt.Errorf("dataset: no %s in %s: %s", s.Name, strings.Join(dirs, ", "), hint)
+}
+
+// findIDX knows the names with a hyphen and with a dot, plain and zipped.
+func findIDX(dir, start string) string {
+	rank := "3"
+	if strings.HasSuffix(start, "labels") {
+		rank = "1"
+	}
+	for _, end := range []string{"-idx" + rank + "-ubyte", ".idx" + rank + "-ubyte"} {
+		for _, zip := range []string{"", ".gz"} {
+			if name := filepath.Join(dir, start+end+zip); exists(name) {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+func readIDXPair(images, labels string) (*Images, error) {
+	axes, pixels, err := readIDXFile(images, 3)
+	if err != nil {
+		return nil, err
+	}
+	labelAxes, label, err := readIDXFile(labels, 1)
+	if err != nil {
+		return nil, err
+	}
+	if axes[0] != labelAxes[0] {
+		return nil, fmt.Errorf("dataset: %d pictures in %s, %d labels in %s", axes[0], images, labelAxes[0], labels)
+	}
+	m := &Images{Height: axes[1], Width: axes[2], Channels: 1, Pixels: pixels, Labels: make([]int, len(label))}
+	if m.Size() == 0 {
+		return nil, fmt.Errorf("dataset: %s: pictures of %d×%d", images, axes[1], axes[2])
+	}
+	const header, most = 8, 9
+	for i, l := range label {
+		if l > most {
+			return nil, fmt.Errorf("dataset: %s: label %d at offset %d: want 0 to %d", labels, l, header+i, most)
+		}
+		m.Labels[i] = int(l)
+	}
+	return m, nil
+}
+
+// readIDXFile reads a plain or zipped file; offsets in its errors are those of the
+// plain one.
+func readIDXFile(name string, rank int) (axes []int, data []byte, err error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, nil, fmt.Errorf("dataset: %w", err)
+	}
+	defer file.Close()
+	in := bufio.NewReader(file)
+	var plain io.Reader = in
+	if start, _ := in.Peek(2); bytes.Equal(start, []byte{0x1f, 0x8b}) {
+		if plain, err = gzip.NewReader(in); err != nil {
+			return nil, nil, fmt.Errorf("dataset: %s: %w", name, err)
+		}
+	}
+	return readIDX(plain, name, rank)
+}
+
+// readIDX reads bytes with that many axes, and nothing after them.
+func readIDX(in io.Reader, name string, rank int) (axes []int, data []byte, err error) {
+	header := make([]byte, 4+4*rank)
+	if n, err := io.ReadFull(in, header[:4]); err != nil {
+		return nil, nil, idxCut(name, n, len(header), err)
+	}
+	if want := []byte{0, 0, idxByte, byte(rank)}; !bytes.Equal(header[:4], want) {
+		return nil, nil, fmt.Errorf("dataset: %s starts with % x at offset 0: want % x, IDX of bytes with %d axes", name, header[:4], want, rank)
+	}
+	if n, err := io.ReadFull(in, header[4:]); err != nil {
+		return nil, nil, idxCut(name, 4+n, len(header), err)
+	}
+	size := 1
+	for i := range rank {
+		axis := int(binary.BigEndian.Uint32(header[4+4*i:]))
+		if size *= axis; size > idxLimit {
+			return nil, nil, fmt.Errorf("dataset: %s: axis of %d at offset %d makes more than %d bytes", name, axis, 4+4*i, idxLimit)
+		}
+		axes = append(axes, axis)
+	}
+	// Grown as data come: what a header promises is not yet there.
+	var buf bytes.Buffer
+	n, err := io.CopyN(&buf, in, int64(size))
+	if err != nil {
+		return nil, nil, idxCut(name, len(header)+int(n), len(header)+size, err)
+	}
+	// One read more: it also has a zipped file's sum checked.
+	n, err = io.CopyN(io.Discard, in, 1)
+	if n != 0 {
+		return nil, nil, fmt.Errorf("dataset: %s goes on at offset %d, where its header ends it", name, len(header)+size)
+	}
+	if !errors.Is(err, io.EOF) {
+		return nil, nil, fmt.Errorf("dataset: %s: at offset %d: %w", name, len(header)+size, err)
+	}
+	return axes, buf.Bytes(), nil
+}
+
+func idxCut(name string, at, want int, err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("dataset: %s ends at offset %d of %d: it is cut short", name, at, want)
+	}
+	return fmt.Errorf("dataset: %s: at offset %d: %w", name, at, err)
+}
