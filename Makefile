@@ -22,7 +22,7 @@ PACKAGES ?= ./...
 # (they step one past the end of a slice): the checks alone go off.
 RACE := -race -gcflags=all=-d=checkptr=0
 
-.PHONY: help train test build bench lint fmt proto doctor clean
+.PHONY: help train test build data bench lint fmt proto doctor clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ fmt: $(VENV)/.stein-dev ## format Go and Python
 
 proto: $(VENV)/.stein-dev ## regenerate code from proto/
 	proto/generate.sh
+
+data: ## install Fashion-MNIST, for the image models (Debian, Ubuntu)
+	@scripts/system-packages.sh data
 
 doctor: build ## say what this machine has and lacks
 	@$(BIN) doctor

@@ -3,6 +3,7 @@
 # Installs it with apt where that is possible; says what to install where not.
 #   scripts/system-packages.sh         for make train
 #   scripts/system-packages.sh test    the browser that the report's page is tested in
+#   scripts/system-packages.sh data    Fashion-MNIST
 set -eu
 
 if [ "${1:-}" = test ]; then
@@ -16,6 +17,21 @@ if [ "${1:-}" = test ]; then
 	fi
 	echo "stein: no chromium: the test of the report's page in a browser is skipped" >&2
 	exit 0
+fi
+
+if [ "${1:-}" = data ]; then
+	pictures=/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz
+	[ ! -e $pictures ] || exit 0
+	if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+		echo "stein: installing dataset-fashion-mnist"
+		export DEBIAN_FRONTEND=noninteractive
+		apt-get -qq update
+		apt-get -qq install -y --no-install-recommends dataset-fashion-mnist >/dev/null
+		exit 0
+	fi
+	echo "stein: no Fashion-MNIST; run: sudo apt-get install -y dataset-fashion-mnist; or put its" >&2
+	echo "four files (https://github.com/zalandoresearch/fashion-mnist) in ~/.cache/stein/data/fashion-mnist" >&2
+	exit 1
 fi
 
 PYTHON=${PYTHON:-python3}
