@@ -82,7 +82,7 @@ $(VENV)/.stein-run: requirements.txt | $(VENV)/bin/python
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-$(VENV)/.stein-dev: requirements.txt requirements-dev.txt | $(VENV)/bin/python
+$(VENV)/.stein-dev: requirements.txt requirements-cluster.txt requirements-dev.txt | $(VENV)/bin/python
 	@echo "stein: installing the test tools into $(VENV)"
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
