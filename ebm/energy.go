@@ -1,0 +1,150 @@
+package ebm
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+	"github.com/gomlx/gomlx/ml/model/initializer"
+)
+
+// Energy is the network f. Pictures go through levels of convolutions of 3×3 with
+// Swish, are halved between levels, and end in one number by a linear map. Nothing is
+// normalised over the batch: f of a picture is its own.
+type Energy struct {
+	Kind     string `want:"conv|residual"`
+	Channels []int  `want:"> 0"` // of each level
+	Blocks   int    `want:">= 1"` // convolutions, or residual blocks of two, on each level
+	Patch    int    `want:">= 1"` // squares of this side are folded into channels first
+	// Spectral divides each convolution's kernel, as a matrix, by its largest singular
+	// value, followed by one power iteration an update (Miyato et al. 2018).
+	Spectral bool
+}
+
+// Check is what is wrong with the network for pictures of a shape.
+func (e Energy) Check(s Shape) error {
+	var all []error
+	if len(e.Channels) == 0 {
+		all = append(all, errors.New("energy.channels: no level"))
+	}
+	if s.Height != s.Width {
+		all = append(all, fmt.Errorf("energy: pictures of %d×%d: want square ones", s.Height, s.Width))
+	}
+	if side := e.Patch << max(0, len(e.Channels)-1); side > 0 && s.Height%side != 0 {
+		all = append(all, fmt.Errorf("energy: pictures of side %d can't be folded by %d and halved %d times: want a multiple of %d",
+			s.Height, e.Patch, len(e.Channels)-1, side))
+	}
+	return errors.Join(all...)
+}
+
+// Shape is that of one picture.
+type Shape struct{ Height, Width, Channels int }
+
+// Size is D, the number of values of a picture.
+func (s Shape) Size() int { return s.Height * s.Width * s.Channels }
+
+// network is f with its weights in a graph: they are prepared once, however often f is
+// evaluated there.
+type network struct {
+	Energy
+	shape   Shape
+	kernels []*Node // in the order in which f comes to them
+	head    *Node   // [features, 1]
+	follow  []func() // power iterations, to be done once an update
+}
+
+// build makes or finds f's weights under scope.
+func (e Energy) build(scope *model.Scope, g *Graph, s Shape) *network {
+	n := &network{Energy: e, shape: s}
+	in, side := s.Channels*e.Patch*e.Patch, s.Height/e.Patch
+	for level, out := range e.Channels {
+		at := scope.At("level_%d", level)
+		for block := range e.Blocks {
+			at := at.At("block_%d", block)
+			if e.Kind == "residual" {
+				n.kernel(at, g, "first", 3, in, out, math.Sqrt2)
+				n.kernel(at, g, "second", 3, out, out, 0.5)
+				if in != out {
+					n.kernel(at, g, "skip", 1, in, out, 1)
+				}
+			} else {
+				n.kernel(at, g, "kernel", 3, in, out, math.Sqrt2)
+			}
+			in = out
+		}
+		if level < len(e.Channels)-1 {
+			side /= 2
+		}
+	}
+	features := side * side * in
+	n.head = weight(scope, "head", 1/math.Sqrt(float64(features)), features, 1).NodeValue(g)
+	return n
+}
+
+// kernel adds the next kernel, whose outputs have about gain times the size of what
+// goes in.
+func (n *network) kernel(scope *model.Scope, g *Graph, name string, k, in, out int, gain float64) {
+	w := weight(scope, name, gain/math.Sqrt(float64(k*k*in)), k, k, in, out).NodeValue(g)
+	if n.Spectral {
+		w = n.normalised(scope, name, w)
+	}
+	n.kernels = append(n.kernels, w)
+}
+
+// normalised is w over its largest singular value by the vector that the power
+// iterations have come to; the next one is follow's.
+func (n *network) normalised(scope *model.Scope, name string, w *Node) *Node {
+	out := w.Shape().Dim(3)
+	matrix := Reshape(w, -1, out)
+	left := weight(scope, name+"_singular", 1, out).SetTrainable(false)
+	unit := func(x *Node) *Node { return Div(x, AddScalar(Sqrt(ReduceAllSum(Square(x))), 1e-12)) }
+	u := unit(left.NodeValue(w.Graph()))
+	v := StopGradient(unit(Einsum("io,o->i", matrix, u)))
+	next := StopGradient(unit(Einsum("io,i->o", matrix, v)))
+	n.follow = append(n.follow, func() { left.SetNodeValue(next) })
+	sigma := ReduceAllSum(Mul(Einsum("io,o->i", matrix, next), v))
+	return Div(w, AddScalar(sigma, 1e-12))
+}
+
+// weight is a variable that starts normal with the given standard deviation.
+func weight(scope *model.Scope, name string, std float64, dims ...int) *model.Variable {
+	return scope.WithInitializer(initializer.RandomNormalFn(scope, std)).VariableWithShape(name, shapes.Make(dtypes.Float32, dims...))
+}
+
+// f is the network's answer, [N, H, W, C] to [N].
+func (n *network) f(x *Node) *Node {
+	next := 0
+	kernel := func() *Node { next++; return n.kernels[next-1] }
+	h := fold(x, n.Patch)
+	for level, out := range n.Channels {
+		for range n.Blocks {
+			if n.Kind == "residual" {
+				inner := conv(swish(conv(swish(h), kernel())), kernel())
+				if h.Shape().Dim(3) != out {
+					h = conv(h, kernel())
+				}
+				h = Add(h, inner)
+			} else {
+				h = swish(conv(h, kernel()))
+			}
+		}
+		if level < len(n.Channels)-1 {
+			h = halve(h)
+		}
+	}
+	if n.Kind == "residual" {
+		h = swish(h)
+	}
+	rows := h.Shape().Dim(0)
+	return Reshape(Dot(Reshape(h, rows, -1), n.head).Product(), rows)
+}
+
+// particles is f of particles, [B, M, D] to [B, M].
+func (n *network) particles(x *Node) *Node {
+	d := x.Shape().Dimensions
+	return Reshape(n.f(Reshape(x, d[0]*d[1], n.shape.Height, n.shape.Width, n.shape.Channels)), d[0], d[1])
+}
