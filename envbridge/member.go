@@ -136,6 +136,9 @@ func (m *member) welcome(ctx context.Context) (Spec, error) {
 // errRefused marks what trying again won't mend and no failure of the far side says.
 var errRefused = errors.New("unusable worker")
 
+// errGarbled marks an answer to the request under way that is not all there.
+var errGarbled = errors.New("an answer that can't be read")
+
 func (m *member) patience(d time.Duration) wait {
 	w := wait{until: time.Now().Add(d)}
 	if m.proc != nil {
@@ -169,7 +172,7 @@ func (m *member) firstObs(ctx context.Context) error {
 	}
 	bad, err := m.layout.decodeObs(body, m.step.Obs)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errRefused, err)
+		return fmt.Errorf("%w: %w", errGarbled, err)
 	}
 	return m.finite(bad, 0)
 }
@@ -184,13 +187,12 @@ func (m *member) sendStep(action []float32) error {
 // replaced, its step lost, and its episodes begin anew.
 func (m *member) recvStep(ctx context.Context) error {
 	body, err := m.link.recv(ctx, kindResult, m.patience(m.cfg.Timeout))
+	if err == nil {
+		err = m.result(body)
+	}
 	if replaceable(err) {
 		m.lost = true
 		err = m.replace(ctx, err)
-	} else if err == nil {
-		m.steps++
-		m.failures = 0
-		err = m.result(body)
 	}
 	m.answered = err == nil
 	return m.explain(err)
@@ -199,8 +201,10 @@ func (m *member) recvStep(ctx context.Context) error {
 func (m *member) result(body []byte) error {
 	bad, err := m.layout.decodeResult(body, &m.step)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errRefused, err)
+		return fmt.Errorf("%w: %w", errGarbled, err)
 	}
+	m.steps++
+	m.failures = 0
 	return m.finite(bad, m.steps)
 }
 
@@ -224,7 +228,7 @@ func replaceable(err error) bool {
 	if err == nil {
 		return false
 	}
-	if errors.Is(err, errHung) || errors.Is(err, errDied) {
+	if errors.Is(err, errHung) || errors.Is(err, errDied) || errors.Is(err, errGarbled) {
 		return true
 	}
 	var f *failure
@@ -281,15 +285,18 @@ func (m *member) shut(cause error) error {
 		}
 		m.link = nil
 	}
+	if errors.Is(cause, errHung) {
+		cause = fmt.Errorf("%w within %v", cause, m.cfg.Timeout)
+	}
 	if m.proc == nil {
-		return fmt.Errorf("%w within %v", cause, m.cfg.Timeout)
+		return cause
 	}
 	died := errors.Is(cause, errDied)
 	m.proc.kill()
 	if died {
 		cause = fmt.Errorf("%w: %s", cause, m.proc.how())
 	} else {
-		cause = fmt.Errorf("%w within %v, so it was killed", cause, m.cfg.Timeout)
+		cause = fmt.Errorf("%w, so it was killed", cause)
 	}
 	m.proc = nil
 	return cause
