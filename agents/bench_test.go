@@ -2,10 +2,13 @@ package agents_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/internal/enginetest"
 	"github.com/stein-rl/stein/policies"
 	"github.com/stein-rl/stein/replay"
@@ -38,18 +41,33 @@ func BenchmarkUpdate(b *testing.B) {
 	}
 }
 
-// BenchmarkAct times the choice of one action for one state.
+// BenchmarkAct times the choice of one exploring action for one state, of Walker2d's
+// sizes and each configuration's policy.
 func BenchmarkAct(b *testing.B) {
-	s, err := agents.NewActor(enginetest.Backend(b), policies.NewGaussian(), walker, agents.Defaults(), 1)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer s.Close()
-	obs := make([]float32, walker.ObsDim)
-	for b.Loop() {
-		if _, err := s.Act(obs, false); err != nil {
-			b.Fatal(err)
-		}
+	for _, name := range []string{"sac", "sac-nf", "p-svgd", "met-sigma-eps", "met-lc-m10", "met-mh-m10"} {
+		b.Run(name, func(b *testing.B) {
+			cfg, err := experiments.Builtin().Resolve("walker2d/"+name, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			s, err := agents.NewActor(enginetest.Backend(b), cfg.Policy.Value, walker, cfg.Agent, 1)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer s.Close()
+			obs := make([]float32, walker.ObsDim)
+			var took []float64 // ms
+			for b.Loop() {
+				start := time.Now()
+				if _, err := s.Act(obs, false); err != nil {
+					b.Fatal(err)
+				}
+				took = append(took, time.Since(start).Seconds()*1e3)
+			}
+			slices.Sort(took)
+			b.ReportMetric(took[len(took)/2], "p50-ms")
+			b.ReportMetric(took[len(took)*99/100], "p99-ms")
+		})
 	}
 }
 

@@ -29,31 +29,45 @@ def peer(lib: str, batch: int, every: int) -> measure.Record:
 
 
 def stein(batch: int, every: int) -> measure.Record:
-    """Trains with the real binary. The clock is the time column of metrics.csv, from the
-    row where the peers' clocks start to the one where they stop."""
-    first, last = STARTS + WARMUP, STARTS + WARMUP + UPDATES
+    return train(
+        "walker2d/sac-sb3",
+        STARTS,
+        (WARMUP, WARMUP + UPDATES),
+        {
+            "agent.batch_size": batch,
+            "agent.train_every": every,
+            "agent.fused_updates": every,
+        },
+    )
+
+
+def train(
+    config: str, starts: int, clock: tuple[int, int], settings: dict[str, object]
+) -> measure.Record:
+    """Trains with the real binary. The clock is the time column of metrics.csv, between two
+    counts of steps after the random ones."""
+    first, last = (starts + n for n in clock)
     settings = {
-        "agent.batch_size": batch,
-        "agent.train_every": every,
-        "agent.fused_updates": every,
-        "agent.random_steps": STARTS,
-        "agent.learning_starts": STARTS,
+        "agent.random_steps": starts,
+        "agent.learning_starts": starts,
         "eval.every": 0,
         "eval.episodes": 1,  # played once the run is over
         "checkpoint.every": 0,
         "checkpoint.replay": "false",
         "log.every": math.gcd(first, last),
-    }
+    } | settings
     with tempfile.TemporaryDirectory(prefix="stein-bench-") as folder:
         run = pathlib.Path(folder) / "run"
-        command = [STEIN, "train", "--config", "walker2d/sac-sb3", "--seed", 0, "--steps", last]
+        command = [STEIN, "train", "--config", config, "--seed", 0, "--steps", last]
         command += ["--run-dir", run, *(f"--set={k}={v}" for k, v in settings.items())]
         peak_mb = watch([str(c) for c in command])
         with (run / "metrics.csv").open() as f:
-            clock = {int(row["step"]): float(row["time"]) for row in csv.DictReader(f)}
+            seconds = {
+                int(row["step"]): float(row["time"]) for row in csv.DictReader(f)
+            }
     return {
-        "name": "stein",
-        "steps_per_s": UPDATES / (clock[last] - clock[first]),
+        "name": config,
+        "steps_per_s": (last - first) / (seconds[last] - seconds[first]),
         "peak_mb": peak_mb,
     }
 
@@ -63,7 +77,11 @@ def watch(command: list[str]) -> float:
     workers that it starts have their own, as the peers' environment has not."""
     peak = 0.0
     with subprocess.Popen(
-        command, cwd=measure.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=measure.ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as p:
         while True:
             try:
@@ -71,10 +89,14 @@ def watch(command: list[str]) -> float:
                 break
             except subprocess.TimeoutExpired:
                 status = pathlib.Path(f"/proc/{p.pid}/status").read_text().splitlines()
-                high = [line.split()[1] for line in status if line.startswith("VmHWM")]  # kB
+                high = [
+                    line.split()[1] for line in status if line.startswith("VmHWM")
+                ]  # kB
                 peak = max([peak, *(float(kb) / 1024 for kb in high)])
     if p.returncode != 0:
-        raise SystemExit(f"bench: {' '.join(command)} failed with {p.returncode}:\n{out[-2000:]}")
+        raise SystemExit(
+            f"bench: {' '.join(command)} failed with {p.returncode}:\n{out[-2000:]}"
+        )
     return peak
 
 
