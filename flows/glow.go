@@ -2,6 +2,7 @@ package flows
 
 import (
 	"fmt"
+	"math"
 
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
@@ -9,41 +10,153 @@ import (
 
 // Glow is the flow of Kingma & Dhariwal (2018) on images: Levels times squeeze, Steps
 // of flow, split; a step is actnorm, an invertible 1×1 convolution and an affine
-// coupling.
+// coupling. What a split takes away is normal given what it leaves, so that all of z is
+// standard normal.
+//
+// Gradients hold once, through Forward and through Inverse, with respect to the
+// variables and to what goes in.
 type Glow struct {
-	Height, Width, Channels int // of a picture; both sides multiples of 2^Levels
-	Levels                  int // L of the paper
-	Steps                   int // K of the paper, on each level
-	Hidden                  int // channels of the coupling networks
+	Height   int `want:">= 2"` // of a picture; both sides multiples of 2^Levels
+	Width    int `want:">= 2"`
+	Channels int `want:">= 1"`
+	Levels   int `want:">= 1"` // L of the paper
+	Steps    int `want:">= 1"` // K of the paper, on each level
+	Hidden   int `want:">= 1"` // channels of the coupling networks
 }
 
 var _ Flow = Glow{}
 
+// Check says what is wrong with the sizes.
+func (g Glow) Check() error {
+	if g.Levels < 1 || g.Steps < 1 || g.Hidden < 1 || g.Channels < 1 {
+		return fmt.Errorf("flows: Glow of %d levels, %d steps, %d hidden channels on %d channels: want 1 or more of each", g.Levels, g.Steps, g.Hidden, g.Channels)
+	}
+	if side := 1 << g.Levels; g.Height < side || g.Width < side || g.Height%side != 0 || g.Width%side != 0 {
+		return fmt.Errorf("flows: Glow of %d levels on pictures of %d×%d: want sides that are multiples of %d", g.Levels, g.Height, g.Width, side)
+	}
+	return nil
+}
+
+// Size is the number of values of a picture.
+func (g Glow) Size() int { return g.Height * g.Width * g.Channels }
+
 // Forward maps pictures x, [B, H, W, C], to z, [B, H·W·C], which is standard normal
 // under the model, with log|det ∂z/∂x|, [B]. cond must be nil.
 func (g Glow) Forward(scope *model.Scope, x, cond *Node) (z, logDet *Node) {
-	panic(fmt.Errorf("flows: Glow cannot be built yet"))
+	if cond != nil {
+		panic(fmt.Errorf("flows: Glow has no condition"))
+	}
+	return g.forward(pass{}, scope, x)
+}
+
+// Initialise sets the actnorm variables so that what comes out of each has mean 0 and
+// standard deviation 1 on the pictures x, [B, H, W, C]: run it once, before training
+// (section 3.1). It answers the same as Forward does from then on.
+func (g Glow) Initialise(scope *model.Scope, x *Node) (z, logDet *Node) {
+	return g.forward(pass{fit: true}, scope, x)
 }
 
 // Inverse maps z, [B, H·W·C], to x, [B, H, W, C], with log|det ∂x/∂z|, [B].
 func (g Glow) Inverse(scope *model.Scope, z *Node) (x, logDet *Node) {
-	panic(fmt.Errorf("flows: Glow cannot be built yet"))
+	g.check(z, z.Shape().Dim(0), g.Size())
+	var p pass
+	h, w, c := g.Height>>g.Levels, g.Width>>g.Levels, g.top()
+	end := g.Size()
+	x = Reshape(Slice(z, AxisRange(), AxisRange(end-h*w*c, end)), -1, h, w, c)
+	end -= h * w * c
+	logDet = Zeros(z.Graph(), g.rows(z))
+	for level := g.Levels - 1; level >= 0; level-- {
+		at := scope.At("level_%d", level)
+		if level < g.Levels-1 {
+			size := h * w * x.Shape().Dim(3)
+			taken := Reshape(Slice(z, AxisRange(), AxisRange(end-size, end)), -1, h, w, x.Shape().Dim(3))
+			end -= size
+			mean, logStd := p.prior(at.At("split"), x)
+			taken = Add(Mul(taken, Exp(logStd)), mean)
+			logDet = Add(logDet, ReduceSum(logStd, 1, 2, 3))
+			x = Concatenate([]*Node{x, taken}, -1)
+		}
+		for step := g.Steps - 1; step >= 0; step-- {
+			var ld *Node
+			x, ld = p.stepBack(at.At("step_%d", step), x, g.mixing(level, step, x), g.Hidden)
+			logDet = Add(logDet, ld)
+		}
+		x = unsqueeze(x)
+		h, w = 2*h, 2*w
+	}
+	return x, logDet
 }
 
 // LogProb is the log-density of pictures x, [B, H, W, C] to [B].
 func (g Glow) LogProb(scope *model.Scope, x *Node) *Node {
-	panic(fmt.Errorf("flows: Glow cannot be built yet"))
+	z, logDet := g.Forward(scope, x, nil)
+	return Add(logNormal(z), logDet)
 }
 
 // Sample maps standard normal z, [B, H·W·C], to pictures, [B, H, W, C], with their
-// log-density, [B].
+// log-density, [B]. A smaller z, at a temperature below 1, gives likelier pictures, and
+// a log-density that is still the model's own.
 func (g Glow) Sample(scope *model.Scope, z *Node) (x, logQ *Node) {
-	panic(fmt.Errorf("flows: Glow cannot be built yet"))
+	x, logDet := g.Inverse(scope, z)
+	return x, Sub(logNormal(z), logDet)
 }
 
-// Initialise sets the actnorm variables so that what comes out of each has mean 0 and
-// standard deviation 1 on the pictures x, [B, H, W, C]: run it once, before training.
-// It answers the same as Forward.
-func (g Glow) Initialise(scope *model.Scope, x *Node) (z, logDet *Node) {
-	panic(fmt.Errorf("flows: Glow cannot be built yet"))
+// BitsPerDim turns a log-density of pictures in [-1, 1], made of bytes with noise of
+// the width of a step, into bits for each value of a picture: those that a code of the
+// bytes needs at most (Theis et al. 2016). size is the number of values.
+func BitsPerDim(logProb float64, size int) float64 {
+	const step = 2. / 256
+	return -(logProb/float64(size) + math.Log(step)) / math.Ln2
+}
+
+func (g Glow) forward(p pass, scope *model.Scope, x *Node) (z, logDet *Node) {
+	if err := g.Check(); err != nil {
+		panic(err)
+	}
+	g.check(x, x.Shape().Dim(0), g.Height, g.Width, g.Channels)
+	logDet = Zeros(x.Graph(), g.rows(x))
+	var taken []*Node
+	for level := range g.Levels {
+		at := scope.At("level_%d", level)
+		x = squeeze(x)
+		for step := range g.Steps {
+			var ld *Node
+			x, ld = p.step(at.At("step_%d", step), x, g.mixing(level, step, x), g.Hidden)
+			logDet = Add(logDet, ld)
+		}
+		if level < g.Levels-1 {
+			left, right := halves(x)
+			mean, logStd := p.prior(at.At("split"), left)
+			taken = append(taken, Reshape(Mul(Sub(right, mean), Exp(Neg(logStd))), x.Shape().Dim(0), -1))
+			logDet = Sub(logDet, ReduceSum(logStd, 1, 2, 3))
+			x = left
+		}
+	}
+	taken = append(taken, Reshape(x, x.Shape().Dim(0), -1))
+	if len(taken) == 1 {
+		return taken[0], logDet
+	}
+	return Concatenate(taken, -1), logDet
+}
+
+// top is the number of channels at the end of the last level.
+func (g Glow) top() int { return g.Channels << (g.Levels + 1) }
+
+func (g Glow) check(x *Node, dims ...int) {
+	if err := g.Check(); err != nil {
+		panic(err)
+	}
+	if x.Rank() != len(dims) {
+		panic(fmt.Errorf("flows: Glow on %s: want %v", x.Shape(), dims))
+	}
+	for i, d := range dims {
+		if x.Shape().Dim(i) != d {
+			panic(fmt.Errorf("flows: Glow on %s: want %v", x.Shape(), dims))
+		}
+	}
+}
+
+// mixing is the 1×1 convolution of a step, for as many channels as x has.
+func (g Glow) mixing(level, step int, x *Node) mixing {
+	return mixing{x.Shape().Dim(3), uint64(level)<<32 | uint64(step)}
 }
