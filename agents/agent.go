@@ -31,7 +31,7 @@ var (
 )
 
 // Metrics are scalars by their Stable-Baselines3 name, such as train/critic_loss.
-type Metrics map[string]float64
+type Metrics = map[string]float64
 
 // A Recorder is told figures as training goes; step counts environment steps. It
 // must not keep m.

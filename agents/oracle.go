@@ -79,7 +79,7 @@ func (o *Oracle) Ask(obs []float32, greedy bool, seed, call uint64) (Answer, err
 	var all Answer
 	for from := 0; from < n; from += o.Batch() {
 		to := min(n, from+o.Batch())
-		k := key(mix(seed, call), oracleStream, uint64(from))
+		k := sampler.KeyOf(sampler.Mix(seed, call), oracleStream, uint64(from))
 		if err := o.ask(&all, obs[from*width:to*width], to-from, greedy, k); err != nil {
 			return Answer{}, fmt.Errorf("agents: oracle: %w", err)
 		}

@@ -37,7 +37,7 @@ func (s *SAC) Portrait(obs []float32, times int, actions []float32) (Portrait, e
 	for range times {
 		rows = append(rows, obs...)
 	}
-	k := key(s.greedySeed, greedyStream, s.greedyActs)
+	k := sampler.KeyOf(s.greedySeed, greedyStream, s.greedyActs)
 	s.greedyActs++
 	out, err := exec.Exec(s.progress, tensors.FromFlatDataAndDimensions(k[:], 3),
 		tensors.FromFlatDataAndDimensions(rows, times, len(obs)), tensors.FromFlatDataAndDimensions(actions, len(actions)/a, a))

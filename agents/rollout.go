@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/internal/figures"
 	"github.com/stein-rl/stein/replay"
+	"github.com/stein-rl/stein/sampler"
 )
 
 // A Normalizer brings observations and rewards to a common scale by statistics of
@@ -94,7 +95,7 @@ func (l *Loop) start(ctx context.Context) error {
 	if err := l.drain(ctx); err != nil { // what an earlier Train had sent
 		return err
 	}
-	l.workers, l.figures, l.anew = nil, averages{}, false
+	l.workers, l.figures, l.anew = nil, figures.Averages{}, false
 	if l.state.Step >= l.Steps {
 		return nil
 	}
@@ -125,7 +126,7 @@ func (l *Loop) resetSeed() int64 {
 	if l.state.Step == 0 {
 		return l.EnvSeed
 	}
-	return int64(mix(uint64(l.EnvSeed), uint64(l.state.Step)) >> 2)
+	return int64(sampler.Mix(uint64(l.EnvSeed), uint64(l.state.Step)) >> 2)
 }
 
 func (l *Loop) check() error {
@@ -175,68 +176,6 @@ func (l *Loop) progress() {
 	if s, ok := l.Agent.(Scheduled); ok {
 		s.SetProgress(float64(l.state.Step) / float64(l.Steps))
 	}
-}
-
-// averages collects the figures of updates between two records.
-type averages struct {
-	sums  Metrics
-	count float64
-}
-
-func (a *averages) add(m Metrics) {
-	if a.sums == nil {
-		a.sums = Metrics{}
-	}
-	for name, x := range m {
-		a.sums[name] += x
-	}
-	a.count++
-}
-
-// take puts the means into m and starts anew.
-func (a *averages) take(m Metrics) {
-	for name, x := range a.sums {
-		m[name] = x / a.count
-	}
-	*a = averages{}
-}
-
-// A clock splits the time of a loop by what it was spent on.
-type clock struct {
-	started time.Time
-	from    int64 // step at which it was started
-	paused  time.Duration
-	spent   map[string]time.Duration
-}
-
-func newClock(step int64) clock {
-	return clock{started: time.Now(), from: step, spent: map[string]time.Duration{}}
-}
-
-// phase starts one; the answer ends it.
-func (c *clock) phase(name string) (stop func()) {
-	start := time.Now()
-	return func() { c.spent[name] += time.Since(start) }
-}
-
-// pause stops the clock; the answer starts it again.
-func (c *clock) pause() (resume func()) {
-	start := time.Now()
-	return func() { c.paused += time.Since(start) }
-}
-
-// metrics are the speed and the shares of the phases in all the time so far, pauses
-// left out.
-func (c *clock) metrics(step int64) Metrics {
-	total := time.Since(c.started) - c.paused
-	m := Metrics{
-		"time/fps":          float64(step-c.from) / total.Seconds(),
-		"time/time_elapsed": (total + c.paused).Seconds(),
-	}
-	for _, name := range []string{"act", "env_wait", "sample", "update"} {
-		m["time/"+name] = c.spent[name].Seconds() / total.Seconds()
-	}
-	return m
 }
 
 func row(x []float32, i int64, width int) []float32 { return x[int(i)*width : (int(i)+1)*width] }

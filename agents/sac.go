@@ -13,6 +13,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
+	"github.com/stein-rl/stein/descent"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/policies"
 	"github.com/stein-rl/stein/replay"
@@ -89,17 +90,10 @@ func NewActor(backend compute.Backend, policy policies.Policy, spec envbridge.Sp
 	return s, nil
 }
 
-// errBuilt ends a graph that is built for its variables alone.
-var errBuilt = errors.New("built")
-
-// create makes the variables of all parts and of their optimisers, by building one
-// update without compiling it.
+// create makes the variables of all parts and of their optimisers, and gives them
+// their first values.
 func (s *SAC) create() error {
-	s.store.RootScope().SetParam(model.ParamInitialSeed, int64(s.seed))
-	if err := s.store.SetRNGStateFromSeed(int64(s.seed)); err != nil {
-		return err
-	}
-	exec, err := model.NewExec(s.backend, s.store, func(scope *model.Scope, in []*Node) []*Node {
+	return descent.Create(s.backend, s.store, s.seed, s.inputShapes(1, 1), func(scope *model.Scope, in []*Node) {
 		b := minibatch{in[inObs], in[inAction], in[inNext], in[inReward], in[inDiscount], in[inWeight]}
 		// The target follows variables that must exist first.
 		critics{s.cfg.Critic, scope.At(targetScope), b.obs}.Each(InsertAxes(b.action, 1))
@@ -108,24 +102,11 @@ func (s *SAC) create() error {
 		}
 		l, _ := s.step(scope, b, sampler.NewKey(Reshape(in[inKeys], 3)), in[inProgress])
 		s.figures = l.names()
-		panic(errBuilt)
 	})
-	if err != nil {
-		return err
-	}
-	defer exec.Finalize()
-	_, err = exec.Compile(s.inputShapes(1, 1)...)
-	if s.figures == nil {
-		return err
-	}
-	return nil
 }
 
-// initialise gives every variable its first value; the target starts as the critic.
+// initialise sets the values that are no network's; the target starts as the critic.
 func (s *SAC) initialise() error {
-	if err := s.store.InitializeVariables(s.backend, nil); err != nil {
-		return err
-	}
 	if err := s.logAlpha(s.store.RootScope()).SetValue(tensors.FromScalar(float32(math.Log(s.cfg.Alpha)))); err != nil {
 		return err
 	}
@@ -254,9 +235,9 @@ func (s *SAC) Act(obs []float32, greedy bool) ([]float32, error) {
 	if n == 0 || n*s.spec.ObsDim != len(obs) {
 		return nil, fmt.Errorf("agents: %d numbers are no observations of %d", len(obs), s.spec.ObsDim)
 	}
-	exec, k := s.acting, key(s.seed, actStream, s.state.Acts)
+	exec, k := s.acting, sampler.KeyOf(s.seed, actStream, s.state.Acts)
 	if greedy {
-		exec, k = s.greedy, key(s.greedySeed, greedyStream, s.greedyActs)
+		exec, k = s.greedy, sampler.KeyOf(s.greedySeed, greedyStream, s.greedyActs)
 		s.greedyActs++
 	} else {
 		s.state.Acts++
@@ -316,7 +297,7 @@ func (s *SAC) loops() bool { return s.backend.Capabilities().Operations[compute.
 func (s *SAC) updates(b *replay.Batch, first, n int, sums []float64) error {
 	keys := make([]uint64, 0, 3*n)
 	for i := range uint64(n) {
-		one := key(s.seed, updateStream, s.state.Updates+i)
+		one := sampler.KeyOf(s.seed, updateStream, s.state.Updates+i)
 		keys = append(keys, one[:]...)
 	}
 	from, rows := first*s.cfg.BatchSize, n*s.cfg.BatchSize

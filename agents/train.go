@@ -6,7 +6,9 @@ import (
 	"math/rand/v2"
 
 	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/internal/figures"
 	"github.com/stein-rl/stein/replay"
+	"github.com/stein-rl/stein/sampler"
 )
 
 // A Loop is a training run: its parts, and how far it goes. Agent, Buffer and
@@ -30,8 +32,8 @@ type Loop struct {
 	anew    bool // episodes are to begin anew
 	state   LoopState
 	batch   replay.Batch
-	clock   clock
-	figures averages
+	clock   figures.Clock
+	figures figures.Averages
 }
 
 // A Periodic task is done whenever the steps pass a multiple of Every, between two
@@ -53,7 +55,7 @@ type Periodic struct {
 // After an error, ctx's included, the loop stands between two turns: agent, buffer
 // and State are those of the last good step, and can be saved.
 func (l *Loop) Train(ctx context.Context) error {
-	l.clock = newClock(l.state.Step)
+	l.clock = figures.NewClock(l.state.Step, "act", "env_wait", "sample", "update")
 	if err := l.start(ctx); err != nil {
 		return err
 	}
@@ -63,7 +65,7 @@ func (l *Loop) Train(ctx context.Context) error {
 		}
 		w := l.workers[turn%len(l.workers)]
 
-		stop := l.clock.phase("env_wait")
+		stop := l.clock.Phase("env_wait")
 		step, err := w.env.Recv(ctx)
 		stop()
 		if err != nil {
@@ -131,10 +133,10 @@ func (l *Loop) remember(w *worker, step envbridge.Step) error {
 // act chooses the actions for obs, at random for the first RandomSteps, and sends
 // them.
 func (l *Loop) act(ctx context.Context, w *worker, obs []float32) error {
-	defer l.clock.phase("act")()
+	defer l.clock.Phase("act")()
 	copy(w.obs, obs)
 	if l.state.Step < l.Config.RandomSteps {
-		rng := rand.New(rand.NewPCG(mix(l.Seed, randomStream), uint64(l.state.Step)<<16|uint64(w.first)))
+		rng := rand.New(rand.NewPCG(sampler.Mix(l.Seed, randomStream), uint64(l.state.Step)<<16|uint64(w.first)))
 		for i := range w.action {
 			w.action[i] = 2*rng.Float32() - 1
 		}
@@ -173,8 +175,8 @@ func (l *Loop) learn(before int64) error {
 
 // update draws k minibatches and has the agent take them in.
 func (l *Loop) update(k int) error {
-	stop := l.clock.phase("sample")
-	rng := rand.New(rand.NewPCG(mix(l.Seed, batchStream), l.state.Batches))
+	stop := l.clock.Phase("sample")
+	rng := rand.New(rand.NewPCG(sampler.Mix(l.Seed, batchStream), l.state.Batches))
 	err := l.Buffer.Sample(&l.batch, k*l.Config.BatchSize, rng)
 	if err == nil && l.Normalizer != nil {
 		l.Normalizer.Obs(l.batch.Obs)
@@ -185,14 +187,14 @@ func (l *Loop) update(k int) error {
 	if err != nil {
 		return fmt.Errorf("agents: after step %d: %w", l.state.Step, err)
 	}
-	defer l.clock.phase("update")()
+	defer l.clock.Phase("update")()
 	l.progress()
 	m, err := l.Agent.Update(&l.batch)
 	if err != nil {
 		return fmt.Errorf("agents: after step %d: %w", l.state.Step, err)
 	}
 	l.state.Batches++
-	l.figures.add(m)
+	l.figures.Add(m)
 	if p, ok := l.Buffer.(replay.Prioritizer); ok {
 		if judge, ok := l.Agent.(Judge); ok {
 			p.Reprioritize(l.batch.Index, judge.AbsError())
@@ -205,14 +207,14 @@ func (l *Loop) update(k int) error {
 func (l *Loop) report(ctx context.Context, before int64) error {
 	due := func(every int64) bool { return every > 0 && before/every != l.state.Step/every }
 	if l.Recorder != nil && (due(l.Every) || l.state.Step == l.Steps) {
-		m := l.clock.metrics(l.state.Step)
+		m := l.clock.Metrics(l.state.Step)
 		l.state.metrics(m)
-		l.figures.take(m)
+		l.figures.Take(m)
 		if err := l.Recorder.Record(l.state.Step, m); err != nil {
 			return fmt.Errorf("agents: recording step %d: %w", l.state.Step, err)
 		}
 	}
-	defer l.clock.pause()()
+	defer l.clock.Pause()()
 	for _, p := range l.Periodic {
 		if due(p.Every) {
 			if err := p.Do(ctx, l.state.Step); err != nil {

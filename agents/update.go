@@ -7,72 +7,25 @@ import (
 	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
-	"github.com/gomlx/gomlx/ml/train/optimizer"
 
+	"github.com/stein-rl/stein/descent"
 	"github.com/stein-rl/stein/sampler"
 )
 
 // step builds one update of every part, and answers its losses and whether all was
 // finite; where it was not, no variable changes.
 func (s *SAC) step(scope *model.Scope, b minibatch, key sampler.Key, progress *Node) (l losses, ok *Node) {
-	g := b.obs.Graph()
 	l = s.losses(scope, b, key, progress)
-	ok = And(IsFinite(l.critic), IsFinite(l.policy))
-	parts := []struct {
-		scope string
-		loss  *Node
-		rate  float64
-	}{
-		{criticScope, l.critic, s.cfg.CriticLR},
-		{policyScope, l.policy, s.cfg.ActorLR},
-		{alphaScope, l.alpha, s.cfg.AlphaLR},
-	}
-	before := map[*model.Variable]*Node{}
-	for v := range s.store.IterVariables() {
-		before[v] = v.NodeValue(g)
-	}
-	for _, part := range parts {
-		if part.loss == nil {
-			continue
-		}
-		scope := scope.At("%s", part.scope)
-		grads := scope.BuildTrainableVariablesGradientsGraph(part.loss)
-		norm := globalNorm(grads)
-		l.stats["train/grad_norm_"+part.scope] = norm
-		ok = And(ok, IsFinite(norm))
-		if s.cfg.GradClip > 0 && part.scope != alphaScope {
-			shrink := MinScalar(Div(Const(g, float32(s.cfg.GradClip)), MaxScalar(norm, 1e-6)), 1.0)
-			for i := range grads {
-				grads[i] = Mul(grads[i], shrink)
-			}
-		}
-		s.adam(part.rate).UpdateGraphWithGradients(scope, grads, dtypes.Float32)
-	}
-	s.followCritic(g)
-	for v := range s.store.IterVariables() {
-		if old := before[v]; old != nil && v.NodeValue(g) != old {
-			v.SetNodeValue(Where(ok, v.NodeValue(g), old))
-		}
+	sound := And(IsFinite(l.critic), IsFinite(l.policy))
+	norms, ok := descent.Adam{Epsilon: s.cfg.AdamEps}.Step(s.store, scope, sound, []descent.Part{
+		{Scope: criticScope, Loss: l.critic, Rate: s.cfg.CriticLR, Clip: s.cfg.GradClip},
+		{Scope: policyScope, Loss: l.policy, Rate: s.cfg.ActorLR, Clip: s.cfg.GradClip},
+		{Scope: alphaScope, Loss: l.alpha, Rate: s.cfg.AlphaLR},
+	}, func() { s.followCritic(b.obs.Graph()) })
+	for name, norm := range norms {
+		l.stats["train/grad_norm_"+name] = norm
 	}
 	return l, ok
-}
-
-// adam is PyTorch's: ε is added to the root of the unbiased second moment.
-func (s *SAC) adam(rate float64) gradientOptimizer {
-	return optimizer.Adam().LearningRate(rate).Epsilon(s.cfg.AdamEps).Done().(gradientOptimizer)
-}
-
-// gradientOptimizer is what GoMLX's optimisers have besides their Interface.
-type gradientOptimizer interface {
-	UpdateGraphWithGradients(scope *model.Scope, grads []*Node, lossDType dtypes.DType)
-}
-
-func globalNorm(grads []*Node) *Node {
-	var sum *Node
-	for _, x := range grads {
-		sum = plus(sum, ReduceAllSum(Square(x)))
-	}
-	return Sqrt(sum)
 }
 
 // followCritic moves every variable of the target a share Tau towards the critic's.

@@ -76,7 +76,7 @@ func smallEnergy(kind string, all *Node) *Node {
 		size := shapes.Make(dtypes.Float64, dims...).Size()
 		at += size
 		// Slice has no second gradient
-		return Reshape(DynamicSlice(all, []*Node{Const(all.Graph(), int32(at - size))}, []int{size}), dims...)
+		return Reshape(DynamicSlice(all, []*Node{Const(all.Graph(), int32(at-size))}, []int{size}), dims...)
 	}
 	e := Energy{Kind: kind, Channels: []int{3, 4}, Blocks: 1, Patch: 1}
 	n := &network{Energy: e, shape: Shape{smallSide, smallSide, smallIn}}

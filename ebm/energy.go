@@ -17,7 +17,7 @@ import (
 // normalised over the batch: f of a picture is its own.
 type Energy struct {
 	Kind     string `want:"conv|residual"`
-	Channels []int  `want:"> 0"` // of each level
+	Channels []int  `want:"> 0"`  // of each level
 	Blocks   int    `want:">= 1"` // convolutions, or residual blocks of two, on each level
 	Patch    int    `want:">= 1"` // squares of this side are folded into channels first
 	// Spectral divides each convolution's kernel, as a matrix, by its largest singular
@@ -52,8 +52,8 @@ func (s Shape) Size() int { return s.Height * s.Width * s.Channels }
 type network struct {
 	Energy
 	shape   Shape
-	kernels []*Node // in the order in which f comes to them
-	head    *Node   // [features, 1]
+	kernels []*Node  // in the order in which f comes to them
+	head    *Node    // [features, 1]
 	follow  []func() // power iterations, to be done once an update
 }
 

@@ -31,20 +31,20 @@ func (p Stein) stats(q Query, q0 sampler.DiagonalGaussian, smp sampler.Sampler, 
 	last := infos[len(infos)-1]
 	s["score_norm"] = ReduceAllMean(last.ScoreNorm)
 	s["stein_identity"] = ReduceAllMean(last.Stein)
-	s["sigma"] = average(infos, func(i sampler.Info) *Node { return i.Bandwidth })
+	s["sigma"] = run.Mean(func(i sampler.Info) *Node { return i.Bandwidth })
 	s["sigma_mean"], s["sigma_median"] = heuristics(run.X)
-	s["epsilon"] = average(infos, func(i sampler.Info) *Node { return i.StepSize })
-	s["epsilon_used"] = average(infos, func(i sampler.Info) *Node { return i.Used })
+	s["epsilon"] = run.Mean(func(i sampler.Info) *Node { return i.StepSize })
+	s["epsilon_used"] = run.Mean(func(i sampler.Info) *Node { return i.Used })
 	if last.Bound != nil {
-		s["epsilon_bound"] = average(infos, func(i sampler.Info) *Node { return i.Bound })
-		s["bound_share"] = average(infos, func(i sampler.Info) *Node {
+		s["epsilon_bound"] = run.Mean(func(i sampler.Info) *Node { return i.Bound })
+		s["bound_share"] = run.Mean(func(i sampler.Info) *Node {
 			return ConvertDType(GreaterOrEqual(i.StepSize, i.Bound), i.Bound.DType())
 		})
 	}
 	if last.MinDet != nil {
 		s["min_det"] = ReduceAllMin(last.MinDet)
 	}
-	p.controlStats(s, q, smp, infos)
+	p.controlStats(s, q, smp, run)
 	if p.Sampler.StopBelow > 0 {
 		s["steps_taken"] = ReduceAllMean(run.Taken)
 		for l := range len(infos) + 1 {
@@ -77,12 +77,12 @@ func (p Stein) entropyStats(s map[string]*Node, q Query, draw Draw) {
 }
 
 // controlStats say how many moves were taken, and how often there was a test.
-func (p Stein) controlStats(s map[string]*Node, q Query, smp sampler.Sampler, infos []sampler.Info) {
+func (p Stein) controlStats(s map[string]*Node, q Query, smp sampler.Sampler, run sampler.Result) {
 	svgd, ok := smp.(sampler.SVGD)
 	if !ok || svgd.Control == nil {
 		return
 	}
-	s["acceptance"] = average(infos, func(i sampler.Info) *Node { return i.Accepted })
+	s["acceptance"] = run.Mean(func(i sampler.Info) *Node { return i.Accepted })
 	if sometimes, ok := svgd.Control.(sampler.Sometimes); ok {
 		progress := q.Progress
 		if progress == nil {
@@ -98,19 +98,6 @@ func heuristics(x *Node) (mean, median *Node) {
 	few := Slice(StopGradient(x), AxisRange(0, min(probed, x.Shape().Dim(0))))
 	p := sampler.ParticlesOf(few)
 	return ReduceAllMean(sampler.Mean{}.Value(sampler.At{}, p)), ReduceAllMean(sampler.Median{}.Value(sampler.At{}, p))
-}
-
-// average is the mean of a figure over steps and systems.
-func average(infos []sampler.Info, of func(sampler.Info) *Node) *Node {
-	var sum *Node
-	for _, i := range infos {
-		if x := ReduceAllMean(of(i)); sum == nil {
-			sum = x
-		} else {
-			sum = Add(sum, x)
-		}
-	}
-	return MulScalar(sum, 1/float64(len(infos)))
 }
 
 func detached(s map[string]*Node) map[string]*Node {

@@ -13,6 +13,16 @@ type Key struct{ state *Node }
 // NewKey makes a key of a graph.RNGStateShape node, usually an input of the graph.
 func NewKey(state *Node) Key { return Key{state} }
 
+// KeyOf is the i-th key of a stream of a seed, for the engine: a Philox key and the high
+// half of its counter, from which draws count up. Random numbers that come from counters
+// need no state that is carried along.
+func KeyOf(seed, stream, i uint64) [3]uint64 {
+	return [3]uint64{Mix(Mix(seed, stream), i), 0, Mix(Mix(seed, stream+1<<32), i)}
+}
+
+// Mix hashes x into h.
+func Mix(h, x uint64) uint64 { return splitMix(h + x*golden) }
+
 // Fold derives a key that is independent of k and of every other Fold of it. Folds are
 // hashed one into the other, so that k.Fold(a).Fold(b) is not k.Fold(b).Fold(a).
 func (k Key) Fold(i int) Key {
@@ -41,15 +51,17 @@ func (k Key) Uniform(shape shapes.Shape) *Node {
 	return x
 }
 
-// The multipliers of SplitMix64's finaliser (Steele, Lea and Flood 2014).
+// What SplitMix64 counts by, and the multipliers of its finaliser (Steele, Lea and
+// Flood 2014).
 const (
-	mix1 = 0xbf58476d1ce4e5b9
-	mix2 = 0x94d049bb133111eb
+	golden = 0x9e3779b97f4a7c15
+	mix1   = 0xbf58476d1ce4e5b9
+	mix2   = 0x94d049bb133111eb
 )
 
 // splitMix is that generator's next number after z.
 func splitMix(z uint64) uint64 {
-	z += 0x9e3779b97f4a7c15
+	z += golden
 	z = (z ^ (z >> 30)) * mix1
 	z = (z ^ (z >> 27)) * mix2
 	return z ^ (z >> 31)

@@ -19,6 +19,26 @@ type Result struct {
 	Faults Faults  // what went wrong, for whoever runs the graph to check
 }
 
+// Mean is the mean of a figure over steps and systems, scalar; nil where the steps have
+// none.
+func (r Result) Mean(of func(Info) *Node) *Node {
+	var sum *Node
+	for _, info := range r.Infos {
+		x := of(info)
+		if x == nil {
+			return nil
+		}
+		if x = ReduceAllMean(x); sum != nil {
+			x = Add(sum, x)
+		}
+		sum = x
+	}
+	if sum == nil {
+		return nil
+	}
+	return MulScalar(sum, 1/float64(len(r.Infos)))
+}
+
 // Run takes the steps one after the other. The loop is unrolled, so that gradients
 // flow through it.
 func Run(at At, smp Sampler, t Target, x, logQ *Node, steps Steps) Result {

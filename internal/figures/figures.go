@@ -1,0 +1,70 @@
+// Package figures is what a training loop counts: means of figures between two records,
+// and what its time is spent on.
+package figures
+
+import "time"
+
+// Averages collects the figures of updates between two records. The zero value is empty.
+type Averages struct {
+	sums  map[string]float64
+	count float64
+}
+
+// Add takes in the figures of one update.
+func (a *Averages) Add(m map[string]float64) {
+	if a.sums == nil {
+		a.sums = map[string]float64{}
+	}
+	for name, x := range m {
+		a.sums[name] += x
+	}
+	a.count++
+}
+
+// Take puts the means into m and starts anew.
+func (a *Averages) Take(m map[string]float64) {
+	for name, x := range a.sums {
+		m[name] = x / a.count
+	}
+	*a = Averages{}
+}
+
+// A Clock splits the time of a loop by what it was spent on.
+type Clock struct {
+	started time.Time
+	from    int64 // step at which it was started
+	paused  time.Duration
+	phases  []string
+	spent   map[string]time.Duration
+}
+
+// NewClock starts a clock at a step of a loop that has these phases.
+func NewClock(step int64, phases ...string) Clock {
+	return Clock{started: time.Now(), from: step, phases: phases, spent: map[string]time.Duration{}}
+}
+
+// Phase starts one; the answer ends it.
+func (c *Clock) Phase(name string) (stop func()) {
+	start := time.Now()
+	return func() { c.spent[name] += time.Since(start) }
+}
+
+// Pause stops the clock; the answer starts it again.
+func (c *Clock) Pause() (resume func()) {
+	start := time.Now()
+	return func() { c.paused += time.Since(start) }
+}
+
+// Metrics are the speed and the shares of the phases in all the time so far, pauses
+// left out.
+func (c *Clock) Metrics(step int64) map[string]float64 {
+	total := time.Since(c.started) - c.paused
+	m := map[string]float64{
+		"time/fps":          float64(step-c.from) / total.Seconds(),
+		"time/time_elapsed": (total + c.paused).Seconds(),
+	}
+	for _, name := range c.phases {
+		m["time/"+name] = c.spent[name].Seconds() / total.Seconds()
+	}
+	return m
+}
