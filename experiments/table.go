@@ -58,8 +58,7 @@ func openTable(dir string, upTo int64) (*table, error) {
 			t.before = row[rows.column(timeColumn)]
 		}
 	}
-	t.columns = kept.Columns
-	if err := t.rewrite(kept.Rows); err != nil {
+	if err := t.rewrite(kept.Columns, kept.Rows); err != nil {
 		return nil, err
 	}
 	if t.jsonl, err = t.trimJSONL(upTo); err != nil {
@@ -76,18 +75,18 @@ func (t *table) Record(step int64, m agents.Metrics) error {
 	if err := t.recordJSON(step, elapsed, m); err != nil {
 		return err
 	}
-	added := false
+	columns := slices.Clone(t.columns)
 	for _, name := range slices.Sorted(maps.Keys(m)) {
-		if !slices.Contains(t.columns, name) {
-			t.columns, added = append(t.columns, name), true
+		if !slices.Contains(columns, name) {
+			columns = append(columns, name)
 		}
 	}
-	if added { // the header grows: write the file again
+	if len(columns) > len(t.columns) { // the header grows: write the file again
 		rows, err := ReadTable(t.dir)
 		if err != nil {
 			return err
 		}
-		if err := t.rewrite(rows.Rows); err != nil {
+		if err := t.rewrite(columns, rows.Rows); err != nil {
 			return err
 		}
 	}
@@ -143,8 +142,9 @@ func (t *table) recordJSON(step int64, elapsed float64, m agents.Metrics) error 
 	return appendLine(t.jsonl, append(line, '\n'))
 }
 
-// rewrite replaces metrics.csv by one with today's columns. Rows may have fewer.
-func (t *table) rewrite(rows [][]float64) error {
+// rewrite replaces metrics.csv by one with these columns. Rows may have fewer. After an
+// error, as on a full disk, file and columns are those before.
+func (t *table) rewrite(columns []string, rows [][]float64) error {
 	path := filepath.Join(t.dir, csvName)
 	f, err := os.CreateTemp(t.dir, csvName+".*")
 	if err != nil {
@@ -153,9 +153,9 @@ func (t *table) rewrite(rows [][]float64) error {
 	defer os.Remove(f.Name()) // gone already when all went well
 	var out bytes.Buffer
 	w := csv.NewWriter(&out)
-	w.Write(t.columns)
+	w.Write(columns)
 	for _, row := range rows {
-		cells := make([]string, len(t.columns))
+		cells := make([]string, len(columns))
 		for i, x := range row {
 			if !math.IsNaN(x) {
 				cells[i] = number(x)
@@ -172,7 +172,7 @@ func (t *table) rewrite(rows [][]float64) error {
 	if t.csv != nil {
 		t.csv.Close()
 	}
-	t.csv = f
+	t.csv, t.columns = f, columns
 	return nil
 }
 

@@ -3,17 +3,17 @@
 package tfevents
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"maps"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -35,8 +35,9 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // A Writer appends events to one file. It is not safe for concurrent use.
 type Writer struct {
-	file *os.File
-	buf  *bufio.Writer
+	file    *os.File
+	size    int64  // of what is whole in it
+	pending []byte // records that Flush is to write
 }
 
 // Create starts a new event file in a folder. TensorBoard shows all event files of
@@ -47,28 +48,45 @@ func Create(dir string, from int64) (*Writer, error) {
 	if err != nil {
 		host = "localhost"
 	}
-	// TensorBoard reads the files of a folder by their names' order.
-	name := fmt.Sprintf("events.out.tfevents.%010d.%s.%d.%09d", time.Now().Unix(), host, os.Getpid(), time.Now().Nanosecond())
+	name := fmt.Sprintf("%s%010d.%s.%d.%09d", prefix, nextSecond(dir), host, os.Getpid(), time.Now().Nanosecond())
 	file, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("tfevents: %w", err)
 	}
-	w := &Writer{file, bufio.NewWriter(file)}
+	w := &Writer{file: file}
 	version := protowire.AppendTag(nil, eventVersion, protowire.BytesType)
 	version = protowire.AppendString(version, "brain.Event:2")
 	session := protowire.AppendTag(nil, sessionStatus, protowire.VarintType)
 	session = protowire.AppendVarint(session, sessionStart)
 	start := protowire.AppendTag(nil, eventSession, protowire.BytesType)
 	start = protowire.AppendBytes(start, session)
-	if err := errors.Join(w.event(0, version), w.event(from, start), w.Flush()); err != nil {
+	w.event(0, version)
+	w.event(from, start)
+	if err := w.Flush(); err != nil {
 		file.Close()
 		return nil, err
 	}
 	return w, nil
 }
 
+const prefix = "events.out.tfevents."
+
+// nextSecond is now, or what is next after the files that a folder has: TensorBoard
+// reads them by their names' order, and the clock may have been set back.
+func nextSecond(dir string) int64 {
+	next := time.Now().Unix()
+	files, _ := filepath.Glob(filepath.Join(dir, prefix+"*"))
+	for _, file := range files {
+		second, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(file), prefix), ".")
+		if n, err := strconv.ParseInt(second, 10, 64); err == nil {
+			next = max(next, n+1)
+		}
+	}
+	return next
+}
+
 // Scalars writes named figures of one step. It buffers; see Flush.
-func (w *Writer) Scalars(step int64, figures map[string]float64) error {
+func (w *Writer) Scalars(step int64, figures map[string]float64) {
 	var summary []byte
 	for _, tag := range slices.Sorted(maps.Keys(figures)) {
 		value := protowire.AppendTag(nil, valueTag, protowire.BytesType)
@@ -77,11 +95,11 @@ func (w *Writer) Scalars(step int64, figures map[string]float64) error {
 		value = protowire.AppendFixed32(value, math.Float32bits(float32(figures[tag])))
 		summary = appendMessage(summary, summaryValue, value)
 	}
-	return w.event(step, appendMessage(nil, eventSummary, summary))
+	w.event(step, appendMessage(nil, eventSummary, summary))
 }
 
-// PNG writes a picture of one step, given as the bytes of a PNG file.
-func (w *Writer) PNG(step int64, tag string, width, height int, png []byte) error {
+// PNG writes a picture of one step, given as the bytes of a PNG file. It buffers.
+func (w *Writer) PNG(step int64, tag string, width, height int, png []byte) {
 	var image []byte
 	for _, f := range []struct {
 		field protowire.Number
@@ -93,14 +111,18 @@ func (w *Writer) PNG(step int64, tag string, width, height int, png []byte) erro
 	image = appendMessage(image, imageEncoded, png)
 	value := appendMessage(nil, valueTag, []byte(tag))
 	value = appendMessage(value, valueImage, image)
-	return w.event(step, appendMessage(nil, eventSummary, appendMessage(nil, summaryValue, value)))
+	w.event(step, appendMessage(nil, eventSummary, appendMessage(nil, summaryValue, value)))
 }
 
-// Flush hands what is buffered to the operating system.
+// Flush hands what is buffered to the operating system: all of it or, on a full disk,
+// nothing. What did not fit is lost, and the next event has its chance.
 func (w *Writer) Flush() error {
-	if err := w.buf.Flush(); err != nil {
-		return fmt.Errorf("tfevents: %w", err)
+	n, err := w.file.WriteAt(w.pending, w.size)
+	w.pending = w.pending[:0]
+	if err != nil {
+		return fmt.Errorf("tfevents: %w", errors.Join(err, w.file.Truncate(w.size)))
 	}
+	w.size += int64(n)
 	return nil
 }
 
@@ -110,24 +132,21 @@ func (w *Writer) Close() error {
 }
 
 // event frames one event: length, its checksum, the message, its checksum.
-func (w *Writer) event(step int64, what []byte) error {
+func (w *Writer) event(step int64, what []byte) {
 	now := float64(time.Now().UnixNano()) / 1e9
 	msg := protowire.AppendTag(nil, eventTime, protowire.Fixed64Type)
 	msg = protowire.AppendFixed64(msg, math.Float64bits(now))
 	msg = protowire.AppendTag(msg, eventStep, protowire.VarintType)
 	msg = protowire.AppendVarint(msg, uint64(step))
-	return writeRecord(w.buf, append(msg, what...))
+	w.pending = appendRecord(w.pending, append(msg, what...))
 }
 
-func writeRecord(w io.Writer, msg []byte) error {
+func appendRecord(b, msg []byte) []byte {
 	frame := binary.LittleEndian.AppendUint64(nil, uint64(len(msg)))
 	frame = binary.LittleEndian.AppendUint32(frame, maskedCRC(frame))
 	frame = append(frame, msg...)
 	frame = binary.LittleEndian.AppendUint32(frame, maskedCRC(msg))
-	if _, err := w.Write(frame); err != nil {
-		return fmt.Errorf("tfevents: %w", err)
-	}
-	return nil
+	return append(b, frame...)
 }
 
 // maskedCRC is TFRecord's checksum: a CRC of data that holds CRCs is weak, so it is

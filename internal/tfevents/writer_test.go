@@ -1,13 +1,15 @@
 package tfevents
 
 import (
-	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -116,14 +118,10 @@ func TestWriter(t *testing.T) {
 			t.Fatal(err)
 		}
 		for step := from + 1; step < from+3; step++ {
-			if err := w.Scalars(step, map[string]float64{"b": math.Inf(1), "a": float64(step)}); err != nil {
-				t.Fatal(err)
-			}
+			w.Scalars(step, map[string]float64{"b": math.Inf(1), "a": float64(step)})
 			want = append(want, scalar{step, "a", float32(step)}, scalar{step, "b", float32(math.Inf(1))})
 		}
-		if err := w.PNG(from+3, "samples", 2, 2, []byte("\x89PNG")); err != nil {
-			t.Fatal(err)
-		}
+		w.PNG(from+3, "samples", 2, 2, []byte("\x89PNG"))
 		if err := w.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -145,13 +143,53 @@ func TestWriter(t *testing.T) {
 	}
 }
 
-// Ensure that a full disk is reported.
-func TestWriteRecordError(t *testing.T) {
-	if err := writeRecord(full{}, bytes.Repeat([]byte{1}, 10)); err == nil {
-		t.Error("no error")
+// Ensure that a full disk costs what did not fit, says so, and nothing that follows.
+func TestFullDisk(t *testing.T) {
+	w, err := Create(t.TempDir(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+		t.Fatal(err)
+	}
+	for step := range int64(3) {
+		limit := before
+		if step == 1 {
+			limit.Cur = uint64(w.size) + 10 // in the midst of its record
+		}
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+			t.Fatal(err)
+		}
+		w.Scalars(step, map[string]float64{"a": 1})
+		if err := w.Flush(); (step == 1) != errors.Is(err, syscall.EFBIG) {
+			t.Errorf("step %d: %v", step, err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, got, _ := read(t, w.file.Name()); fmt.Sprint(got) != fmt.Sprint([]scalar{{0, "a", 1}, {2, "a", 1}}) {
+		t.Errorf("scalars %v", got)
 	}
 }
 
-type full struct{}
-
-func (full) Write([]byte) (int, error) { return 0, fmt.Errorf("no space left on device") }
+// Ensure that a resumed run's file comes after the one before, even where the clock
+// was set back.
+func TestClockSetBack(t *testing.T) {
+	dir := t.TempDir()
+	ahead := fmt.Sprintf("%s%010d.host.1.000000000", prefix, time.Now().Add(24*time.Hour).Unix())
+	if err := os.WriteFile(filepath.Join(dir, ahead), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w, err := Create(dir, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name := filepath.Base(w.file.Name()); name <= ahead {
+		t.Errorf("%s would be read before %s", name, ahead)
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+}
