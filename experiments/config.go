@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/internal/settings"
 	"github.com/stein-rl/stein/policies"
 )
@@ -48,9 +49,17 @@ type Env struct {
 	Endpoints []string // tcp://host:port of workers already running, in place of local ones
 	Key       string   // file of the client's CURVE keys, for endpoints beyond this machine
 
-	Timeout time.Duration // of a step, then the worker counts as hung; 0: a minute
-	render  bool          // pictures are wanted
+	Hosts      string         // Ray cluster that places the processes on its nodes, in place of local ones
+	RuntimeEnv map[string]any // of Ray's, for nodes that lack something: pip, env_vars, …
+
+	Timeout time.Duration  // of a step, then the worker counts as hung; 0: a minute
+	render  bool           // pictures are wanted
+	host    envbridge.Host // of Hosts; nil: not opened, processes are local
+	role    string         // begins the names of workers that a host places
 }
+
+// PlaceOn has the processes placed by a host.
+func (e *Env) PlaceOn(h envbridge.Host) { e.host = h }
 
 // Replay says what is remembered.
 type Replay struct {
@@ -92,6 +101,9 @@ type Engine struct {
 	Threads int    `want:">= 0"` // 0: every processor
 }
 
+// RunSeed is the seed, which a run has been given by now.
+func (c Config) RunSeed() Seed { return *c.Seed }
+
 // Validate says which settings contradict each other.
 func (c Config) Validate() error {
 	var all []error
@@ -100,6 +112,9 @@ func (c Config) Validate() error {
 	}
 	if c.Env.ID == "" {
 		all = append(all, errors.New("env.id: which environment? Such as Walker2d-v5"))
+	}
+	if c.Env.Hosts != "" && len(c.Env.Endpoints) > 0 {
+		all = append(all, errors.New("env.hosts and env.endpoints: workers are either placed, or there already"))
 	}
 	if c.Replay.Capacity < c.Agent.BatchSize {
 		all = append(all, fmt.Errorf("replay.capacity: %d holds no batch of %d", c.Replay.Capacity, c.Agent.BatchSize))

@@ -88,16 +88,20 @@ func ThisBuild() Build {
 	return b
 }
 
+// Settings are the configuration of a run of any kind.
+type Settings interface{ RunSeed() Seed }
+
 // NewFolder makes the folder of a new run: dir itself where it is given, and
 // otherwise one below runs named after configuration, seed and time. It must be
 // new or empty.
-func NewFolder(dir, runs, config string, cfg Config) (*Folder, error) {
+func NewFolder(dir, runs, config string, cfg Settings) (*Folder, error) {
+	seed := cfg.RunSeed()
 	now := time.Now()
 	name := strings.TrimSuffix(strings.TrimSuffix(config, ".yaml"), ".yml")
 	if strings.ContainsAny(config, ".") { // a file: its folder is not of interest
 		name = filepath.Base(name)
 	}
-	id := fmt.Sprintf("%s-%d-%s", strings.ReplaceAll(name, "/", "-"), *cfg.Seed, now.Format("20060102-150405"))
+	id := fmt.Sprintf("%s-%d-%s", strings.ReplaceAll(name, "/", "-"), seed, now.Format("20060102-150405"))
 	if dir == "" {
 		dir = filepath.Join(runs, id)
 		for i := 2; exists(dir); i++ {
@@ -110,7 +114,7 @@ func NewFolder(dir, runs, config string, cfg Config) (*Folder, error) {
 	if err := os.MkdirAll(filepath.Join(dir, checkpointsDir), 0o755); err != nil {
 		return nil, fmt.Errorf("run folder: %w", err)
 	}
-	f := &Folder{Dir: dir, Info: Info{ID: id, Config: config, Seed: *cfg.Seed, Created: now, Build: ThisBuild()}}
+	f := &Folder{Dir: dir, Info: Info{ID: id, Config: config, Seed: seed, Created: now, Build: ThisBuild()}}
 	if err := f.acquire(); err != nil {
 		return nil, err
 	}
@@ -121,7 +125,7 @@ func NewFolder(dir, runs, config string, cfg Config) (*Folder, error) {
 }
 
 // SaveConfig replaces the folder's configuration.
-func (f *Folder) SaveConfig(cfg Config) error {
+func (f *Folder) SaveConfig(cfg Settings) error {
 	text, err := settings.Encode(cfg)
 	if err != nil {
 		return fmt.Errorf("run folder: %w", err)

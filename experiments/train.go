@@ -7,13 +7,11 @@ import (
 	"log/slog"
 	"maps"
 	"math"
-	"syscall"
 	"time"
 
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/checkpoint"
 	"github.com/stein-rl/stein/engine"
-	"github.com/stein-rl/stein/internal/tfevents"
 	"github.com/stein-rl/stein/normalize"
 )
 
@@ -54,37 +52,26 @@ type run struct {
 	memory       memory
 	scaling      *normalize.Normalizer // nil: nothing is normalised
 	loop         *agents.Loop
-	record       *recorders
-	closers      []func() error
-
-	evaluated int64    // step of the last evaluation
-	figure    *float64 // its mean return
-	best      *float64
-	last      agents.Metrics
-	saved     int64 // step of the last checkpoint
-	savedAt   string
+	keeper
+	last agents.Metrics
 }
 
 // Train trains until the configured steps are done or ctx ends; both leave a
 // checkpoint of the last step. After any other error there is one of the last good
 // state, and the error says where.
 func (t Training) Train(ctx context.Context) (res Result, err error) {
-	r := &run{Training: t, saved: -1, evaluated: -1}
-	defer func() {
-		for i := len(r.closers) - 1; i >= 0; i-- {
-			err = errors.Join(err, r.closers[i]())
-		}
-	}()
+	r := &run{Training: t, keeper: newKeeper(t.Folder, t.Log, t.Config.Checkpoint.Keep)}
+	defer func() { err = errors.Join(err, r.close()) }()
 	var from *checkpoint.Checkpoint
 	if t.Resume {
-		if from, err = t.newest(); err != nil {
+		if from, err = r.newest(t.Config.Steps); err != nil {
 			return Result{}, err
 		}
 	}
 	if err := r.build(ctx, from); err != nil {
 		return Result{}, brief(err)
 	}
-	if err := r.openRecords(); err != nil {
+	if err := r.openRecords(r.loop.State().Step, r.watchers()...); err != nil {
 		return Result{}, err
 	}
 	if t.Watch != nil {
@@ -127,24 +114,6 @@ func (r *run) logEnd(res Result) {
 	r.Log.Info("trained", attrs...)
 }
 
-// peakMemory is the most that this process has had in memory, in bytes.
-func peakMemory() int64 {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		return 0
-	}
-	return usage.Maxrss << 10 // kilobytes on Linux
-}
-
-// newest is the checkpoint to go on from, when there is a way to go.
-func (t Training) newest() (*checkpoint.Checkpoint, error) {
-	c, err := newest(t.Folder.Dir, t.Log)
-	if err == nil && c.Manifest.Step >= t.Config.Steps {
-		err = fmt.Errorf("%s has its %d steps: name more with --steps to go on", t.Folder.Dir, c.Manifest.Step)
-	}
-	return c, err
-}
-
 // build makes every part and puts the state of a checkpoint into them, if there is
 // one.
 func (r *run) build(ctx context.Context, from *checkpoint.Checkpoint) error {
@@ -176,7 +145,7 @@ func (r *run) build(ctx context.Context, from *checkpoint.Checkpoint) error {
 	r.closers = append(r.closers, func() error { r.agent.Close(); return nil })
 	r.Log.Info("compiled", "seconds", math.Round(time.Since(started).Seconds()*10)/10)
 
-	r.record = &recorders{log: r.Log}
+	r.state, r.step, r.written = r.write, func() int64 { return r.loop.State().Step }, r.wrote
 	r.loop = &agents.Loop{
 		Agent: r.agent, Buffer: r.memory, Config: c.Agent, Steps: c.Steps,
 		Seed: uint64(seed.Stream(streamReplay)), EnvSeed: seed.Stream(streamEnv),
@@ -203,11 +172,7 @@ func (r *run) build(ctx context.Context, from *checkpoint.Checkpoint) error {
 
 func (r *run) begin(choice engine.Choice) error {
 	from := r.loop.State().Step
-	s := Session{
-		Command: r.Command, Started: time.Now(), FromStep: from,
-		Backend: choice.Config, Threads: r.Config.Engine.Threads, Build: ThisBuild(),
-	}
-	if err := errors.Join(r.Folder.SaveConfig(r.Config), r.Folder.Begin(s)); err != nil {
+	if err := r.keeper.begin(r.Config, r.Config.Engine, choice, r.Command, from); err != nil {
 		return err
 	}
 	spec := r.env.Spec()
@@ -219,31 +184,16 @@ func (r *run) begin(choice engine.Choice) error {
 	return nil
 }
 
-// openRecords opens what figures are written to, from the step that training is at.
-func (r *run) openRecords() error {
-	from := r.loop.State().Step
-	table, err := openTable(r.Folder.Dir, from)
-	if err != nil {
-		return err
-	}
-	r.closers = append(r.closers, table.Close)
-	after := int64(0)
-	if from > 0 {
-		after = from + 1
-	}
-	events, err := tfevents.Create(r.Folder.Dir, after)
-	if err != nil {
-		return err
-	}
-	r.closers = append(r.closers, events.Close)
-	r.record.all = append(r.record.all, table, board{events})
+// watchers are told figures besides the run's files.
+func (r *run) watchers() []agents.Recorder {
+	var all []agents.Recorder
 	if r.Watch != nil {
-		r.record.all = append(r.record.all, r.Watch)
+		all = append(all, r.Watch)
 	}
 	if r.Prometheus != nil {
-		r.record.all = append(r.record.all, r.Prometheus)
+		all = append(all, r.Prometheus)
 	}
-	return nil
+	return all
 }
 
 // link is how the run's environments are reached, for training or evaluation.
@@ -282,12 +232,7 @@ func (r *run) evaluate(ctx context.Context, step int64) error {
 	if err != nil {
 		return err
 	}
-	mean := e.Mean()
-	r.evaluated, r.figure = step, &mean
-	better := r.best == nil || mean > *r.best
-	if better {
-		r.best = &mean
-	}
+	better := r.judged(step, e.Mean())
 	m := e.Metrics()
 	m["eval/best_mean_reward"] = *r.best
 	if err := r.record.Record(step, m); err != nil {
@@ -299,14 +244,6 @@ func (r *run) evaluate(ctx context.Context, step int64) error {
 	return nil
 }
 
-// periodicSave writes a checkpoint. One that can't be written costs no training.
-func (r *run) periodicSave(context.Context, int64) error {
-	if err := r.save(); err != nil {
-		r.Log.Warn("no checkpoint was written; training goes on", "step", r.loop.State().Step, "error", err.Error())
-	}
-	return nil
-}
-
 // Files of a checkpoint.
 const (
 	agentFile  = "agent"      // .safetensors and .json
@@ -314,42 +251,25 @@ const (
 	replayFile = "replay.bin" // where the configuration wants it
 )
 
-// save writes a checkpoint of this step, unless there is one, and removes those
-// that nobody needs.
-func (r *run) save() error {
-	step := r.loop.State().Step
-	if step == r.saved {
-		return nil
+// write puts everything that the run needs to go on into a checkpoint.
+func (r *run) write(w *checkpoint.Writer) error {
+	all := []error{w.Store(agentFile, r.agent.Store()), w.JSON(agentFile, r.agent.State()), w.JSON(loopFile, r.loop.State())}
+	if r.scaling != nil {
+		all = append(all, w.JSON(scalingFile, r.scaling.State()))
 	}
-	started := time.Now()
-	var bytes int64
-	path, err := checkpoint.Write(r.Folder.Checkpoints(), step, func(w *checkpoint.Writer) error {
-		if r.evaluated == step {
-			w.Figure(*r.figure)
-		}
-		all := []error{w.Store(agentFile, r.agent.Store()), w.JSON(agentFile, r.agent.State()), w.JSON(loopFile, r.loop.State())}
-		if r.scaling != nil {
-			all = append(all, w.JSON(scalingFile, r.scaling.State()))
-		}
-		if r.Config.Checkpoint.Replay {
-			all = append(all, w.File(replayFile, r.memory.Save))
-		}
-		bytes = w.Size()
-		return errors.Join(all...)
-	})
-	if err != nil {
-		return err
+	if r.Config.Checkpoint.Replay {
+		all = append(all, w.File(replayFile, r.memory.Save))
 	}
-	r.saved, r.savedAt = step, path
+	return errors.Join(all...)
+}
+
+// wrote follows a checkpoint.
+func (r *run) wrote(step int64) error {
 	if err := r.breakOff(); err != nil {
 		return err
 	}
 	if r.Prometheus != nil {
 		r.Prometheus.wrote(step)
-	}
-	r.Log.Debug("checkpoint", "step", step, "path", path, "bytes", bytes, "seconds", time.Since(started).Seconds())
-	if _, err := checkpoint.Prune(r.Folder.Checkpoints(), r.Config.Checkpoint.Keep, 1); err != nil {
-		r.Log.Warn("old checkpoints were not removed", "error", err.Error())
 	}
 	return nil
 }
@@ -376,10 +296,7 @@ func (r *run) restore(c *checkpoint.Checkpoint) error {
 	}
 	r.agent.SetState(learner)
 	r.loop.SetState(state)
-	r.saved, r.savedAt = state.Step, c.Path
-	if best, _, err := checkpoint.Best(r.Folder.Checkpoints()); err == nil {
-		r.best = best.Manifest.Figure
-	}
+	r.restored(c)
 	if c.Has(replayFile) {
 		return c.File(replayFile, r.memory.Load)
 	}
@@ -389,23 +306,6 @@ func (r *run) restore(c *checkpoint.Checkpoint) error {
 			"checkpoint", c.Path, "until_step", r.loop.Config.LearningStarts)
 	}
 	return nil
-}
-
-// newest opens the newest usable checkpoint of a run folder and says which damaged
-// ones it passed over.
-func newest(dir string, log *slog.Logger) (*checkpoint.Checkpoint, error) {
-	c, skipped, err := checkpoint.Latest(CheckpointsOf(dir))
-	warnSkipped(skipped, log)
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
-}
-
-func warnSkipped(skipped []checkpoint.Skipped, log *slog.Logger) {
-	for _, s := range skipped {
-		log.Warn("a damaged checkpoint is passed over", "path", s.Path, "error", s.Err.Error())
-	}
 }
 
 // brief is the first line of an error: tracebacks and a worker's last lines go to
