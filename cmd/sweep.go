@@ -1,14 +1,19 @@
 package cmd
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/stein-rl/stein/cluster"
+	"github.com/stein-rl/stein/internal/settings"
 	"github.com/stein-rl/stein/sweep"
 )
 
@@ -18,6 +23,75 @@ type sweepFlags struct {
 	only, sets         []string
 	jobs, retries      int
 	dry                bool
+	place              placeFlags
+}
+
+// placeFlags say where trials run.
+type placeFlags struct {
+	ray, storage, runtimeEnv string
+	cpus, gpus               float64
+}
+
+func (p *placeFlags) register(flags *pflag.FlagSet) {
+	flags.StringVar(&p.ray, "ray", "", "run trials as tasks of the Ray cluster at this `ADDRESS`: host:port, auto, ray://host:port; or local")
+	flags.StringVar(&p.storage, "storage", "", "with --ray: keep runs at this fsspec `URL` where nodes share no folder")
+	flags.Float64Var(&p.cpus, "cpus", 0, "with --ray: processors that a trial needs; its threads where not given")
+	flags.Float64Var(&p.gpus, "gpus", 0, "with --ray: GPUs that a trial needs")
+	flags.StringVar(&p.runtimeEnv, "runtime-env", "", "with --ray: a YAML `FILE` with Ray's runtime_env, such as pip packages for nodes without them")
+}
+
+// check says what doesn't go together.
+func (p placeFlags) check() error {
+	if p.cpus < 0 || p.gpus < 0 {
+		return usageError{fmt.Errorf("--cpus %g, --gpus %g: neither can be below 0", p.cpus, p.gpus)}
+	}
+	if p.ray == "" && (p.storage != "" || p.cpus > 0 || p.gpus > 0 || p.runtimeEnv != "") {
+		return usageError{errors.New("--storage, --cpus, --gpus and --runtime-env are for --ray")}
+	}
+	return nil
+}
+
+// openPlace makes what the trials of a sweep run on, and a function that ends it.
+func (a *app) openPlace(ctx context.Context, p placeFlags, dir string, jobs int) (on sweep.Executor, threads int, end func() error, err error) {
+	if p.ray == "" {
+		on, err = sweep.Here(dir)
+		return on, 0, func() error { return nil }, err
+	}
+	env, err := p.environment()
+	if err != nil {
+		return nil, 0, nil, usageError{err}
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, 0, nil, err
+	}
+	log, err := os.OpenFile(filepath.Join(dir, "ray.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, 0, nil, err
+	}
+	trials, err := cluster.OpenTrials(ctx, cluster.TrialsOptions{
+		Cluster: cluster.Cluster{Address: p.ray, Env: env, Log: log},
+		Dir:     dir, Storage: p.storage, CPUs: p.cpus, GPUs: p.gpus, Jobs: jobs, Config: a.configText,
+	})
+	if err != nil {
+		return nil, 0, nil, errors.Join(err, log.Close())
+	}
+	return trials, max(1, int(p.cpus)), func() error { return errors.Join(trials.Close(), log.Close()) }, nil
+}
+
+func (p placeFlags) environment() (map[string]any, error) {
+	if p.runtimeEnv == "" {
+		return nil, nil
+	}
+	return cluster.ReadRuntimeEnv(p.runtimeEnv)
+}
+
+// configText is a configuration file with all that it extends.
+func (a *app) configText(file string) ([]byte, error) {
+	cfg, err := a.catalog.Resolve(file, nil)
+	if err != nil {
+		return nil, err
+	}
+	return settings.Encode(cfg)
 }
 
 func (a *app) sweepCmd() *cobra.Command {
@@ -37,6 +111,8 @@ checkpoint; the second ends all at once. Exit code 1: some trials failed.`,
   stein sweep walker2d --seeds 5 --only 'met-*' --set steps=100000
   stein sweep alphas.yaml --out runs/alphas
   stein sweep --resume runs/sweep-walker2d
+  stein sweep walker2d --seeds 5 --ray head:6379 --out /shared/walker2d --cpus 2
+  stein sweep walker2d --seeds 5 --ray ray://head:10001 --storage s3://bucket/walker2d
   stein report runs/sweep-walker2d`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return a.sweep(c, f, args) },
@@ -46,9 +122,10 @@ checkpoint; the second ends all at once. Exit code 1: some trials failed.`,
 	flags.StringSliceVar(&f.only, "only", nil, "configurations that match this `PATTERN` alone, such as met-*")
 	flags.StringVarP(&f.out, "out", "o", "", "keep the sweep in this `FOLDER`; runs/sweep-NAME where not given")
 	flags.StringVar(&f.resume, "resume", "", "go on with the sweep in this `FOLDER`, all that was planned there")
-	flags.IntVarP(&f.jobs, "jobs", "j", 0, "trials at a time; one for each two processors where not given")
+	flags.IntVarP(&f.jobs, "jobs", "j", 0, "trials at a time; one for each two processors where not given, with --ray all")
 	flags.IntVar(&f.retries, "retries", 2, "times that a failed trial is tried again")
 	flags.BoolVar(&f.dry, "dry-run", false, "list the trials, run none")
+	f.place.register(flags)
 	setFlag(cmd, &f.sets)
 	return cmd
 }
@@ -64,20 +141,32 @@ func (a *app) sweep(c *cobra.Command, f sweepFlags, args []string) error {
 		}
 		return nil
 	}
-	if f.jobs == 0 {
+	if err := f.place.check(); err != nil {
+		return err
+	}
+	switch {
+	case f.jobs == 0 && f.place.ray != "" && f.place.ray != "local":
+		f.jobs = len(trials)
+	case f.jobs == 0:
 		f.jobs = max(1, runtime.NumCPU()/2)
 	}
 	if f.jobs < 0 || f.retries < 0 {
 		return usageError{fmt.Errorf("--jobs %d, --retries %d: want 1 or more jobs, 0 or more retries", f.jobs, f.retries)}
+	}
+	on, threads, end, err := a.openPlace(c.Context(), f.place, dir, f.jobs)
+	if err != nil {
+		return err
 	}
 	columns := 0
 	if isTerminal(a.stderr) {
 		columns = width(a.stderr)
 	}
 	table := newTrialTable(a.stderr, columns, dir)
-	statuses, err := sweep.Sweep{Dir: dir, Trials: trials, Jobs: f.jobs, Retries: f.retries, Watch: table.show}.Run(c.Context())
+	statuses, err := sweep.Sweep{
+		Dir: dir, Trials: trials, Jobs: f.jobs, Threads: threads, Retries: f.retries, On: on, Watch: table.show,
+	}.Run(c.Context())
 	table.close()
-	if err != nil {
+	if err := errors.Join(err, end()); err != nil {
 		return err
 	}
 	return a.sweepEnd(dir, statuses)

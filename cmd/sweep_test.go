@@ -22,7 +22,7 @@ type event struct {
 	Trial, Event string
 	Attempt      int
 	Step         int64
-	Why          string
+	Node, Why    string
 }
 
 func journal(t *testing.T, dir string) []event {

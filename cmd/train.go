@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/cluster"
+	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/experiments"
 )
 
@@ -30,6 +34,7 @@ var shortFlags = []struct{ name, key, value, help string }{
 	{"env", "env.id", "text", "Gymnasium id, or package:id to import a package first"},
 	{"envs", "env.endpoints", "list", "tcp://host:port of workers that run already, separated by commas"},
 	{"env-key", "env.key", "text", "file of the client's CURVE keys, for workers beyond this machine"},
+	{"env-hosts", "env.hosts", "text", "Ray cluster whose nodes the simulator processes are placed on: ray://host:port, host:port, auto or local"},
 	{"workers", "env.workers", "int", "simulator processes"},
 	{"copies", "env.copies", "int", "copies of the environment in each process"},
 	{"eval-freq", "eval.every", "int", "steps between evaluations; 0: none while training"},
@@ -57,6 +62,7 @@ the process at once. --resume goes on from the newest checkpoint that is whole.`
   stein train --config walker2d/sac --env my_package:MyEnv-v0 --run-dir runs/mine
   stein train --config walker2d/sac --metrics :9100
   stein train --config walker2d/sac --envs tcp://10.0.0.2:5600 --env-key client.key
+  stein train --config walker2d/sac --env-hosts ray://head:10001 --workers 4
   stein train --resume runs/walker2d-sac-0-20261124-120000 --steps 200000`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.train(c, f) },
@@ -155,6 +161,14 @@ func (a *app) train(c *cobra.Command, f trainFlags) (err error) {
 		log.Info("seed drawn", "seed", uint64(*cfg.Seed))
 	}
 	training := experiments.Training{Config: cfg, Folder: folder, Resume: f.resume != "", Command: os.Args, Log: log, Watch: bar}
+	if cfg.Env.Hosts != "" {
+		hosts, stop, openErr := openHosts(c.Context(), cfg.Env, folder.Dir)
+		if openErr != nil {
+			return openErr
+		}
+		defer func() { err = errors.Join(err, stop()) }()
+		training.Config.Env.PlaceOn(hosts)
+	}
 	if f.metrics != "" {
 		training.Prometheus = experiments.NewPrometheus(folder.Info.ID)
 		var stop func() error
@@ -171,6 +185,20 @@ func (a *app) train(c *cobra.Command, f trainFlags) (err error) {
 		return err
 	}
 	return a.reportTraining(folder, res, f.asJSON)
+}
+
+// openHosts joins the Ray cluster that simulators are placed on. What Ray says goes to
+// a file in the run folder.
+func openHosts(ctx context.Context, env experiments.Env, dir string) (envbridge.Host, func() error, error) {
+	log, err := os.OpenFile(filepath.Join(dir, "ray.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, nil, err
+	}
+	hosts, err := cluster.OpenHosts(ctx, cluster.Cluster{Address: env.Hosts, Env: env.RuntimeEnv, Log: log}, 1)
+	if err != nil {
+		return nil, nil, errors.Join(err, log.Close())
+	}
+	return hosts, func() error { return errors.Join(hosts.Close(), log.Close()) }, nil
 }
 
 // trainConfig resolves the configuration of a new run or of one to continue.
@@ -203,7 +231,7 @@ func openFolder(f trainFlags, cfg experiments.Config) (*experiments.Folder, erro
 }
 
 // runLog logs to the user, above the bar where there is one, and to the run's file.
-func (a *app) runLog(bar *progress, terminal bool, file *os.File, id string) *slog.Logger {
+func (a *app) runLog(bar *progress, terminal bool, file io.Writer, id string) *slog.Logger {
 	toFile := slog.NewJSONHandler(file, nil).WithAttrs([]slog.Attr{slog.String("run", id)})
 	return slog.New(slog.NewMultiHandler(a.logs.ofRun(bar, terminal, id), toFile))
 }

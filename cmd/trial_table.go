@@ -77,13 +77,17 @@ func (t *trialTable) lines(all []sweep.Status) {
 
 // word is a state as a person says it.
 func word(s sweep.Status) string {
+	on := ""
+	if s.Node != "" {
+		on = " on " + s.Node
+	}
 	switch {
 	case s.State == sweep.Running && s.From > 0:
-		return fmt.Sprintf("goes on (attempt %d)", s.Attempt)
+		return fmt.Sprintf("goes on%s (attempt %d)", on, s.Attempt)
 	case s.State == sweep.Running && s.Attempt > 1:
-		return fmt.Sprintf("runs (attempt %d)", s.Attempt)
+		return fmt.Sprintf("runs%s (attempt %d)", on, s.Attempt)
 	case s.State == sweep.Running:
-		return "runs"
+		return "runs" + on
 	case s.State == sweep.Waiting && s.Why != "":
 		return "failed, waits to be tried again"
 	}
@@ -121,7 +125,9 @@ func (t *trialTable) draw(all []sweep.Status) {
 	for _, pass := range []func(sweep.Status) bool{
 		func(s sweep.Status) bool { return s.State == sweep.Running },
 		func(s sweep.Status) bool { return s.State == sweep.Failed },
-		func(s sweep.Status) bool { return s.State == sweep.Done || s.State == sweep.Stopped },
+		func(s sweep.Status) bool {
+			return s.State == sweep.Done || s.State == sweep.Stopped || s.State == sweep.Early
+		},
 		func(s sweep.Status) bool { return s.State == sweep.Waiting },
 	} {
 		for _, s := range all {

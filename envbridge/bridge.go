@@ -122,7 +122,8 @@ func Dial(ctx context.Context, endpoints string, w Worker) (*Bridge, error) {
 		if err := checkEndpoint(endpoint, w.Key); err != nil {
 			return nil, err
 		}
-		b.add(&w, endpoint).endpoint = endpoint
+		m := b.add(&w, endpoint)
+		m.endpoint, m.key = endpoint, w.Key
 	}
 	return b.open(ctx)
 }
@@ -176,8 +177,8 @@ func (b *Bridge) openAll(ctx context.Context) error {
 	}
 	for _, m := range b.members {
 		m.zctx = b.zctx
-		if err := m.open(); err != nil {
-			return err
+		if err := m.open(ctx); err != nil {
+			return m.explain(err)
 		}
 	}
 	for _, m := range b.members {
@@ -205,7 +206,7 @@ func (m *member) unreached(err error) error {
 	hint := ""
 	if m.endpoint != "" {
 		hint = "; is one listening there"
-		if m.cfg.Key != nil {
+		if m.key != nil {
 			hint += ", with the server.key made together with this client.key"
 		} else {
 			hint += " (one with --key doesn't answer without)"

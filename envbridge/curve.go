@@ -28,11 +28,13 @@ func GenerateKeys(dir string) (server, client string, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", "", fmt.Errorf("envbridge: keys: %w", err)
 	}
-	serverKey, clientKey := Key{Role: "server"}, Key{Role: "client"}
-	for _, k := range []*Key{&serverKey, &clientKey} {
-		if k.Public, k.Secret, err = zmq.NewCurveKeypair(); err != nil {
-			return "", "", fmt.Errorf("envbridge: keys: %w (is libzmq built with CURVE?)", err)
-		}
+	serverKey, err := NewKey("server")
+	if err != nil {
+		return "", "", err
+	}
+	clientKey, err := NewKey("client")
+	if err != nil {
+		return "", "", err
 	}
 	serverKey.Peer, clientKey.Peer = clientKey.Public, serverKey.Public
 
@@ -45,6 +47,15 @@ func GenerateKeys(dir string) (server, client string, err error) {
 		return "", "", err
 	}
 	return server, client, nil
+}
+
+// NewKey makes a pair of keys, in memory alone. Peer is for the caller to fill.
+func NewKey(role string) (k Key, err error) {
+	k.Role = role
+	if k.Public, k.Secret, err = zmq.NewCurveKeypair(); err != nil {
+		return k, fmt.Errorf("envbridge: keys: %w (is libzmq built with CURVE?)", err)
+	}
+	return k, nil
 }
 
 func (k Key) write(path string) error {

@@ -40,6 +40,8 @@ type member struct {
 	first    int    // its first copy, of all
 
 	endpoint string   // remote: tcp://host:port
+	key      *Key     // remote: nil will do for loopback
+	host     Host     // remote: says where; nil: endpoint does
 	python   string   // local: interpreter, variables, folder of sockets
 	env      []string //
 	dir      string   //
@@ -62,7 +64,12 @@ type member struct {
 }
 
 // open starts the process, if it is ours, and connects.
-func (m *member) open() error {
+func (m *member) open(ctx context.Context) error {
+	if m.host != nil {
+		if err := m.locate(ctx); err != nil {
+			return err
+		}
+	}
 	endpoint := m.endpoint
 	if endpoint == "" {
 		path := filepath.Join(m.dir, m.name+"."+strconv.Itoa(m.generation))
@@ -74,7 +81,7 @@ func (m *member) open() error {
 		}
 		m.proc = p
 	}
-	l, err := openLink(m.zctx, endpoint, m.cfg.Key)
+	l, err := openLink(m.zctx, endpoint, m.key)
 	if err != nil {
 		return &WorkerError{Worker: m.name, Failures: 1, Err: err}
 	}
@@ -259,7 +266,7 @@ func (m *member) replace(ctx context.Context, cause error) error {
 }
 
 func (m *member) reopen(ctx context.Context) error {
-	if err := m.open(); err != nil {
+	if err := m.open(ctx); err != nil {
 		return err
 	}
 	spec, err := m.welcome(ctx)

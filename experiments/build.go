@@ -1,6 +1,7 @@
 package experiments
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,8 +39,9 @@ type link struct {
 	prometheus *Prometheus // nil: nobody asks
 }
 
-// connect opens environments, one for each worker, so that they take turns: at the
-// endpoints that the configuration names, else in processes of our own.
+// connect opens environments, one for each worker, so that they take turns: where the
+// host places them, at the endpoints that the configuration names, else in processes
+// of our own.
 // The log gets the number of the environment among these.
 func (e Env) connect(ctx context.Context, l link) (envs, error) {
 	w := envbridge.Worker{
@@ -64,9 +66,12 @@ func (e Env) connect(ctx context.Context, l link) (envs, error) {
 		if l.prometheus != nil {
 			w.Clock = l.prometheus.clock(l.purpose, i)
 		}
-		if len(e.Endpoints) > 0 {
+		switch {
+		case e.host != nil:
+			b, err = envbridge.Place(ctx, e.host, []string{fmt.Sprintf("%s%d", cmp.Or(e.role, "training-"), i)}, w)
+		case len(e.Endpoints) > 0:
 			b, err = envbridge.Dial(ctx, e.Endpoints[i], w)
-		} else {
+		default:
 			b, err = envbridge.Start(ctx, w)
 		}
 		if err != nil {
@@ -83,7 +88,7 @@ func (e Env) connect(ctx context.Context, l link) (envs, error) {
 // forEval is the same environment for a number of evaluation episodes: all of them
 // at once, each in a copy of its own.
 func (e Env) forEval(episodes int, render bool) Env {
-	e.Workers, e.Copies, e.render = 1, min(episodes, maxEvalCopies), render
+	e.Workers, e.Copies, e.render, e.role = 1, min(episodes, maxEvalCopies), render, "evaluation-"
 	if len(e.Endpoints) > 1 {
 		e.Endpoints = e.Endpoints[:1] // a worker serves several clients
 	}

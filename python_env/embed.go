@@ -6,5 +6,5 @@ import "embed"
 
 // Source is the package stein_env, under that name, without its tests.
 //
-//go:embed stein_env/*.py
+//go:embed stein_env/*.py stein_env/cluster/*.py
 var Source embed.FS

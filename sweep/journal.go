@@ -28,6 +28,8 @@ const (
 	done    = "done"
 	failed  = "failed"  // its process ended with an error
 	stopped = "stopped" // its process was told to stop, and left a checkpoint
+	lost    = "lost"    // the machine that its process was on
+	early   = "early"   // it was ended before its last step: a Source had seen enough
 )
 
 // An event is a line of the journal.
@@ -38,6 +40,7 @@ type event struct {
 	Attempt int       `json:"attempt,omitempty"`
 	Step    int64     `json:"step,omitempty"`
 	Code    int       `json:"code,omitempty"`
+	Node    string    `json:"node,omitempty"` // machine that it begins on, where that isn't this one
 	Why     string    `json:"why,omitempty"`
 }
 

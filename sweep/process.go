@@ -1,19 +1,15 @@
 package sweep
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/stein-rl/stein/checkpoint"
@@ -27,10 +23,11 @@ type start struct {
 	complete bool  // there is nothing to do
 }
 
-// An outcome is how a process ended.
+// An outcome is what an End means for the trial.
 type outcome struct {
 	code        int
 	interrupted bool
+	lost        bool
 	why         string
 }
 
@@ -39,23 +36,26 @@ type outcome struct {
 // and is removed.
 func (w *at) prepare(ctx context.Context, t Trial) (start, error) {
 	dir := filepath.Join(w.Dir, t.Name)
-	s := start{args: []string{"--log-level", "warn", "train", "--json", "--config", t.Config, "--run-dir", dir, "--seed", strconv.FormatUint(t.Seed, 10)}}
+	s := start{args: []string{"--log-level", "warn", "train", "--json", "--config", ConfigFile, "--run-dir", RunFolder, "--seed", strconv.FormatUint(t.Seed, 10)}}
 	for _, set := range t.Sets {
 		s.args = append(s.args, "--set", set)
 	}
 	s.args = append(s.args, "--threads", strconv.Itoa(t.Threads))
+	if err := w.On.Fetch(ctx, t.Name); err != nil {
+		return s, err
+	}
 	if !exists(dir) {
 		return s, nil
 	}
 	if exists(filepath.Join(dir, "run.json")) {
-		if err := free(ctx, dir); err != nil {
+		if err := free(ctx, dir, w.On.Dying()); err != nil {
 			return s, err
 		}
 		newest, _, err := checkpoint.Latest(experiments.CheckpointsOf(dir))
 		if err == nil {
 			s.from = newest.Manifest.Step
 			s.complete = s.from >= t.Steps
-			s.args = []string{"--log-level", "warn", "train", "--json", "--resume", dir}
+			s.args = []string{"--log-level", "warn", "train", "--json", "--resume", RunFolder}
 			return s, nil
 		}
 	}
@@ -65,10 +65,44 @@ func (w *at) prepare(ctx context.Context, t Trial) (start, error) {
 	return s, nil
 }
 
+// train runs a trial's process to its end and keeps what it said.
+func (w *at) train(ctx context.Context, t Trial, s start, started func(string) error) outcome {
+	end, err := w.On.Train(ctx, Job{t, s.args}, started)
+	if err == nil {
+		err = w.log(t.Name, end.Stderr)
+	}
+	if err != nil {
+		return outcome{code: 1, why: err.Error()}
+	}
+	if end.Code != 0 || end.Lost {
+		lines := strings.Split(strings.TrimSpace(end.Stderr), "\n")
+		why := strings.TrimPrefix(lines[len(lines)-1], "stein: ")
+		if why == "" {
+			why = fmt.Sprintf("it ended with code %d and said nothing", end.Code)
+		}
+		return outcome{code: max(1, end.Code), lost: end.Lost, why: why}
+	}
+	var result struct{ Interrupted bool }
+	if err := json.Unmarshal([]byte(end.Stdout), &result); err != nil {
+		return outcome{code: 1, why: fmt.Sprintf("its result is no JSON: %v", err)}
+	}
+	return outcome{interrupted: result.Interrupted, why: "it was told to stop by someone else"}
+}
+
+// log adds to what a trial's processes said.
+func (w *at) log(trial, said string) error {
+	f, err := os.OpenFile(filepath.Join(w.Dir, logsDir, trial+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("sweep: %w", err)
+	}
+	_, err = f.WriteString(said)
+	return errors.Join(err, f.Close())
+}
+
 // free waits until no process is in a run's folder: those of a sweep that was killed
 // may still be dying.
-func free(ctx context.Context, dir string) error {
-	for end := time.Now().Add(dying); ; time.Sleep(dying / 100) {
+func free(ctx context.Context, dir string, patience time.Duration) error {
+	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		folder, err := experiments.OpenFolder(dir)
 		if err == nil {
 			return folder.Close()
@@ -77,68 +111,6 @@ func free(ctx context.Context, dir string) error {
 			return err
 		}
 	}
-}
-
-// dying is how long a killed process may take to be gone.
-const dying = 10 * time.Second
-
-// train runs a trial's process to its end. When ctx ends it is told to stop.
-func (w *at) train(ctx context.Context, t Trial, s start) outcome {
-	log, err := os.OpenFile(filepath.Join(w.Dir, logsDir, t.Name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return outcome{code: 1, why: err.Error()}
-	}
-	defer log.Close()
-	var out bytes.Buffer
-	said := &tail{}
-	cmd := exec.Command(w.Program, s.args...)
-	cmd.Stdout, cmd.Stderr = &out, said
-	cmd.SysProcAttr = processAttributes()
-	// The kernel ends the process when the thread ends that started it.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := cmd.Start(); err != nil {
-		return outcome{code: 1, why: err.Error()}
-	}
-	told := context.AfterFunc(ctx, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })
-	defer told()
-	err = cmd.Wait()
-	if _, logErr := log.Write(said.all); logErr != nil {
-		return outcome{code: 1, why: logErr.Error()}
-	}
-	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
-		return outcome{code: 1, why: err.Error()}
-	}
-	if code := cmd.ProcessState.ExitCode(); code != 0 {
-		return outcome{code: code, why: said.last(cmd.ProcessState.String())}
-	}
-	var result struct{ Interrupted bool }
-	if err := json.Unmarshal(out.Bytes(), &result); err != nil {
-		return outcome{code: 1, why: fmt.Sprintf("its result is no JSON: %v", err)}
-	}
-	return outcome{interrupted: result.Interrupted, why: "it was told to stop by someone else"}
-}
-
-// tail keeps the end of what a process says.
-type tail struct{ all []byte }
-
-const tailSize = 64 << 10
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.all = append(t.all, p...)
-	if len(t.all) > 2*tailSize {
-		t.all = append([]byte(nil), t.all[len(t.all)-tailSize:]...)
-	}
-	return len(p), nil
-}
-
-// last is the last line, or else how the process ended.
-func (t *tail) last(otherwise string) string {
-	lines := strings.Split(strings.TrimSpace(string(t.all)), "\n")
-	if line := strings.TrimPrefix(lines[len(lines)-1], "stein: "); line != "" {
-		return line
-	}
-	return otherwise
 }
 
 // look reads how far a trial is from its metrics.

@@ -1,0 +1,104 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// A Cluster says which Ray cluster, and what its nodes need.
+type Cluster struct {
+	Address string         // host:port, auto, ray://host:port, or local: one of this machine's own
+	Env     map[string]any // a runtime_env of Ray's: pip, env_vars, …; nil: nodes have all that is needed
+	Python  string         // interpreter of the driver; empty: found
+	Log     io.Writer      // what Ray says
+}
+
+// ReadRuntimeEnv reads a runtime_env from a YAML or JSON file.
+func ReadRuntimeEnv(file string) (map[string]any, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: runtime_env: %w", err)
+	}
+	var env map[string]any
+	if err := yaml.Unmarshal(data, &env); err != nil {
+		return nil, fmt.Errorf("cluster: runtime_env: %s: %w", file, err)
+	}
+	return env, nil
+}
+
+// connect starts a driver and has it join the cluster.
+func (c Cluster) connect(ctx context.Context, with map[string]any, bring func(*driver, map[string]any) error) (*driver, error) {
+	if c.Log == nil {
+		c.Log = io.Discard
+	}
+	d, err := startDriver("driver", c.Python, c.Log)
+	if err != nil {
+		return nil, err
+	}
+	env := maps.Clone(c.Env)
+	if env == nil {
+		env = map[string]any{}
+	}
+	modules, _ := env["py_modules"].([]any)
+	env["py_modules"] = append(modules, filepath.Join(d.dir, "stein_env"))
+	if bring != nil {
+		err = bring(d, env)
+	}
+	if err == nil {
+		with["address"], with["runtime_env"] = c.Address, env
+		err = d.call(ctx, "connect", with, nil)
+	}
+	if err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	return d, nil
+}
+
+// bringProgram puts this program where nodes get their working directory from.
+func bringProgram(d *driver, env map[string]any) error {
+	if _, taken := env["working_dir"]; taken {
+		return errors.New("cluster: runtime_env: working_dir is where stein itself goes: leave it out")
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	dir := filepath.Join(d.dir, "program")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	env["working_dir"] = dir
+	return copyProgram(program, filepath.Join(dir, "stein"))
+}
+
+func copyProgram(from, to string) error {
+	if os.Link(from, to) == nil {
+		return nil
+	}
+	in, err := os.Open(from)
+	if err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY, 0o755)
+	if err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	_, err = io.Copy(out, in)
+	if err = errors.Join(err, out.Close()); err != nil {
+		return fmt.Errorf("cluster: copying %s: %w", from, err)
+	}
+	return nil
+}
+
+// nodeDying is how long the locks of a machine that is gone may stay: a file server
+// gives them up after a minute and a half.
+const nodeDying = 2 * time.Minute

@@ -1,0 +1,182 @@
+package cmd_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stein-rl/stein/envbridge"
+)
+
+// A rayCluster is several Ray nodes on this machine, each with processes of its own.
+type rayCluster struct {
+	t       *testing.T
+	Address string
+	Client  string // the same for ray.init("ray://…")
+	in      io.Writer
+	out     *bufio.Reader
+}
+
+func newRayCluster(t *testing.T, nodes int) *rayCluster {
+	t.Helper()
+	python := must(envbridge.FindPython(""))
+	if err := exec.Command(python, "-c", "import ray").Run(); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("no Ray: make test installs requirements-cluster.txt")
+		}
+		t.Skip("no Ray here: pip install -r requirements-cluster.txt")
+	}
+	c := exec.Command(python, "testdata/ray_cluster.py", fmt.Sprint(nodes))
+	var errs bytes.Buffer
+	c.Stderr = &errs
+	in, out := must(c.StdinPipe()), must(c.StdoutPipe())
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		if err := c.Wait(); err != nil {
+			t.Logf("the cluster: %v, %s", err, errs.String())
+		}
+	})
+	r := &rayCluster{t: t, in: in, out: bufio.NewReader(out)}
+	line, err := r.out.ReadString('\n')
+	if err != nil {
+		t.Fatalf("no cluster: %s", errs.String())
+	}
+	addresses := decode[rayCluster](t, line)
+	r.Address, r.Client = addresses.Address, addresses.Client
+	return r
+}
+
+func (r *rayCluster) do(command string) {
+	r.t.Helper()
+	fmt.Fprintln(r.in, command)
+	if line, err := r.out.ReadString('\n'); err != nil || line != "done\n" {
+		r.t.Fatalf("%s: %q, %v", command, line, err)
+	}
+}
+
+// runtimeEnv lets the test binary be stein on nodes too.
+func runtimeEnv(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "env.yaml")
+	if err := os.WriteFile(file, []byte("env_vars: {STEIN_TEST_MAIN: \"1\"}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// Ensure that a sweep on Ray survives the death of a node: its trial goes on elsewhere
+// from its last checkpoint, in a shared folder or in storage behind an URL, and all
+// trials end with the figures of a sweep that nothing happened to.
+func TestSweepOnRay(t *testing.T) {
+	cluster := newRayCluster(t, 2)
+	more := []string{"--seeds", "3", "--set", "checkpoint.exact=true", "--set", "steps=2000", "--set", "log.every=250"}
+	quiet := filepath.Join(t.TempDir(), "quiet")
+	if o := finish(t, stein(append(tinySweep(quiet, more...), "--jobs", "2")...)); o.code != 0 {
+		t.Fatalf("%+v", o)
+	}
+	for _, kept := range []string{"folder", "storage"} {
+		t.Run(kept, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "sweep")
+			at, args := dir, append(more, "--ray", cluster.Address, "--runtime-env", runtimeEnv(t), "--jobs", "3")
+			if kept == "storage" {
+				at = t.TempDir()
+				args = append(args, "--storage", "file://"+at)
+			}
+			c := stein(tinySweep(dir, args...)...)
+			var out, errs bytes.Buffer
+			c.Stdout, c.Stderr = &out, &errs
+			if err := c.Start(); err != nil {
+				t.Fatal(err)
+			}
+			const victim = "pendulum-sac-s0"
+			for end := time.Now().Add(2 * time.Minute); !there(at, victim, "checkpoints", "step-000000200", "manifest.json"); time.Sleep(5 * time.Millisecond) {
+				if time.Now().After(end) {
+					_ = c.Process.Kill()
+					t.Fatalf("nothing within two minutes: %s", errs.String())
+				}
+			}
+			node := nodeOf(t, dir, victim)
+			cluster.do("kill " + node)
+			cluster.do("add")
+			if err := c.Wait(); err != nil {
+				log, _ := os.ReadFile(filepath.Join(dir, "ray.log"))
+				t.Fatalf("%v: %s\n%s\n%s", err, out.String(), errs.String(), log)
+			}
+			var lost int
+			for _, e := range journal(t, dir) {
+				if e.Event == "lost" {
+					lost++
+				}
+				if e.Event == "resumed" && (e.Step < 200 || strings.HasSuffix(e.Node, node)) {
+					t.Errorf("%+v after node %s died", e, node)
+				}
+			}
+			if got := happened(t, dir, victim); lost != 1 || strings.Join(got, " ") != "began lost resumed done" {
+				t.Errorf("%d lost; of %s %v", lost, victim, got)
+			}
+			for seed := range 3 {
+				trial := fmt.Sprintf("pendulum-sac-s%d", seed)
+				if got, want := figures(t, filepath.Join(dir, trial)), figures(t, filepath.Join(quiet, trial)); !reflect.DeepEqual(got, want) {
+					t.Errorf("%s differs from the undisturbed one:\n%v\n%v", trial, got, want)
+				}
+			}
+		})
+	}
+}
+
+// Ensure that simulators placed on a cluster's nodes give the run that local ones
+// give, through Ray's client, and that the death of a node costs steps, not the run.
+func TestSimulatorsOnRay(t *testing.T) {
+	cluster := newRayCluster(t, 2)
+	local, placed, moved := filepath.Join(t.TempDir(), "local"), filepath.Join(t.TempDir(), "placed"), filepath.Join(t.TempDir(), "moved")
+	fast := []string{"--backend", "go:ops_sequential", "--workers", "2", "--eval-freq", "0", "--eval-episodes", "1"}
+	a, b := train(t, local, fast...), train(t, placed, append(fast, "--env-hosts", cluster.Client, "--eval-freq", "100", "--steps", "200")...)
+	if a.code != 0 || b.code != 0 {
+		t.Fatalf("%+v\n%+v", a, b)
+	}
+	x, y := figures(t, local)["rollout/ep_rew_mean"], figures(t, placed)["rollout/ep_rew_mean"]
+	if len(x[1]) == 0 || !reflect.DeepEqual(x, y) {
+		t.Errorf("placed simulators give other returns: %v, local ones %v", y, x)
+	}
+
+	c := stein(append(append([]string{"train", "--config", "pendulum/sac", "--run-dir", moved}, small...), append(fast,
+		"--env-hosts", cluster.Address, "--steps", "4000", "--set", "env.timeout=3s")...)...)
+	var errs bytes.Buffer
+	c.Stderr = &errs
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitForStep(t, moved, 100, &errs)
+	cluster.do("kill")
+	cluster.do("add")
+	if err := c.Wait(); err != nil {
+		t.Fatalf("%v, %s", err, errs.String())
+	}
+	failures := figures(t, moved)["env/worker_failures"][1]
+	if steps := figures(t, moved)["env/worker_failures"][0]; failures[len(failures)-1] == 0 || steps[len(steps)-1] != 4000 {
+		t.Errorf("failures %v at steps %v", failures, steps)
+	}
+}
+
+// nodeOf is the id, its beginning, of the node that a trial began on.
+func nodeOf(t *testing.T, dir, trial string) string {
+	t.Helper()
+	for _, e := range journal(t, dir) {
+		if e.Trial == trial && e.Event == "began" {
+			return e.Node[strings.LastIndexByte(e.Node, ' ')+1:]
+		}
+	}
+	t.Fatalf("%s has not begun: %v", trial, journal(t, dir))
+	return ""
+}

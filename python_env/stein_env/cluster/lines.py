@@ -1,0 +1,68 @@
+"""Requests and answers, a line of JSON each, over standard input and output.
+
+A request is ``{"id": 7, "op": "run", "with": {...}}``. It is answered by any number
+of ``{"id": 7, "news": ...}`` and then one ``{"id": 7, "done": ...}`` or
+``{"id": 7, "error": "..."}``. Each runs in a thread of its own. The end of the input
+is the end of the program.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Tell = Callable[[Any], None]
+Handler = Callable[[Any, Tell], Any]
+
+
+class FailedError(Exception):
+    """What went wrong, in one line for people."""
+
+
+class Lines:
+    """The far end of stein's pipe."""
+
+    def __init__(self) -> None:
+        # Libraries print; what they print goes to the log.
+        self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)
+        self._lock = threading.Lock()
+
+    def serve(self, handlers: Mapping[str, Handler]) -> None:
+        """Answer until the input ends."""
+        for line in sys.stdin:
+            request = json.loads(line)
+            threading.Thread(
+                target=self._answer, args=(handlers, request), daemon=True
+            ).start()
+
+    def _answer(self, handlers: Mapping[str, Handler], request: Any) -> None:
+        number = request["id"]
+
+        def tell(news: Any) -> None:
+            self._write({"id": number, "news": news})
+
+        try:
+            done = handlers[request["op"]](request.get("with") or {}, tell)
+        except FailedError as e:
+            self._write({"id": number, "error": str(e)})
+        except Exception as e:
+            traceback.print_exc()
+            self._write({"id": number, "error": one_line(e)})
+        else:
+            self._write({"id": number, "done": done})
+
+    def _write(self, message: Any) -> None:
+        with self._lock:
+            print(json.dumps(message), file=self._out, flush=True)
+
+
+def one_line(e: BaseException) -> str:
+    """Return the last line of an error that says something, and its type."""
+    said = [line for line in str(e).splitlines() if line.strip()]
+    return f"{type(e).__name__}: {said[-1].strip()}" if said else type(e).__name__

@@ -1,0 +1,75 @@
+"""A run folder copied into shared storage and out of it, by an fsspec URL.
+
+Object stores have neither renames nor locks. A checkpoint's manifest is copied last:
+one without it, or with a file whose sum does not hold, is passed over when a run goes
+on, so what a copy that was cut short left behind does no harm.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from pathlib import Path
+
+import fsspec
+from fsspec import AbstractFileSystem
+
+LOCAL = (".lock",)  # these mean something on one machine alone
+
+
+def pull(url: str, folder: Path) -> bool:
+    """Make the folder what the URL has; say whether it has anything."""
+    fs, root = _open(url)
+    shutil.rmtree(folder, ignore_errors=True)
+    fs.invalidate_cache()
+    names = _names(fs, root)
+    for name in names:
+        to = folder / name
+        to.parent.mkdir(parents=True, exist_ok=True)
+        fs.get_file(f"{root}/{name}", str(to))
+    return bool(names)
+
+
+def push(folder: Path, url: str) -> None:
+    """Make the URL what the folder has.
+
+    A checkpoint's files never change: those that are there already stay.
+    """
+    fs, root = _open(url)
+    fs.invalidate_cache()
+    there = _names(fs, root)
+    here: dict[str, Path] = {}
+    for path in folder.rglob("*"):
+        below = path.relative_to(folder)
+        if path.is_file() and not any(
+            part in LOCAL or part.startswith(".tmp-") for part in below.parts
+        ):
+            here[below.as_posix()] = path
+    manifests_last = sorted(here, key=lambda n: (n.endswith("/manifest.json"), n))
+    for name in manifests_last:
+        kept = name.startswith("checkpoints/") and there.get(name) is not None
+        if kept and there[name] == here[name].stat().st_size:
+            continue
+        fs.makedirs(f"{root}/{name}".rpartition("/")[0], exist_ok=True)
+        # An old checkpoint may be removed while it is looked at.
+        with contextlib.suppress(FileNotFoundError):
+            fs.put_file(str(here[name]), f"{root}/{name}")
+    for name in there:
+        if name not in here:
+            fs.rm_file(f"{root}/{name}")
+
+
+def _open(url: str) -> tuple[AbstractFileSystem, str]:
+    fs, root = fsspec.core.url_to_fs(url)
+    return fs, root.rstrip("/")
+
+
+def _names(fs: AbstractFileSystem, root: str) -> dict[str, int]:
+    """Return every file below root, by its name from there, with its size."""
+    if not fs.exists(root):
+        return {}
+    found = fs.find(root, detail=True)
+    return {
+        path.removeprefix(root).lstrip("/"): int(info["size"])
+        for path, info in found.items()
+    }
