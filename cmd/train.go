@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"

@@ -21,7 +21,6 @@ import (
 const (
 	configName     = "config.yaml" // resolved: everything, with the seed
 	infoName       = "run.json"
-	logName        = "log.jsonl"
 	checkpointsDir = "checkpoints"
 	curveName      = "curve.png"
 	lockName       = ".lock"
@@ -182,15 +181,6 @@ func (f *Folder) Begin(s Session) error {
 		return fmt.Errorf("run folder: %w", err)
 	}
 	return writeFile(filepath.Join(f.Dir, infoName), append(data, '\n'))
-}
-
-// OpenLog opens the folder's log to append to it.
-func (f *Folder) OpenLog() (*os.File, error) {
-	log, err := os.OpenFile(filepath.Join(f.Dir, logName), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("run folder: %w", err)
-	}
-	return log, nil
 }
 
 // Checkpoints is the folder of the checkpoints.

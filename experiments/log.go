@@ -1,0 +1,85 @@
+package experiments
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// The log of a run, and the part before it. A run of months that loses a worker now
+// and then must not fill the disk: where the log would grow beyond its size, it takes
+// the place of the part before, and begins anew.
+const (
+	logName    = "log.jsonl"
+	oldLogName = "log.1.jsonl"
+	logSize    = 10 << 20
+)
+
+// A runLog appends whole lines to a folder's log. Safe for concurrent use.
+type runLog struct {
+	dir  string
+	most int64 // bytes
+
+	mu   sync.Mutex
+	file *os.File
+	size int64
+}
+
+// OpenLog opens the folder's log to append to it.
+func (f *Folder) OpenLog() (io.WriteCloser, error) {
+	l := &runLog{dir: f.Dir, most: logSize}
+	return l, l.open()
+}
+
+func (l *runLog) open() error {
+	file, err := os.OpenFile(filepath.Join(l.dir, logName), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("run folder: %w", err)
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return errors.Join(fmt.Errorf("run folder: %w", err), file.Close())
+	}
+	l.file, l.size = file, info.Size()
+	return nil
+}
+
+// Write appends a line.
+func (l *runLog) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file == nil {
+		return 0, fs.ErrClosed
+	}
+	if l.size > 0 && l.size+int64(len(line)) > l.most {
+		if err := l.rotate(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := l.file.Write(line)
+	l.size += int64(n)
+	return n, err
+}
+
+func (l *runLog) rotate() error {
+	path := filepath.Join(l.dir, logName)
+	err := errors.Join(l.file.Close(), os.Rename(path, filepath.Join(l.dir, oldLogName)))
+	l.file = nil
+	return errors.Join(err, l.open())
+}
+
+// Close closes it.
+func (l *runLog) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file == nil {
+		return nil
+	}
+	err := l.file.Close()
+	l.file = nil
+	return err
+}
