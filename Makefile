@@ -22,7 +22,12 @@ PACKAGES ?= ./...
 # (they step one past the end of a slice): the checks alone go off.
 RACE := -race -gcflags=all=-d=checkptr=0
 
-.PHONY: help train test build data bench lint fmt proto doctor clean
+# How long make soak breaks things for, and how many faults make chaos draws.
+DURATION ?= 30m
+ROUNDS ?= 100
+SEED ?= 0
+
+.PHONY: help train test build data bench chaos soak lint fmt proto doctor clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +47,12 @@ build: .build/system ## compile bin/stein
 
 bench: build $(VENV)/.stein-run ## measure beside Stable-Baselines3, SBX, svgd and JAX (installs them)
 	bench/run.sh $(ARGS)
+
+chaos: build $(VENV)/.stein-dev ## break a training at random, ROUNDS times (SEED repeats one)
+	go test ./chaos -count 1 -seed $(SEED) -rounds $(ROUNDS) -timeout 0 -v
+
+soak: build $(VENV)/.stein-dev ## train, serve and break for DURATION; figures to docs/results
+	go test ./chaos -count 1 -run '^TestSoak$$' -soak $(DURATION) -soak-out ../docs/results -seed $(SEED) -timeout 0 -v
 
 lint: $(VENV)/.stein-dev ## gofmt, ruff, mypy
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \
