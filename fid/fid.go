@@ -28,11 +28,17 @@ type Features struct {
 	Values []float32 // [N, Dim]
 }
 
-// A Score compares pictures with those of a Reference.
+// A Score compares pictures with those of a Reference. Distances of few pictures are
+// larger than those of many (the covariance of N pictures is short of directions): only
+// scores of the same N compare.
 type Score struct {
-	Metric  string  // name of the Fréchet distance
-	Frechet float64 // squared distance of two Gaussians, as FID is always given
-	KID     float64 // mean over subsets of the unbiased estimate
-	KIDStd  float64 // over subsets
-	N       int     // pictures
+	Metric    string  // name of the Fréchet distance: FD-E0, FID
+	Frechet   float64 // squared distance of two Gaussians, as FID is always given
+	KID       float64 // mean over subsets of the unbiased estimate
+	KIDStd    float64 // over subsets
+	N         int     // pictures
+	Reference int     // pictures of the reference
+
+	// Of the pictures alone, and only where the extractor is a Classifier; else 0.
+	Inception, InceptionStd float64
 }

@@ -1,0 +1,129 @@
+package fid
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/nlpodyssey/gopickle/pytorch"
+	"github.com/nlpodyssey/gopickle/types"
+
+	"github.com/stein-rl/stein/engine"
+)
+
+// weights are the arrays of a file of PyTorch's torch.save, by their names.
+type weights map[string]array
+
+type array struct {
+	shape []int
+	data  []float32
+}
+
+// readWeights reads the state dict that path holds. It believes the sizes that the
+// file states: only files whose sums are known are given to it.
+func readWeights(path string) (weights, error) {
+	var object any
+	var err error
+	// gopickle panics on some files that are not what they seem.
+	if tried := engine.Try(func() { object, err = pytorch.Load(path) }); tried != nil {
+		err = tried
+	}
+	if err != nil {
+		return nil, fmt.Errorf("fid: %s: %w", path, err)
+	}
+	w := weights{}
+	add := func(key, value any) error {
+		name, isName := key.(string)
+		tensor, isTensor := value.(*pytorch.Tensor)
+		if !isName || !isTensor {
+			return fmt.Errorf("fid: %s: %v is a %T: want a dictionary of tensors", path, key, value)
+		}
+		source, ok := tensor.Source.(*pytorch.FloatStorage)
+		if !ok {
+			return nil // counters of batch normalisation
+		}
+		a, err := contiguous(source.Data, tensor)
+		if err != nil {
+			return fmt.Errorf("fid: %s: %s: %w", path, name, err)
+		}
+		w[name] = a
+		return nil
+	}
+	switch d := object.(type) {
+	case *types.OrderedDict:
+		for e := d.List.Front(); e != nil; e = e.Next() {
+			entry := e.Value.(*types.OrderedDictEntry)
+			if err := add(entry.Key, entry.Value); err != nil {
+				return nil, err
+			}
+		}
+	case *types.Dict:
+		for _, entry := range *d {
+			if err := add(entry.Key, entry.Value); err != nil {
+				return nil, err
+			}
+		}
+	default:
+		return nil, fmt.Errorf("fid: %s holds a %T: want a dictionary of tensors", path, object)
+	}
+	return w, nil
+}
+
+// contiguous is a tensor's part of its storage, which must lie there row after row.
+func contiguous(data []float32, t *pytorch.Tensor) (array, error) {
+	size := 1
+	for i := len(t.Size) - 1; i >= 0; i-- {
+		if t.Size[i] < 1 || t.Size[i] > len(data)/size || len(t.Stride) != len(t.Size) {
+			return array{}, fmt.Errorf("shape %v of a storage of %d", t.Size, len(data))
+		}
+		if t.Size[i] > 1 && t.Stride[i] != size {
+			return array{}, fmt.Errorf("shape %v with strides %v does not lie row after row", t.Size, t.Stride)
+		}
+		size *= t.Size[i]
+	}
+	if t.StorageOffset < 0 || t.StorageOffset > len(data)-size {
+		return array{}, fmt.Errorf("shape %v from %d on of a storage of %d", t.Size, t.StorageOffset, len(data))
+	}
+	return array{t.Size, data[t.StorageOffset : t.StorageOffset+size]}, nil
+}
+
+func (w weights) get(name string, rank int) (array, error) {
+	a, ok := w[name]
+	if !ok || len(a.shape) != rank {
+		return a, fmt.Errorf("fid: the weights have no %s of %d axes: they are of another network", name, rank)
+	}
+	return a, nil
+}
+
+// normalised is a convolution followed by batch normalisation as one convolution: its
+// kernel, [h, w, in, out] of what PyTorch keeps as [out, in, h, w], and its bias, [out].
+func (w weights) normalised(conv, norm string) (kernel, bias *tensors.Tensor, err error) {
+	const epsilon = 1e-3 // of both networks' normalisations
+	k, err := w.get(conv+".weight", 4)
+	if err != nil {
+		return nil, nil, err
+	}
+	var vectors [4][]float32
+	for i, name := range []string{".weight", ".bias", ".running_mean", ".running_var"} {
+		v, err := w.get(norm+name, 1)
+		if err != nil {
+			return nil, nil, err
+		}
+		if v.shape[0] != k.shape[0] {
+			return nil, nil, fmt.Errorf("fid: %s has %d values for %d channels", norm+name, v.shape[0], k.shape[0])
+		}
+		vectors[i] = v.data
+	}
+	out, in, height, width := k.shape[0], k.shape[1], k.shape[2], k.shape[3]
+	flat, shift := make([]float32, len(k.data)), make([]float32, out)
+	for o := range out {
+		scale := float64(vectors[0][o]) / math.Sqrt(float64(vectors[3][o])+epsilon)
+		shift[o] = float32(float64(vectors[1][o]) - scale*float64(vectors[2][o]))
+		for i := range in {
+			for at := range height * width {
+				flat[(at*in+i)*out+o] = float32(scale * float64(k.data[(o*in+i)*height*width+at]))
+			}
+		}
+	}
+	return tensors.FromFlatDataAndDimensions(flat, height, width, in, out), tensors.FromFlatDataAndDimensions(shift, out), nil
+}
