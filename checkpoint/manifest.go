@@ -91,14 +91,19 @@ func readManifest(dir string) (*Manifest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint: %w", err)
 	}
-	m := &Manifest{}
-	if err := json.Unmarshal(data, m); err != nil {
-		return nil, fmt.Errorf("checkpoint: %s in %s is damaged: %w", manifestName, dir, err)
-	}
-	if err := m.check(); err != nil {
+	m, err := parseManifest(data)
+	if err != nil {
 		return nil, fmt.Errorf("checkpoint: %s in %s is damaged: %w", manifestName, dir, err)
 	}
 	return m, nil
+}
+
+func parseManifest(data []byte) (*Manifest, error) {
+	m := &Manifest{}
+	if err := json.Unmarshal(data, m); err != nil {
+		return nil, err
+	}
+	return m, m.check()
 }
 
 func (m *Manifest) check() error {

@@ -1,0 +1,63 @@
+package cmd_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Ensure that a model of Stable-Baselines3 becomes a run that every command takes:
+// it is evaluated, exported, and trained on from where it stood. (That its actions are
+// those of Stable-Baselines3 is tested in sb3, and that exported ones are in export.)
+func TestImport(t *testing.T) {
+	dir := t.TempDir()
+	run := filepath.Join(dir, "run")
+	model := "../sb3/testdata/relu.zip"
+	o := finish(t, stein("import", model, "--config", "pendulum/sac", "--run-dir", run, "--set", "eval.episodes=1", "--set", "agent.batch_size=16", "--set", "agent.learning_starts=40"))
+	if o.code != 0 || !strings.HasPrefix(o.stdout, "run         "+run+"\n") {
+		t.Fatalf("%+v", o)
+	}
+	o = finish(t, stein("eval", run, "--json"))
+	played := decode[struct {
+		Step int64
+		Mean float64
+	}](t, o.stdout)
+	if o.code != 0 || played.Step != 250 || played.Mean > 0 || played.Mean < -2000 {
+		t.Errorf("%+v", o)
+	}
+	if o := finish(t, stein("export", run, "--out", filepath.Join(dir, "policy.onnx"))); o.code != 0 {
+		t.Errorf("%+v", o)
+	}
+	o = finish(t, stein("train", "--resume", run, "--steps", "400", "--log-freq", "50", "--json"))
+	if went := decode[trained](t, o.stdout); o.code != 0 || went.Step != 400 {
+		t.Errorf("%+v", o)
+	}
+	log := string(must(os.ReadFile(filepath.Join(run, "log.jsonl"))))
+	if !strings.Contains(log, `"from_step":250`) {
+		t.Errorf("%s", log)
+	}
+	// 250 are SB3's; the memory filled for 40 steps from 250 on.
+	var state struct{ Updates uint64 }
+	text := must(os.ReadFile(filepath.Join(run, "checkpoints", "step-000000400", "agent.json")))
+	if err := json.Unmarshal(text, &state); err != nil || state.Updates <= 150 || state.Updates > 150+110 {
+		t.Errorf("%s, %v", text, err)
+	}
+
+	for _, bad := range []struct{ args, want string }{
+		{"import " + model, `required flag(s) "config" not set`},
+		{"import " + model + " --config pendulum/nac", "did you mean pendulum/sac?"},
+		{"import import_test.go --config pendulum/sac", "import_test.go: sb3: this is no file of Stable-Baselines3's save"},
+		{"import nowhere.zip --config pendulum/sac", "no such file"},
+		{"import " + model + " --config pendulum/sac --set policy.hidden=[9] --run-dir " + filepath.Join(dir, "bad"), "weights for /policy/gaussian/hidden_0"},
+	} {
+		o := finish(t, stein(strings.Fields(bad.args)...))
+		if o.code == 0 || !strings.Contains(o.stderr, bad.want) {
+			t.Errorf("stein %s: %+v, want %s", bad.args, o, bad.want)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "bad")); !os.IsNotExist(err) {
+		t.Errorf("a refused import left a folder: %v", err)
+	}
+}

@@ -1,0 +1,59 @@
+package experiments
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/checkpoint"
+	"github.com/stein-rl/stein/envbridge"
+)
+
+// An Import is an agent that another program trained, about to become a run.
+type Import struct {
+	Config         Config
+	ObsDim, ActDim int
+	Step           int64                      // environment steps that it has had
+	Updates        uint64                     // gradient steps
+	Weights        map[string]*tensors.Tensor // as agents.SAC.Weights has them
+	Command        []string                   // as the user typed it, for the record
+}
+
+// Run puts the agent into the folder that make makes, as a run that stands at a
+// checkpoint of its Step. The folder is made once the weights have proved to fit the
+// configuration. It gives the checkpoint's path.
+func (i Import) Run(backend compute.Backend, log *slog.Logger, make func() (*Folder, error)) (path string, err error) {
+	c := i.Config
+	if c.Normalize.Obs || c.Normalize.Reward {
+		return "", errors.New("import: the configuration normalises by statistics that an imported agent hasn't: leave normalize.obs and normalize.reward false")
+	}
+	spec := envbridge.Spec{ID: c.Env.ID, Copies: 1, ObsDim: i.ObsDim, ActDim: i.ActDim}
+	agent, err := agents.NewActor(backend, c.Policy.Value, spec, c.Agent, uint64(c.Seed.Stream(streamAgent)))
+	if err != nil {
+		return "", err
+	}
+	defer agent.Close()
+	if err := agent.SetWeights(i.Weights); err != nil {
+		return "", fmt.Errorf("import: %w", err)
+	}
+	agent.SetState(agents.State{Updates: i.Updates})
+
+	folder, err := make()
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, folder.Close()) }()
+	path, err = checkpoint.Write(folder.Checkpoints(), i.Step, func(w *checkpoint.Writer) error {
+		return errors.Join(w.Store(agentFile, agent.Store()), w.JSON(agentFile, agent.State()), w.JSON(loopFile, agents.LoopState{Step: i.Step}))
+	})
+	if err != nil {
+		return "", err
+	}
+	log.Info("imported", "folder", folder.Dir, "checkpoint", path, "step", i.Step)
+	return path, folder.Begin(Session{Command: i.Command, Started: time.Now(), FromStep: i.Step, Backend: backend.Name(), Build: ThisBuild()})
+}

@@ -1,0 +1,128 @@
+package torchfile
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/nlpodyssey/gopickle/types"
+)
+
+// A kind is a type of number in a storage.
+type kind struct {
+	bytes  int
+	decode func([]byte) float32
+}
+
+var little = binary.LittleEndian
+
+var kinds = map[string]*kind{
+	"torch.FloatStorage":  {4, func(b []byte) float32 { return math.Float32frombits(little.Uint32(b)) }},
+	"torch.DoubleStorage": {8, func(b []byte) float32 { return float32(math.Float64frombits(little.Uint64(b))) }},
+	"torch.LongStorage":   {8, func(b []byte) float32 { return float32(int64(little.Uint64(b))) }},
+}
+
+// A storage is the numbers that one or more tensors are views of.
+type storage struct {
+	kind *kind
+	data []byte
+}
+
+// storage finds the one that a pickle names: ("storage", kind, key, device, numbers).
+func (r *reader) storage(id any) (any, error) {
+	tuple, ok := id.(*types.Tuple)
+	if !ok || tuple.Len() < 5 {
+		return nil, errors.New("a storage without kind and key")
+	}
+	what, _ := tuple.Get(0).(string)
+	k, isKind := tuple.Get(1).(*kind)
+	key, isKey := tuple.Get(2).(string)
+	numbers, isCount := tuple.Get(4).(int)
+	if what != "storage" || !isKind || !isKey || !isCount || numbers < 0 {
+		return nil, fmt.Errorf("a storage of kind %T, key %T, count %T", tuple.Get(1), tuple.Get(2), tuple.Get(4))
+	}
+	if s, ok := r.storages[key]; ok {
+		if s.kind != k {
+			return nil, fmt.Errorf("storage %s has two types of numbers", key)
+		}
+		return s, nil
+	}
+	f, ok := r.records["data/"+key]
+	if !ok {
+		return nil, fmt.Errorf("the archive has no data/%s", key)
+	}
+	data, err := entry(f, 8*maxNumbers-r.bytes)
+	if err != nil {
+		return nil, err
+	}
+	r.bytes += int64(len(data))
+	if numbers > len(data)/k.bytes {
+		return nil, fmt.Errorf("storage %s has %d bytes, want %d numbers of %d", key, len(data), numbers, k.bytes)
+	}
+	s := &storage{k, data[:numbers*k.bytes]}
+	r.storages[key] = s
+	return s, nil
+}
+
+// tensor is _rebuild_tensor_v2(storage, offset, size, stride, …).
+func (r *reader) tensor(args ...any) (any, error) {
+	if len(args) < 4 {
+		return nil, fmt.Errorf("a tensor of %d parts", len(args))
+	}
+	s, isStorage := args[0].(*storage)
+	offset, isOffset := args[1].(int)
+	shape, isShape := integers(args[2])
+	stride, isStride := integers(args[3])
+	if !isStorage || !isOffset || !isShape || !isStride || len(shape) != len(stride) || offset < 0 {
+		return nil, errors.New("a tensor without storage, offset, shape and stride")
+	}
+	n, last := 1, offset // of numbers; place of the last
+	for i, size := range shape {
+		step := stride[i]
+		if size < 0 || step < 0 || size > maxNumbers || step > maxNumbers {
+			return nil, fmt.Errorf("a tensor of shape %v and stride %v", shape, stride)
+		}
+		if n *= size; n > maxNumbers {
+			return nil, fmt.Errorf("a tensor of shape %v", shape)
+		}
+		last += (size - 1) * step
+	}
+	count := len(s.data) / s.kind.bytes
+	if n > 0 && last >= count {
+		return nil, fmt.Errorf("a tensor of shape %v, stride %v from %d in a storage of %d numbers", shape, stride, offset, count)
+	}
+	if r.numbers += n; r.numbers > maxNumbers {
+		return nil, fmt.Errorf("more than %d numbers in all", maxNumbers)
+	}
+	t := &Tensor{Shape: shape, Data: make([]float32, n)}
+	at := make([]int, len(shape))
+	for i := range t.Data {
+		place := offset
+		for axis, index := range at {
+			place += index * stride[axis]
+		}
+		t.Data[i] = s.kind.decode(s.data[place*s.kind.bytes:])
+		for axis := len(at) - 1; axis >= 0; axis-- {
+			if at[axis]++; at[axis] < shape[axis] {
+				break
+			}
+			at[axis] = 0
+		}
+	}
+	return t, nil
+}
+
+func integers(x any) ([]int, bool) {
+	tuple, ok := x.(*types.Tuple)
+	if !ok || tuple.Len() > 16 {
+		return nil, false
+	}
+	all := make([]int, tuple.Len())
+	for i := range all {
+		if all[i], ok = tuple.Get(i).(int); !ok {
+			return nil, false
+		}
+	}
+	return all, true
+}
