@@ -19,8 +19,13 @@ var embedded embed.FS
 // Every configuration stands on this part, which has all keys.
 const defaults = "parts/defaults"
 
-// Names lists the embedded configurations, such as walker2d/sac.
+// Names lists the embedded configurations of agents, such as walker2d/sac.
 func Names() []string {
+	return slices.DeleteFunc(allNames(), func(name string) bool { return strings.HasPrefix(name, imagesPrefix) })
+}
+
+// allNames are those of the embedded configurations of all kinds.
+func allNames() []string {
 	var names []string
 	fs.WalkDir(embedded, "configs", func(path string, d fs.DirEntry, err error) error {
 		name, isYAML := strings.CutSuffix(strings.TrimPrefix(path, "configs/"), ".yaml")
@@ -36,40 +41,55 @@ func Names() []string {
 // Resolve reads a configuration, embedded or a file, with everything it extends,
 // lays the assignments over it in their order, and checks the whole.
 func (c Catalog) Resolve(name string, sets []string) (Config, error) {
-	layers, err := load(defaults, "", nil)
+	layers, err := loadAll(name, defaults, name)
 	if err != nil {
 		return Config{}, err
 	}
-	own, err := load(name, "", nil)
-	if err != nil {
-		return Config{}, fmt.Errorf("config %s: %w", name, err)
-	}
-	return c.decode(name, append(layers, own...), sets)
+	return c.decode(name, layers, sets)
 }
 
 // Reread reads the resolved configuration of a run folder.
 func (c Catalog) Reread(dir string, sets []string) (Config, error) {
-	path := filepath.Join(dir, configName)
+	layers, path, err := reread(dir)
+	if err != nil {
+		return Config{}, err
+	}
+	return c.decode(path, layers, append([]string{fmt.Sprintf("version=%d", Version)}, sets...))
+}
+
+// reread is the configuration of a run folder, without its version, which is ours.
+func reread(dir string) (layers []*settings.Tree, path string, err error) {
+	path = filepath.Join(dir, configName)
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return Config{}, fmt.Errorf("no run folder: %w", err)
+		return nil, path, fmt.Errorf("no run folder: %w", err)
 	}
 	tree, err := settings.Parse(path, data)
 	if err != nil {
-		return Config{}, err
+		return nil, path, err
 	}
 	// An older version may have keys that are unknown today: look at it first.
 	var version int
 	if err := tree.Take("version", &version); err != nil {
-		return Config{}, err
+		return nil, path, err
 	}
 	if version != Version {
-		return Config{}, fmt.Errorf("%s: %w", path, versionError(version))
+		return nil, path, fmt.Errorf("%s: %w", path, versionError(version))
 	}
-	return c.decode(path, []*settings.Tree{tree}, append([]string{fmt.Sprintf("version=%d", Version)}, sets...))
+	return []*settings.Tree{tree}, path, nil
 }
 
 func (c Catalog) decode(name string, layers []*settings.Tree, sets []string) (Config, error) {
+	cfg := Config{}
+	cfg.Policy.Of = c.Policies
+	if err := decode(name, &cfg, layers, sets); err != nil {
+		return Config{}, err
+	}
+	return cfg, nil
+}
+
+// decode fills in a configuration of some kind by layers and assignments.
+func decode(name string, cfg any, layers []*settings.Tree, sets []string) error {
 	var all []error
 	for _, s := range sets {
 		over, err := settings.Set(s)
@@ -79,13 +99,24 @@ func (c Catalog) decode(name string, layers []*settings.Tree, sets []string) (Co
 		}
 		layers = append(layers, over)
 	}
-	cfg := Config{}
-	cfg.Policy.Of = c.Policies
-	all = append(all, settings.Decode(&cfg, layers...))
+	all = append(all, settings.Decode(cfg, layers...))
 	if err := errors.Join(all...); err != nil {
-		return Config{}, fmt.Errorf("config %s:\n%w", name, err)
+		return fmt.Errorf("config %s:\n%w", name, err)
 	}
-	return cfg, nil
+	return nil
+}
+
+// loadAll loads several, one upon the other; the first is a part of ours.
+func loadAll(whole string, names ...string) ([]*settings.Tree, error) {
+	var layers []*settings.Tree
+	for _, name := range names {
+		more, err := load(name, "", nil)
+		if err != nil {
+			return nil, fmt.Errorf("config %s: %w", whole, err)
+		}
+		layers = append(layers, more...)
+	}
+	return layers, nil
 }
 
 // load reads a configuration and those that it extends, in the order in which they
@@ -119,7 +150,7 @@ func load(name, whose string, asking []string) ([]*settings.Tree, error) {
 }
 
 func read(name, whose string) (place string, data []byte, err error) {
-	if isFile := strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml"); isFile {
+	if isFile(name) {
 		if !filepath.IsAbs(name) {
 			name = filepath.Join(whose, name)
 		}
@@ -131,8 +162,12 @@ func read(name, whose string) (place string, data []byte, err error) {
 		return name + ".yaml", data, nil
 	}
 	near := ""
-	if n := settings.Nearest(name, Names()); n != "" {
+	if n := settings.Nearest(name, allNames()); n != "" {
 		near = fmt.Sprintf("; did you mean %s?", n)
 	}
 	return "", nil, fmt.Errorf("no configuration of that name%s (`stein configs` lists them; a file's name ends in .yaml)", near)
+}
+
+func isFile(name string) bool {
+	return strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")
 }

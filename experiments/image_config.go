@@ -1,0 +1,131 @@
+package experiments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/stein-rl/stein/dataset"
+	"github.com/stein-rl/stein/ebm"
+)
+
+// An ImageConfig is one image model's settings, all of them: what
+// configs/parts/image-defaults.yaml explains key by key.
+type ImageConfig struct {
+	Version int
+	About   string // one line for `stein configs`
+	Seed    *Seed  // nil: drawn, and printed
+	Updates int64  `want:">= 1"` // in all
+
+	Data  Data
+	Model ebm.Config
+
+	Eval       ImageEval
+	Checkpoint ImageCheckpoint
+	Log        Log
+	Engine     Engine
+}
+
+// Data says which pictures are learnt from.
+type Data struct {
+	Name     string `want:"cifar10|mnist|fashion-mnist|folder"`
+	Path     string // folder or archive; empty: where downloads and system packages lie
+	Size     int    `want:">= 0"` // side to which pictures are brought; 0: as they are
+	Grey     bool   // one channel in place of three
+	Download bool   // fetch what is missing
+	Flip     bool   // mirror one picture in two
+	Noise    bool   // spread each byte over its interval
+}
+
+// ImageEval says how often and by what a model is measured while it trains.
+type ImageEval struct {
+	Every     int64  `want:">= 0"` // updates; 0: only at the end
+	Samples   int    `want:">= 2"`
+	Extractor string `want:"efficientnet-lite0|inception|none"`
+	Weights   string // its file; empty: looked for
+	Pictures  int    `want:">= 0"` // in the grid that is drawn each time; 0: none
+}
+
+// ImageCheckpoint says what is kept.
+type ImageCheckpoint struct {
+	Every int64 `want:">= 0"` // updates; 0: only at the end
+	Keep  int   `want:">= 1"` // the newest ones; the best by evaluation is kept besides
+}
+
+// RunSeed is the seed, which a run has been given by now.
+func (c ImageConfig) RunSeed() Seed { return *c.Seed }
+
+// Validate says which settings contradict each other.
+func (c ImageConfig) Validate() error {
+	var all []error
+	if c.Version != Version {
+		all = append(all, versionError(c.Version))
+	}
+	if c.Data.Name == "folder" && (c.Data.Path == "" || c.Data.Size == 0) {
+		all = append(all, errors.New("data.name folder: needs a path and a size that its pictures are brought to"))
+	}
+	return errors.Join(all...)
+}
+
+// open reads the pictures of a split.
+func (d Data) open(ctx context.Context, split string, progress func(done, total int64)) (*dataset.Images, error) {
+	if d.Name == "folder" && split != "train" {
+		split = "train" // a folder has no other
+	}
+	return dataset.Open(ctx, dataset.Source{
+		Name: d.Name, Path: d.Path, Split: split, Size: d.Size, Grey: d.Grey, Download: d.Download, Progress: progress,
+	})
+}
+
+// Where the image models' configurations are, and the part that all stand on.
+const (
+	imagesPrefix  = "ebm/"
+	imageDefaults = "parts/image-defaults"
+)
+
+// ImageNames lists the embedded configurations of image models, such as ebm/langevin.
+func ImageNames() []string {
+	var names []string
+	for _, name := range allNames() {
+		if strings.HasPrefix(name, imagesPrefix) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// ResolveImages reads an image model's configuration, embedded (ebm/ may be left out)
+// or a file, with everything it extends; lays the part of a size over it, tiny or paper,
+// where one is named; and then the assignments in their order.
+func ResolveImages(name, size string, sets []string) (ImageConfig, error) {
+	if !isFile(name) && !strings.HasPrefix(name, imagesPrefix) {
+		name = imagesPrefix + name
+	}
+	chain := []string{imageDefaults, name}
+	if size != "" {
+		chain = append(chain, "parts/image-"+size)
+	}
+	layers, err := loadAll(name, chain...)
+	if err != nil {
+		return ImageConfig{}, err
+	}
+	cfg := ImageConfig{}
+	if err := decode(name, &cfg, layers, sets); err != nil {
+		return ImageConfig{}, err
+	}
+	return cfg, nil
+}
+
+// RereadImages reads the resolved configuration of an image model's run folder.
+func RereadImages(dir string, sets []string) (ImageConfig, error) {
+	cfg := ImageConfig{}
+	layers, path, err := reread(dir)
+	if err != nil {
+		return cfg, err
+	}
+	if err := decode(path, &cfg, layers, append([]string{fmt.Sprintf("version=%d", Version)}, sets...)); err != nil {
+		return ImageConfig{}, err
+	}
+	return cfg, nil
+}
