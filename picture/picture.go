@@ -94,35 +94,57 @@ func (s Scene) WriteGIF(w io.Writer, frames []Frame, hundredths int) error {
 	if len(frames) == 0 {
 		return fmt.Errorf("picture: an animation of no frames")
 	}
-	colours := animationPalette()
-	nearest := map[color.Color]uint8{} // a frame has few colours; the search among 256 is slow
 	movie := &gif.GIF{}
+	colours := newPalette(animationPalette())
 	for _, f := range frames {
 		img, err := s.Draw(f)
 		if err != nil {
 			return err
 		}
-		box := img.Bounds()
-		flat := image.NewPaletted(box, colours)
-		for y := box.Min.Y; y < box.Max.Y; y++ {
-			for x := box.Min.X; x < box.Max.X; x++ {
-				c := img.At(x, y)
-				i, ok := nearest[c]
-				if !ok {
-					i = uint8(colours.Index(c))
-					nearest[c] = i
-				}
-				flat.SetColorIndex(x, y, i)
-			}
-		}
-		movie.Image = append(movie.Image, flat)
+		movie.Image = append(movie.Image, colours.flatten(img))
+	}
+	return encode(w, movie, hundredths)
+}
+
+// encode writes frames that are drawn, hundredths of a second each; the last one stays
+// for two seconds.
+func encode(w io.Writer, movie *gif.GIF, hundredths int) error {
+	for range movie.Image {
 		movie.Delay = append(movie.Delay, hundredths)
 	}
-	movie.Delay[len(frames)-1] = 200
+	movie.Delay[len(movie.Delay)-1] = 200
 	if err := gif.EncodeAll(w, movie); err != nil {
 		return fmt.Errorf("picture: %w", err)
 	}
 	return nil
+}
+
+// A palette finds the nearest of its colours, and remembers: a frame has few, and the
+// search among 256 is slow.
+type palette struct {
+	colours color.Palette
+	nearest map[color.Color]uint8
+}
+
+func newPalette(colours color.Palette) *palette {
+	return &palette{colours, map[color.Color]uint8{}}
+}
+
+func (p *palette) flatten(img image.Image) *image.Paletted {
+	box := img.Bounds()
+	flat := image.NewPaletted(box, p.colours)
+	for y := box.Min.Y; y < box.Max.Y; y++ {
+		for x := box.Min.X; x < box.Max.X; x++ {
+			c := img.At(x, y)
+			i, ok := p.nearest[c]
+			if !ok {
+				i = uint8(p.colours.Index(c))
+				p.nearest[c] = i
+			}
+			flat.SetColorIndex(x, y, i)
+		}
+	}
+	return flat
 }
 
 // Save writes a file by a function that writes to it.
