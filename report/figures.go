@@ -88,7 +88,7 @@ func (s *Section) along(metric string) (*Figure, error) {
 		}
 	}
 	for _, r := range s.Results { // what is published first: it lies behind
-		if p := PublishedOf(r.Name, metric); p != nil && len(p.Steps) > 0 && r.of(metric) != nil {
+		if p := r.published(metric); p != nil && len(p.Steps) > 0 && r.of(metric) != nil {
 			line, err := plotter.NewLine(upTo(1.1*end, p.Steps, p.Values))
 			if err != nil {
 				return nil, err

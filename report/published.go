@@ -111,6 +111,15 @@ func PublishedOf(config, metric string) *Published {
 	return p
 }
 
+// published is what is published of the group's figure: on another environment than the
+// configuration's own, nothing is.
+func (g *Group) published(metric string) *Published {
+	if strings.HasPrefix(g.Name, "walker2d/") && !strings.HasPrefix(g.Env, "Walker2d-") {
+		return nil
+	}
+	return PublishedOf(g.Name, metric)
+}
+
 // publishedTables are the embedded files. They are part of the binary: a bad one is
 // a mistake of this package, and a test reads them all.
 var publishedTables = sync.OnceValue(func() map[string][][]string {

@@ -150,7 +150,7 @@ func (r *Result) end(metric string) error {
 	for _, run := range values {
 		r.Scores[0] = append(r.Scores[0], run[last])
 	}
-	r.Published = PublishedOf(r.Name, metric)
+	r.Published = r.published(metric)
 	return nil
 }
 

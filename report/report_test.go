@@ -234,6 +234,22 @@ func TestPublished(t *testing.T) {
 	}
 }
 
+// Ensure that what is published of Walker2d is not held against runs of another
+// environment with the same configuration.
+func TestPublishedElsewhere(t *testing.T) {
+	for env, want := range map[string]bool{"Walker2d-v5": true, "Walker2d-v4": true, "Hopper-v5": false} {
+		run := filepath.Join(t.TempDir(), "run")
+		synthetic{config: "walker2d/sac", sets: []string{"env.id=" + env}, points: 3, every: 5000}.write(t, run)
+		r, err := report.New([]string{run}, report.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Sections[0].Results[0].Published != nil; got != want {
+			t.Errorf("%s: a published figure: %v, want %v", env, got, want)
+		}
+	}
+}
+
 // Ensure that what is no run is told by name.
 func TestNoRuns(t *testing.T) {
 	empty := t.TempDir()

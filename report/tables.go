@@ -161,7 +161,7 @@ func (r *Report) publishedTable() [][]string {
 	for _, s := range r.Sections {
 		for _, one := range s.Results {
 			for _, c := range one.Curves {
-				if p := PublishedOf(one.Name, c.Metric); p != nil {
+				if p := one.published(c.Metric); p != nil {
 					for i, step := range p.Steps {
 						rows = append(rows, []string{one.Label, c.Metric, number(step), number(p.Values[i]), p.Source})
 					}
