@@ -5,12 +5,13 @@ import (
 	"time"
 
 	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/internal/driver"
 )
 
 // Hosts places simulator workers on the nodes of a Ray cluster. Each makes its secret
 // key where it runs, and ours stays in this process: Ray carries public keys alone.
 type Hosts struct {
-	driver *driver
+	driver *driver.Driver
 	client envbridge.Key
 	cpus   float64
 }
@@ -36,7 +37,7 @@ func OpenHosts(ctx context.Context, c Cluster, cpus float64) (*Hosts, error) {
 // Place starts a worker, in place of the one of that name.
 func (h *Hosts) Place(ctx context.Context, name string) (at envbridge.Location, err error) {
 	var where struct{ Endpoint, Public string }
-	err = h.driver.call(ctx, "place", map[string]any{
+	err = h.driver.Call(ctx, "place", map[string]any{
 		"name": name, "client": h.client.Public, "cpus": h.cpus, "seconds": room.Seconds(),
 	}, &where)
 	key := h.client
@@ -45,4 +46,4 @@ func (h *Hosts) Place(ctx context.Context, name string) (at envbridge.Location, 
 }
 
 // Close ends the workers and leaves the cluster.
-func (h *Hosts) Close() error { return h.driver.close() }
+func (h *Hosts) Close() error { return h.driver.Close() }

@@ -1,3 +1,4 @@
+// Package cluster runs trials and simulators on the nodes of a Ray cluster.
 package cluster
 
 import (
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/stein-rl/stein/internal/driver"
 )
 
 // A Cluster says which Ray cluster, and what its nodes need.
@@ -35,35 +38,35 @@ func ReadRuntimeEnv(file string) (map[string]any, error) {
 }
 
 // connect starts a driver and has it join the cluster.
-func (c Cluster) connect(ctx context.Context, with map[string]any, bring func(*driver, map[string]any) error) (*driver, error) {
+func (c Cluster) connect(ctx context.Context, with map[string]any, bring func(*driver.Driver, map[string]any) error) (*driver.Driver, error) {
 	if c.Log == nil {
 		c.Log = io.Discard
 	}
-	d, err := startDriver("driver", c.Python, c.Log)
+	d, err := driver.Start("driver", c.Python, c.Log)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cluster: %w", err)
 	}
 	env := maps.Clone(c.Env)
 	if env == nil {
 		env = map[string]any{}
 	}
 	modules, _ := env["py_modules"].([]any)
-	env["py_modules"] = append(modules, filepath.Join(d.dir, "stein_env"))
+	env["py_modules"] = append(modules, filepath.Join(d.Dir, "stein_env"))
 	if bring != nil {
 		err = bring(d, env)
 	}
 	if err == nil {
 		with["address"], with["runtime_env"] = c.Address, env
-		err = d.call(ctx, "connect", with, nil)
+		err = d.Call(ctx, "connect", with, nil)
 	}
 	if err != nil {
-		return nil, errors.Join(err, d.close())
+		return nil, errors.Join(fmt.Errorf("cluster: %w", err), d.Close())
 	}
 	return d, nil
 }
 
 // bringProgram puts this program where nodes get their working directory from.
-func bringProgram(d *driver, env map[string]any) error {
+func bringProgram(d *driver.Driver, env map[string]any) error {
 	if _, taken := env["working_dir"]; taken {
 		return errors.New("cluster: runtime_env: working_dir is where stein itself goes: leave it out")
 	}
@@ -71,7 +74,7 @@ func bringProgram(d *driver, env map[string]any) error {
 	if err != nil {
 		return fmt.Errorf("cluster: %w", err)
 	}
-	dir := filepath.Join(d.dir, "program")
+	dir := filepath.Join(d.Dir, "program")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return fmt.Errorf("cluster: %w", err)
 	}

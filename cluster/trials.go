@@ -10,13 +10,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stein-rl/stein/internal/driver"
 	"github.com/stein-rl/stein/sweep"
 )
 
 // Trials runs the trials of a sweep as tasks of a Ray cluster.
 type Trials struct {
 	TrialsOptions
-	driver *driver
+	driver *driver.Driver
 }
 
 var _ sweep.Executor = (*Trials)(nil)
@@ -52,7 +53,7 @@ func OpenTrials(ctx context.Context, o TrialsOptions) (*Trials, error) {
 }
 
 // Close ends what still runs, and leaves the cluster.
-func (t *Trials) Close() error { return t.driver.close() }
+func (t *Trials) Close() error { return t.driver.Close() }
 
 // Dying is how long a machine may be gone before the locks it held are.
 func (t *Trials) Dying() time.Duration { return nodeDying }
@@ -62,7 +63,7 @@ func (t *Trials) Fetch(ctx context.Context, trial string) error {
 	if t.Storage == "" {
 		return nil
 	}
-	return t.driver.call(ctx, "pull", map[string]any{"url": t.Storage + "/" + trial, "folder": filepath.Join(t.Dir, trial)}, nil)
+	return t.driver.Call(ctx, "pull", map[string]any{"url": t.Storage + "/" + trial, "folder": filepath.Join(t.Dir, trial)}, nil)
 }
 
 // Train runs a trial's process as a task. A node that dies makes the End Lost.
@@ -82,17 +83,17 @@ func (t *Trials) Train(ctx context.Context, j sweep.Job, started func(string) er
 		with["config"], with["config_name"] = string(text), filepath.Base(j.Config)
 		with["args"] = j.Args
 	}
-	number, replies, err := t.driver.send("run", func(n int) any { with["number"] = n; return with })
+	number, replies, err := t.driver.Send("run", func(n int) any { with["number"] = n; return with })
 	if err != nil {
 		return end, err
 	}
-	defer t.driver.forget(number)
+	defer t.driver.Forget(number)
 	running, stopping := false, ctx.Done()
 	for {
 		select {
 		case r := <-replies:
 			if r.News == nil {
-				err := r.decode(&end)
+				err := r.Decode(&end)
 				if err == nil && t.Storage != "" {
 					err = t.Fetch(context.WithoutCancel(ctx), j.Name)
 				}
@@ -110,13 +111,13 @@ func (t *Trials) Train(ctx context.Context, j sweep.Job, started func(string) er
 			if err := t.stop(number, running); err != nil {
 				return end, err
 			}
-		case <-t.driver.ended:
-			return end, t.driver.end
+		case <-t.driver.Ended():
+			return end, t.driver.Err()
 		}
 	}
 }
 
 // stop tells a trial to end; its end is then waited for.
 func (t *Trials) stop(number int, running bool) error {
-	return t.driver.call(context.Background(), "stop", map[string]any{"number": number, "started": running}, nil)
+	return t.driver.Call(context.Background(), "stop", map[string]any{"number": number, "started": running}, nil)
 }

@@ -27,13 +27,7 @@ type rayCluster struct {
 
 func newRayCluster(t *testing.T, nodes int) *rayCluster {
 	t.Helper()
-	python := must(envbridge.FindPython(""))
-	if err := exec.Command(python, "-c", "import ray").Run(); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("no Ray: make test installs requirements-cluster.txt")
-		}
-		t.Skip("no Ray here: pip install -r requirements-cluster.txt")
-	}
+	python := needsPython(t, "ray")
 	c := exec.Command(python, "testdata/ray_cluster.py", fmt.Sprint(nodes))
 	var errs bytes.Buffer
 	c.Stderr = &errs
@@ -55,6 +49,19 @@ func newRayCluster(t *testing.T, nodes int) *rayCluster {
 	addresses := decode[rayCluster](t, line)
 	r.Address, r.Client = addresses.Address, addresses.Client
 	return r
+}
+
+// needsPython skips the test where a package is missing, except in CI.
+func needsPython(t *testing.T, module string) (python string) {
+	t.Helper()
+	python = must(envbridge.FindPython(""))
+	if err := exec.Command(python, "-c", "import "+module).Run(); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("no %s: make test installs requirements-cluster.txt", module)
+		}
+		t.Skipf("no %s here: pip install -r requirements-cluster.txt", module)
+	}
+	return python
 }
 
 func (r *rayCluster) do(command string) {

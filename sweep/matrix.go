@@ -61,7 +61,7 @@ func (a *Assignments) UnmarshalYAML(n *yaml.Node) error {
 		return fmt.Errorf("line %d: want key: value lines", n.Line)
 	}
 	for i := 0; i < len(n.Content); i += 2 {
-		text, err := flow(n.Content[i+1])
+		text, err := Flow(n.Content[i+1])
 		if err != nil {
 			return err
 		}
@@ -82,7 +82,7 @@ func (g *Grid) UnmarshalYAML(n *yaml.Node) error {
 		}
 		var axis []string
 		for _, v := range values.Content {
-			text, err := flow(v)
+			text, err := Flow(v)
 			if err != nil {
 				return err
 			}
@@ -137,8 +137,8 @@ func ParseSeeds(text string) (Seeds, error) {
 	return s, nil
 }
 
-// flow is a value on one line.
-func flow(n *yaml.Node) (string, error) {
+// Flow is a YAML value on one line.
+func Flow(n *yaml.Node) (string, error) {
 	var style func(*yaml.Node)
 	style = func(n *yaml.Node) {
 		if n.Kind == yaml.MappingNode || n.Kind == yaml.SequenceNode {
@@ -291,7 +291,8 @@ func (m Matrix) variants() [][]string {
 	return all
 }
 
-func trial(catalog experiments.Catalog, config string, set, varied []string, seed uint64) (Trial, error) {
+// Resolve is the trial of one configuration, settings and seed, without a name.
+func Resolve(catalog experiments.Catalog, config string, sets []string, seed uint64) (Trial, error) {
 	if isFile(config) { // the sweep may be continued from elsewhere
 		path, err := filepath.Abs(config)
 		if err != nil {
@@ -299,8 +300,8 @@ func trial(catalog experiments.Catalog, config string, set, varied []string, see
 		}
 		config = path
 	}
-	t := Trial{Config: config, Seed: seed, Sets: slices.Concat(set, varied)}
-	cfg, err := catalog.Resolve(config, append(slices.Clone(t.Sets), fmt.Sprintf("seed=%d", seed)))
+	t := Trial{Config: config, Seed: seed, Sets: sets}
+	cfg, err := catalog.Resolve(config, append(slices.Clone(sets), fmt.Sprintf("seed=%d", seed)))
 	if err != nil {
 		return t, fmt.Errorf("sweep: %w", err)
 	}
@@ -309,6 +310,15 @@ func trial(catalog experiments.Catalog, config string, set, varied []string, see
 		return t, fmt.Errorf("sweep: %w", err)
 	}
 	t.Steps, t.Sum, t.Threads = cfg.Steps, sum(text), cfg.Engine.Threads
+	return t, nil
+}
+
+func trial(catalog experiments.Catalog, config string, set, varied []string, seed uint64) (Trial, error) {
+	t, err := Resolve(catalog, config, slices.Concat(set, varied), seed)
+	if err != nil {
+		return t, err
+	}
+	config = t.Config
 	name := strings.TrimSuffix(config, path.Ext(config))
 	if isFile(config) {
 		name = filepath.Base(name)

@@ -1,7 +1,6 @@
-// Package cluster runs trials and simulators on other machines, by Ray, and asks
-// Optuna for settings to try. Both are Python: this package starts their drivers
-// (python_env/stein_env/cluster) and speaks JSON lines with them.
-package cluster
+// Package driver speaks with programs in Python that stein starts: Ray's driver and
+// Optuna's (python_env/stein_env/cluster). Requests and replies are lines of JSON.
+package driver
 
 import (
 	"bufio"
@@ -20,23 +19,24 @@ import (
 	"github.com/stein-rl/stein/envbridge"
 )
 
-// A driver is a Python process that does what it is asked. It ends when its input
+// A Driver is a Python process that does what it is asked. It ends when its input
 // does, and so with this program, however that ends.
-type driver struct {
+type Driver struct {
+	Dir string // of files that live as long; the Python package is in it
+
 	name  string
-	dir   string // the Python package
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
 	ended chan struct{} // closed once it is gone
 
 	mu      sync.Mutex
 	number  int
-	waiting map[int]chan<- reply
+	waiting map[int]chan<- Reply
 	end     error // why it ended; read after ended
 }
 
-// A reply is a line of the driver's.
-type reply struct {
+// A Reply is a line of the driver's.
+type Reply struct {
 	ID    int             `json:"id"`
 	News  json.RawMessage `json:"news"`
 	Done  json.RawMessage `json:"done"`
@@ -46,21 +46,21 @@ type reply struct {
 // errGone is wrapped by the error of a call to a driver that has ended.
 var errGone = errors.New("its driver has ended")
 
-// startDriver starts a module of stein_env.cluster. What it prints goes to log.
-func startDriver(module, python string, log io.Writer) (*driver, error) {
+// Start starts a module of stein_env.cluster with an interpreter (empty: found). What it prints goes to log.
+func Start(module, python string, log io.Writer) (*Driver, error) {
 	python, err := envbridge.FindPython(python)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "stein-cluster-")
+	dir, err := os.MkdirTemp("", "stein-driver-")
 	if err != nil {
-		return nil, fmt.Errorf("cluster: %w", err)
+		return nil, fmt.Errorf("driver: %w", err)
 	}
 	env, err := envbridge.WritePython(dir)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	d := &driver{name: module, dir: dir, ended: make(chan struct{}), waiting: map[int]chan<- reply{}}
+	d := &Driver{name: module, Dir: dir, ended: make(chan struct{}), waiting: map[int]chan<- Reply{}}
 	d.cmd = exec.Command(python, "-m", "stein_env.cluster."+module)
 	d.cmd.Env = append(os.Environ(), env...)
 	d.cmd.SysProcAttr = apart()
@@ -71,19 +71,19 @@ func startDriver(module, python string, log io.Writer) (*driver, error) {
 		d.stdin, err = d.cmd.StdinPipe()
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("cluster: %w", err), os.RemoveAll(dir))
+		return nil, errors.Join(fmt.Errorf("driver: %w", err), os.RemoveAll(dir))
 	}
 	started := make(chan error)
 	go d.run(started, out, last)
 	if err := <-started; err != nil {
-		return nil, errors.Join(fmt.Errorf("cluster: starting %s: %w", python, err), os.RemoveAll(dir))
+		return nil, errors.Join(fmt.Errorf("driver: starting %s: %w", python, err), os.RemoveAll(dir))
 	}
 	return d, nil
 }
 
 // run starts the driver, hands its lines to those who wait, and waits for its end, on
 // one thread: Linux ends the child when the thread ends that started it.
-func (d *driver) run(started chan<- error, out io.Reader, last *lastLines) {
+func (d *Driver) run(started chan<- error, out io.Reader, last *lastLines) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	err := d.cmd.Start()
@@ -97,7 +97,7 @@ func (d *driver) run(started chan<- error, out io.Reader, last *lastLines) {
 		if err != nil {
 			break
 		}
-		var r reply
+		var r Reply
 		if json.Unmarshal(line, &r) != nil {
 			continue // a library that found the pipe
 		}
@@ -109,20 +109,20 @@ func (d *driver) run(started chan<- error, out io.Reader, last *lastLines) {
 		}
 	}
 	err = d.cmd.Wait()
-	d.end = fmt.Errorf("cluster: %s: %w: %s", d.name, errGone, last.why(err))
+	d.end = fmt.Errorf("%s: %w: %s", d.name, errGone, last.why(err))
 	close(d.ended)
 }
 
-// send makes a request. Its replies come on the channel until forget.
-func (d *driver) send(op string, with func(number int) any) (number int, replies <-chan reply, err error) {
+// Send makes a request. Its replies come on the channel until Forget.
+func (d *Driver) Send(op string, with func(number int) any) (number int, replies <-chan Reply, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.number++
 	line, err := json.Marshal(map[string]any{"id": d.number, "op": op, "with": with(d.number)})
 	if err != nil {
-		return 0, nil, fmt.Errorf("cluster: %w", err)
+		return 0, nil, fmt.Errorf("driver: %w", err)
 	}
-	c := make(chan reply, 16)
+	c := make(chan Reply, 16)
 	d.waiting[d.number] = c
 	if _, err := d.stdin.Write(append(line, '\n')); err != nil {
 		delete(d.waiting, d.number)
@@ -130,28 +130,35 @@ func (d *driver) send(op string, with func(number int) any) (number int, replies
 		case <-d.ended:
 			return 0, nil, d.end
 		case <-time.After(5 * time.Second):
-			return 0, nil, fmt.Errorf("cluster: %s: %w", d.name, err)
+			return 0, nil, fmt.Errorf("%s: %w", d.name, err)
 		}
 	}
 	return d.number, c, nil
 }
 
-func (d *driver) forget(number int) {
+// Ended is closed once the driver is gone. Err says why.
+func (d *Driver) Ended() <-chan struct{} { return d.ended }
+
+// Err is why the driver ended.
+func (d *Driver) Err() error { return d.end }
+
+// Forget is for a request whose replies nobody waits for any more.
+func (d *Driver) Forget(number int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.waiting, number)
 }
 
-// call makes a request and waits for its answer. A ctx that ends only ends the wait.
-func (d *driver) call(ctx context.Context, op string, with, answer any) error {
-	number, replies, err := d.send(op, func(int) any { return with })
+// Call makes a request and waits for its answer. A ctx that ends only ends the wait.
+func (d *Driver) Call(ctx context.Context, op string, with, answer any) error {
+	number, replies, err := d.Send(op, func(int) any { return with })
 	if err != nil {
 		return err
 	}
-	defer d.forget(number)
+	defer d.Forget(number)
 	select {
 	case r := <-replies:
-		return r.decode(answer)
+		return r.Decode(answer)
 	case <-d.ended:
 		return d.end
 	case <-ctx.Done():
@@ -159,15 +166,16 @@ func (d *driver) call(ctx context.Context, op string, with, answer any) error {
 	}
 }
 
-func (r reply) decode(answer any) error {
+// Decode reads the answer.
+func (r Reply) Decode(answer any) error {
 	if r.Error != "" {
-		return fmt.Errorf("cluster: %s", r.Error)
+		return errors.New(r.Error)
 	}
 	if answer == nil {
 		return nil
 	}
 	if err := json.Unmarshal(r.Done, answer); err != nil {
-		return fmt.Errorf("cluster: an answer that makes no sense: %w", err)
+		return fmt.Errorf("driver: an answer that makes no sense: %w", err)
 	}
 	return nil
 }
@@ -176,7 +184,7 @@ func (r reply) decode(answer any) error {
 const goodbye = 20 * time.Second
 
 // Close has the driver leave, and waits.
-func (d *driver) close() error {
+func (d *Driver) Close() error {
 	_ = d.stdin.Close()
 	select {
 	case <-d.ended:
@@ -184,7 +192,7 @@ func (d *driver) close() error {
 		_ = d.cmd.Process.Kill()
 		<-d.ended
 	}
-	return os.RemoveAll(d.dir)
+	return os.RemoveAll(d.Dir)
 }
 
 // lastLines passes on what is written, and keeps the end.

@@ -1,0 +1,198 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stein-rl/stein/internal/settings"
+	"github.com/stein-rl/stein/sweep"
+	"github.com/stein-rl/stein/tune"
+)
+
+// tuneFlags are those of stein tune.
+type tuneFlags struct {
+	out, storage, sampler, pruner string
+	samplerOptions, prunerOptions string
+	trials, jobs, retries         int
+	asJSON                        bool
+	place                         placeFlags
+}
+
+func (a *app) tuneCmd() *cobra.Command {
+	var f tuneFlags
+	cmd := &cobra.Command{
+		Use:   "tune PLAN.yaml",
+		Short: "Look for good settings with Optuna",
+		Long: `Optuna thinks of settings within the space of the plan; each is tried with every
+seed of it as runs of stein train, here or on Ray, and its value is the mean of the
+metric's last value over them. Settings that do badly are ended early.
+
+The same command goes on after a stop or a crash: the study is in Optuna's storage,
+runs go on from their checkpoints. More --trials add to what there is.`,
+		Example: `  stein tune pendulum.yaml --trials 40 --jobs 2
+  stein tune pendulum.yaml --trials 40 --sampler gp --pruner hyperband --pruner-options '{"min_resource": 2000}'
+  stein tune walker.yaml --trials 100 --ray head:6379 --jobs 16 --out /shared/tune-walker`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return a.tune(c.Context(), f, args[0]) },
+	}
+	flags := cmd.Flags()
+	flags.IntVar(&f.trials, "trials", 20, "settings to try in all")
+	flags.StringVarP(&f.out, "out", "o", "", "keep the study in this `FOLDER`; runs/tune-PLAN where not given")
+	flags.IntVarP(&f.jobs, "jobs", "j", 0, "runs at a time; one for each two processors where not given")
+	flags.IntVar(&f.retries, "retries", 2, "times that a failed run is tried again")
+	flags.StringVar(&f.sampler, "sampler", "tpe", "how Optuna thinks of settings: tpe, random, cmaes, gp, qmc, grid")
+	flags.StringVar(&f.pruner, "pruner", "median", "how it ends bad ones early: none, median, percentile, halving, hyperband")
+	flags.StringVar(&f.samplerOptions, "sampler-options", "", `keyword arguments of the sampler as `+"`JSON`"+`, such as {"seed": 1}`)
+	flags.StringVar(&f.prunerOptions, "pruner-options", "", "keyword arguments of the pruner as `JSON`")
+	flags.StringVar(&f.storage, "study-storage", "", "Optuna's storage as an SQLAlchemy `URL`; study.db in the folder where not given")
+	flags.BoolVar(&f.asJSON, "json", false, "print the result as JSON")
+	f.place.register(flags)
+	return cmd
+}
+
+func (a *app) tune(ctx context.Context, f tuneFlags, file string) (err error) {
+	if err := f.place.check(); err != nil {
+		return err
+	}
+	if f.trials < 1 || f.jobs < 0 || f.retries < 0 {
+		return usageError{fmt.Errorf("--trials %d, --jobs %d, --retries %d: want 1 or more, 0 or more, 0 or more", f.trials, f.jobs, f.retries)}
+	}
+	o, err := a.tuneOptions(f, file)
+	if err != nil {
+		return usageError{err}
+	}
+	if f.jobs == 0 {
+		f.jobs = max(1, runtime.NumCPU()/2)
+	}
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+		return err
+	}
+	log, err := os.OpenFile(filepath.Join(o.Dir, "optuna.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	o.Log = log
+	study, err := tune.Open(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, study.Close()) }()
+	on, threads, end, err := a.openPlace(ctx, f.place, o.Dir, f.jobs)
+	if err != nil {
+		return err
+	}
+	columns := 0
+	if isTerminal(a.stderr) {
+		columns = width(a.stderr)
+	}
+	table := newTrialTable(a.stderr, columns, o.Dir)
+	statuses, err := sweep.Sweep{
+		Dir: o.Dir, Source: study, Jobs: f.jobs, Threads: threads, Retries: f.retries, On: on, Watch: table.show,
+	}.Run(ctx)
+	table.close()
+	if err := errors.Join(err, end()); err != nil {
+		return err
+	}
+	results, err := study.Results(context.WithoutCancel(ctx))
+	if err != nil {
+		return err
+	}
+	return a.tuneEnd(f, o, file, statuses, results)
+}
+
+func (a *app) tuneOptions(f tuneFlags, file string) (o tune.Options, err error) {
+	o = tune.Options{
+		Catalog: a.catalog, Dir: f.out, Trials: f.trials, Storage: f.storage, Sampler: f.sampler, Pruner: f.pruner, Log: io.Discard,
+	}
+	if o.Plan, err = tune.ReadPlan(file, a.catalog); err != nil {
+		return o, err
+	}
+	if o.Dir == "" {
+		base := filepath.Base(file)
+		o.Dir = filepath.Join("runs", "tune-"+strings.TrimSuffix(base, filepath.Ext(base)))
+	}
+	for _, options := range []struct {
+		flag, text string
+		to         *map[string]any
+	}{{"sampler-options", f.samplerOptions, &o.SamplerOptions}, {"pruner-options", f.prunerOptions, &o.PrunerOptions}} {
+		if options.text == "" {
+			continue
+		}
+		if err := json.Unmarshal([]byte(options.text), options.to); err != nil {
+			return o, fmt.Errorf("--%s %q: want a JSON object: %w", options.flag, options.text, err)
+		}
+	}
+	return o, nil
+}
+
+// maxResults is how many settings are printed.
+const maxResults = 10
+
+// tuneEnd prints the best settings, and writes the best of them as a configuration.
+func (a *app) tuneEnd(f tuneFlags, o tune.Options, file string, statuses []sweep.Status, results []tune.Result) error {
+	counts := map[string]int{}
+	for _, r := range results {
+		counts[r.State]++
+	}
+	best := ""
+	if len(results) > 0 && results[0].State == "complete" {
+		best = filepath.Join(o.Dir, "best.yaml")
+		cfg, err := a.catalog.Resolve(o.Config, append(append([]string{}, o.Set...), results[0].Sets...))
+		if err != nil {
+			return err
+		}
+		text, err := settings.Encode(cfg)
+		if err != nil {
+			return err
+		}
+		head := fmt.Sprintf("# Trial %d of %s: %s %g\n", results[0].Number, filepath.Base(file), o.Metric, *results[0].Value)
+		if err := os.WriteFile(best, append([]byte(head), text...), 0o644); err != nil {
+			return err
+		}
+	}
+	if f.asJSON {
+		return a.printJSON(struct {
+			Folder string        `json:"folder"`
+			Best   string        `json:"best,omitempty"`
+			Trials []tune.Result `json:"trials"`
+		}{o.Dir, best, results})
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "trial\t%s\tsettings\n", o.Metric)
+	for _, r := range results[:min(len(results), maxResults)] {
+		if r.State == "complete" {
+			fmt.Fprintf(w, "%d\t%.4g\t%s\n", r.Number, *r.Value, strings.Join(r.Sets, " "))
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "\ntrials      %d: %d complete, %d pruned, %d failed", len(results), counts["complete"], counts["pruned"], counts["fail"])
+	if counts["running"] > 0 {
+		fmt.Fprintf(a.stdout, ", %d under way", counts["running"])
+	}
+	fmt.Fprintf(a.stdout, "\nstudy       %s\n", o.Dir)
+	if best != "" {
+		fmt.Fprintf(a.stdout, "best        %s\nnext        stein train --config %s\n", best, best)
+	}
+	for _, s := range statuses {
+		if s.State == sweep.Failed {
+			fmt.Fprintf(a.stdout, "failed      %s: %s\n", s.Name, s.Why)
+		}
+	}
+	if counts["complete"] == 0 && counts["fail"] > 0 {
+		return errors.New("every trial failed")
+	}
+	return nil
+}

@@ -1,0 +1,59 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stein-rl/stein/report"
+)
+
+func (a *app) watchCmd() *cobra.Command {
+	var live report.Live
+	var port uint16
+	cmd := &cobra.Command{
+		Use:   "watch RUNS…",
+		Short: "A page on which the curves of runs grow while they train",
+		Long: `Serves a page on this machine's loopback address: the runs in the folders named and
+below them, laid over each other, new ones as they come. Configurations have the
+colours that they have in stein report.`,
+		Example: `  stein watch runs
+  stein watch runs/sweep-walker2d --metric policy/entropy --port 8080
+  ssh -L 8080:localhost:8080 trainer stein watch runs --port 8080`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			live.Dirs = args
+			return a.watch(c.Context(), live, port)
+		},
+	}
+	cmd.Flags().StringVar(&live.Metric, "metric", report.DefaultReturn, "the `METRIC` to show first")
+	cmd.Flags().DurationVar(&live.Every, "every", time.Second, "`TIME` between looks at the runs")
+	cmd.Flags().Uint16VarP(&port, "port", "p", 0, "`PORT` to serve at; a free one where not given")
+	return cmd
+}
+
+func (a *app) watch(ctx context.Context, live report.Live, port uint16) error {
+	if live.Every <= 0 {
+		return usageError{fmt.Errorf("--every %v: want more than 0", live.Every)}
+	}
+	if _, err := report.Find(live.Dirs...); err != nil {
+		return usageError{err}
+	}
+	at, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return usageError{fmt.Errorf("--port %d: %w", port, err)}
+	}
+	server := &http.Server{Handler: live.Handler(), ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+	defer stop()
+	fmt.Fprintf(a.stdout, "watching at http://%s\n", at.Addr())
+	if err := server.Serve(at); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
