@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/stein-rl/stein/serve/servepb"
 )
@@ -60,6 +61,18 @@ func Dial(address string, o Options) (*Client, error) {
 		return nil, fmt.Errorf("client: %s: %w", address, err)
 	}
 	return &Client{conn, servepb.NewPoliciesClient(conn)}, nil
+}
+
+// Health says nil where the server says that it serves.
+func (c *Client) Health(ctx context.Context) error {
+	answer, err := healthpb.NewHealthClient(c.conn).Check(ctx, &healthpb.HealthCheckRequest{})
+	if err != nil {
+		return fmt.Errorf("client: health: %w", err)
+	}
+	if answer.Status != healthpb.HealthCheckResponse_SERVING {
+		return fmt.Errorf("client: health: the server says %s", answer.Status)
+	}
+	return nil
 }
 
 func (o Options) tls() (*tls.Config, error) {
