@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"fmt"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -31,13 +32,9 @@ func (a *app) configsCmd() *cobra.Command {
 		Short:             "Print a configuration with everything it extends, as YAML",
 		Example:           "  stein configs show walker2d/sac --set agent.batch_size=100",
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: completeConfigs,
+		ValidArgsFunction: completeAllConfigs,
 		RunE: func(_ *cobra.Command, args []string) error {
-			cfg, err := a.catalog.Resolve(args[0], sets)
-			if err != nil {
-				return usageError{err}
-			}
-			text, err := settings.Encode(cfg)
+			text, err := a.resolved(args[0], sets)
 			if err != nil {
 				return err
 			}
@@ -50,11 +47,27 @@ func (a *app) configsCmd() *cobra.Command {
 	return list
 }
 
+// resolved is a configuration of an agent or of an image model as YAML.
+func (a *app) resolved(name string, sets []string) ([]byte, error) {
+	if slices.Contains(experiments.ImageNames(), name) {
+		cfg, err := experiments.ResolveImages(name, "", sets)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		return settings.Encode(cfg)
+	}
+	cfg, err := a.catalog.Resolve(name, sets)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return settings.Encode(cfg)
+}
+
 func (a *app) listConfigs(asJSON bool) error {
 	type entry struct {
 		Name  string `json:"name"`
-		Env   string `json:"env"`
-		Steps int64  `json:"steps"`
+		Env   string `json:"env"`   // of an image model: its pictures
+		Steps int64  `json:"steps"` // of an image model: updates
 		About string `json:"about"`
 	}
 	var all []entry
@@ -64,6 +77,13 @@ func (a *app) listConfigs(asJSON bool) error {
 			return err
 		}
 		all = append(all, entry{name, cfg.Env.ID, cfg.Steps, cfg.About})
+	}
+	for _, name := range experiments.ImageNames() {
+		cfg, err := experiments.ResolveImages(name, "", nil)
+		if err != nil {
+			return err
+		}
+		all = append(all, entry{name, cfg.Data.Name, cfg.Updates, cfg.About})
 	}
 	if asJSON {
 		return a.printJSON(all)
@@ -82,4 +102,8 @@ func setFlag(cmd *cobra.Command, sets *[]string) {
 
 func completeConfigs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return experiments.Names(), cobra.ShellCompDirectiveDefault // a file is fine too
+}
+
+func completeAllConfigs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return append(experiments.Names(), experiments.ImageNames()...), cobra.ShellCompDirectiveDefault
 }

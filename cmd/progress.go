@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,8 @@ type progress struct {
 	out     io.Writer
 	log     *slog.Logger // what lines go to where there is no bar
 	columns int          // 0: no terminal
+	follows []followed   // figures that a person follows
+	unit    string       // what is counted
 	total   int64
 	step    atomic.Int64
 
@@ -45,7 +48,10 @@ var _ experiments.Watcher = (*progress)(nil)
 
 // newProgress is silent until Start. columns is a terminal's width, 0 where out is none.
 func newProgress(out io.Writer, columns int) *progress {
-	return &progress{out: out, columns: columns, last: agents.Metrics{}, done: make(chan struct{})}
+	return &progress{
+		out: out, columns: columns, last: agents.Metrics{}, done: make(chan struct{}), unit: "steps",
+		follows: []followed{{"return", trainReturn, false}, {"eval_return", evalReturn, true}},
+	}
 }
 
 // Start begins to show a run that is at step from of total.
@@ -93,15 +99,18 @@ func (p *progress) note(step int64, m agents.Metrics) []any {
 	for name, x := range m {
 		p.last[name] = x
 	}
-	_, evaluated := m[evalReturn]
+	evaluated := slices.ContainsFunc(p.follows, func(f followed) bool {
+		_, has := m[f.metric]
+		return f.evaluated && has
+	})
 	if p.columns > 0 || !evaluated && time.Since(p.logged) < lineEvery && step < p.total {
 		return nil
 	}
 	p.logged = time.Now()
-	attrs := []any{"step", step, "of", p.total, "steps_per_s", math.Round(p.rate(step)*10) / 10, "eta", p.eta(step).String()}
-	for _, a := range []struct{ name, metric string }{{"return", trainReturn}, {"eval_return", evalReturn}} {
-		if x, ok := p.last[a.metric]; ok {
-			attrs = append(attrs, a.name, math.Round(x*10)/10)
+	attrs := []any{"step", step, "of", p.total, p.unit + "_per_s", math.Round(p.rate(step)*10) / 10, "eta", p.eta(step).String()}
+	for _, f := range p.follows {
+		if x, ok := p.last[f.metric]; ok {
+			attrs = append(attrs, f.name, math.Round(x*10)/10)
 		}
 	}
 	for _, phase := range phases {
@@ -112,7 +121,13 @@ func (p *progress) note(step int64, m agents.Metrics) []any {
 	return attrs
 }
 
-// The figures a person follows.
+// A followed figure is one that a person looks at while training goes on.
+type followed struct {
+	name, metric string
+	evaluated    bool // by an evaluation, which is worth a line of its own
+}
+
+// Those of an agent's training.
 const (
 	trainReturn = "rollout/ep_rew_mean"
 	evalReturn  = "eval/mean_reward"
@@ -157,12 +172,11 @@ const eraseLine = "\r\x1b[K"
 func (p *progress) draw() {
 	step := p.step.Load()
 	share := min(1, float64(step)/float64(max(1, p.total)))
-	figures := fmt.Sprintf(" %3.0f %%  %s/%s  %.0f steps/s", 100*share, thousands(step), thousands(p.total), p.rate(step))
-	if x, ok := p.last[trainReturn]; ok {
-		figures += fmt.Sprintf("  return %.1f", x)
-	}
-	if x, ok := p.last[evalReturn]; ok {
-		figures += fmt.Sprintf("  eval %.1f", x)
+	figures := fmt.Sprintf(" %3.0f %%  %s/%s  %s %s/s", 100*share, thousands(step), thousands(p.total), rateText(p.rate(step)), p.unit)
+	for _, f := range p.follows {
+		if x, ok := p.last[f.metric]; ok {
+			figures += fmt.Sprintf("  %s %.1f", strings.TrimSuffix(f.name, "_return"), x)
+		}
 	}
 	if step < p.total {
 		figures += "  ETA " + p.eta(step).String()
@@ -197,6 +211,14 @@ func (p *progress) rate(step int64) float64 {
 	}
 	first := p.marks[0]
 	return float64(step-first.step) / max(now.Sub(first.at).Seconds(), 1e-3)
+}
+
+// rateText has a digit after the point where there are few before it.
+func rateText(x float64) string {
+	if x < 10 {
+		return fmt.Sprintf("%.1f", x)
+	}
+	return fmt.Sprintf("%.0f", x)
 }
 
 // A mark is where a run was at a time.

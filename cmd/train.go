@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/cluster"
@@ -27,8 +28,11 @@ type trainFlags struct {
 	asJSON                       bool
 }
 
-// shortFlags are short for a --set.
-var shortFlags = []struct{ name, key, value, help string }{
+// A shortFlag is short for a --set.
+type shortFlag struct{ name, key, value, help string }
+
+// shortFlags are those of stein train.
+var shortFlags = []shortFlag{
 	{"seed", "seed", "int", "the number all randomness comes from; drawn and printed where not given"},
 	{"steps", "steps", "int", "environment steps in all"},
 	{"env", "env.id", "text", "Gymnasium id, or package:id to import a package first"},
@@ -75,15 +79,7 @@ the process at once. --resume goes on from the newest checkpoint that is whole.`
 	flags.StringVar(&f.metrics, "metrics", "", metricsHelp)
 	flags.BoolVar(&f.asJSON, "json", false, "print the result as JSON")
 	flags.Bool("no-save-replay", false, "checkpoints without the replay memory; short for --set checkpoint.replay=false")
-	for _, s := range shortFlags {
-		help := fmt.Sprintf("%s; short for --set %s=", s.help, s.key)
-		switch s.value {
-		case "int":
-			flags.Int64(s.name, 0, help)
-		default:
-			flags.String(s.name, "", help)
-		}
-	}
+	addShortFlags(flags, shortFlags)
 	setFlag(cmd, &f.sets)
 	if err := cmd.RegisterFlagCompletionFunc("config", completeConfigs); err != nil {
 		panic(err)
@@ -104,10 +100,31 @@ func (f trainFlags) check() error {
 	return nil
 }
 
+func addShortFlags(flags *pflag.FlagSet, short []shortFlag) {
+	for _, s := range short {
+		help := fmt.Sprintf("%s; short for --set %s=", s.help, s.key)
+		switch s.value {
+		case "int":
+			flags.Int64(s.name, 0, help)
+		default:
+			flags.String(s.name, "", help)
+		}
+	}
+}
+
 // assignments are those of the short flags that were given, then those of --set.
 func (f trainFlags) assignments(c *cobra.Command) []string {
+	all := shortAssignments(c, shortFlags)
+	if c.Flags().Changed("no-save-replay") {
+		all = append(all, "checkpoint.replay=false")
+	}
+	return append(all, f.sets...)
+}
+
+// shortAssignments are what the short flags that were given stand for.
+func shortAssignments(c *cobra.Command, short []shortFlag) []string {
 	var all []string
-	for _, s := range shortFlags {
+	for _, s := range short {
 		flag := c.Flags().Lookup(s.name)
 		if !flag.Changed {
 			continue
@@ -125,10 +142,7 @@ func (f trainFlags) assignments(c *cobra.Command) []string {
 		}
 		all = append(all, s.key+"="+value)
 	}
-	if c.Flags().Changed("no-save-replay") {
-		all = append(all, "checkpoint.replay=false")
-	}
-	return append(all, f.sets...)
+	return all
 }
 
 func (a *app) train(c *cobra.Command, f trainFlags) (err error) {
@@ -139,48 +153,33 @@ func (a *app) train(c *cobra.Command, f trainFlags) (err error) {
 	if err != nil {
 		return usageError{err}
 	}
-	folder, err := openFolder(f, cfg)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, folder.Close()) }()
-	file, err := folder.OpenLog()
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-
-	columns := 0
-	if isTerminal(a.stderr) {
-		columns = width(a.stderr)
-	}
-	bar := newProgress(a.stderr, columns)
-	log := a.runLog(bar, columns > 0, file, folder.Info.ID)
-	bar.log = log
-	if drawn {
-		log.Info("seed drawn", "seed", uint64(*cfg.Seed))
-	}
-	training := experiments.Training{Config: cfg, Folder: folder, Resume: f.resume != "", Command: os.Args, Log: log, Watch: bar}
-	if cfg.Env.Hosts != "" {
-		hosts, stop, openErr := openHosts(c.Context(), cfg.Env, folder.Dir)
-		if openErr != nil {
-			return openErr
+	var res experiments.Result
+	var folder *experiments.Folder
+	err = a.watched(c.Context(), f, cfg, func(s session) (err error) {
+		folder = s.folder
+		if drawn {
+			s.log.Info("seed drawn", "seed", uint64(*cfg.Seed))
 		}
-		defer func() { err = errors.Join(err, stop()) }()
-		training.Config.Env.PlaceOn(hosts)
-	}
-	if f.metrics != "" {
-		training.Prometheus = experiments.NewPrometheus(folder.Info.ID)
-		var stop func() error
-		if stop, err = answerPrometheus(f.metrics, training.Prometheus.Handler(), log); err != nil {
-			return err
+		training := experiments.Training{Config: cfg, Folder: s.folder, Resume: f.resume != "", Command: os.Args, Log: s.log, Watch: s.bar}
+		if cfg.Env.Hosts != "" {
+			hosts, stop, openErr := openHosts(c.Context(), cfg.Env, s.folder.Dir)
+			if openErr != nil {
+				return openErr
+			}
+			defer func() { err = errors.Join(err, stop()) }()
+			training.Config.Env.PlaceOn(hosts)
 		}
-		defer func() { err = errors.Join(err, stop()) }()
-	}
-	told := context.AfterFunc(c.Context(), func() { log.Warn("stopping with a checkpoint; a second signal ends at once") })
-	defer told()
-	res, err := training.Train(c.Context())
-	bar.stop()
+		if f.metrics != "" {
+			training.Prometheus = experiments.NewPrometheus(s.folder.Info.ID)
+			var stop func() error
+			if stop, err = answerPrometheus(f.metrics, training.Prometheus.Handler(), s.log); err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, stop()) }()
+		}
+		res, err = training.Train(c.Context())
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -199,6 +198,39 @@ func openHosts(ctx context.Context, env experiments.Env, dir string) (envbridge.
 		return nil, nil, errors.Join(err, log.Close())
 	}
 	return hosts, func() error { return errors.Join(hosts.Close(), log.Close()) }, nil
+}
+
+// A session is a training that is about to begin in its folder, watched.
+type session struct {
+	folder *experiments.Folder
+	log    *slog.Logger
+	bar    *progress
+}
+
+// watched opens the folder, its log and a progress bar for a training of any kind.
+func (a *app) watched(ctx context.Context, f trainFlags, cfg experiments.Settings, train func(session) error) (err error) {
+	folder, err := openFolder(f, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, folder.Close()) }()
+	file, err := folder.OpenLog()
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+
+	columns := 0
+	if isTerminal(a.stderr) {
+		columns = width(a.stderr)
+	}
+	bar := newProgress(a.stderr, columns)
+	bar.log = a.runLog(bar, columns > 0, file, folder.Info.ID)
+	told := context.AfterFunc(ctx, func() { bar.log.Warn("stopping with a checkpoint; a second signal ends at once") })
+	defer told()
+	err = train(session{folder, bar.log, bar})
+	bar.stop()
+	return err
 }
 
 // trainConfig resolves the configuration of a new run or of one to continue.
@@ -223,7 +255,7 @@ func (a *app) trainConfig(f trainFlags, sets []string) (cfg experiments.Config, 
 	return cfg, true, err
 }
 
-func openFolder(f trainFlags, cfg experiments.Config) (*experiments.Folder, error) {
+func openFolder(f trainFlags, cfg experiments.Settings) (*experiments.Folder, error) {
 	if f.resume != "" {
 		return experiments.OpenFolder(f.resume)
 	}

@@ -44,6 +44,7 @@ type ImageEval struct {
 	Samples   int    `want:">= 2"`
 	Extractor string `want:"efficientnet-lite0|inception|none"`
 	Weights   string // its file; empty: looked for
+	Reference int    `want:">= 2"` // pictures of the data set that samples are compared with
 	Pictures  int    `want:">= 0"` // in the grid that is drawn each time; 0: none
 }
 

@@ -20,6 +20,7 @@ type keeper struct {
 	folder  *Folder
 	log     *slog.Logger
 	record  *recorders
+	events  *tfevents.Writer // once the records are open
 	closers []func() error
 	keep    int // newest checkpoints kept, besides the best
 
@@ -71,7 +72,7 @@ func (k *keeper) openRecords(from int64, more ...agents.Recorder) error {
 	if err != nil {
 		return err
 	}
-	k.closers = append(k.closers, events.Close)
+	k.events, k.closers = events, append(k.closers, events.Close)
 	k.record.all = append(append(k.record.all, table, board{events}), more...)
 	return nil
 }

@@ -1,0 +1,210 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stein-rl/stein/experiments"
+)
+
+func (a *app) ebmCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "ebm",
+		Short: "Train energy-based models of pictures, draw from them, measure them",
+		Example: `  stein ebm train --config met-sigma-eps --data fashion-mnist
+  stein ebm sample runs/ebm-met-sigma-eps-0-20261125-120000 --n 64 --out grid.png`,
+		Args: knownCommand,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	cmd.AddCommand(a.ebmTrainCmd(), a.ebmSampleCmd())
+	return cmd
+}
+
+// ebmTrainFlags are those of stein ebm train.
+type ebmTrainFlags struct {
+	trainFlags
+	size string
+}
+
+// ebmShortFlags are short for a --set.
+var ebmShortFlags = []shortFlag{
+	{"seed", "seed", "int", "the number all randomness comes from; drawn and printed where not given"},
+	{"updates", "updates", "int", "updates in all"},
+	{"data", "data.name", "text", "pictures: fashion-mnist, mnist, cifar10 or folder"},
+	{"data-path", "data.path", "text", "folder or archive of the pictures; empty: where downloads and system packages lie"},
+	{"data-size", "data.size", "int", "side that pictures are brought to; 0: as they are"},
+	{"eval-freq", "eval.every", "int", "updates between evaluations; 0: only at the end"},
+	{"save-freq", "checkpoint.every", "int", "updates between checkpoints; 0: only at the end"},
+	{"keep", "checkpoint.keep", "int", "newest checkpoints kept, besides the best"},
+	{"log-freq", "log.every", "int", "updates between records of figures"},
+	{"backend", "engine.backend", "text", "numeric backend, such as xla:cpu or xla:cuda"},
+	{"threads", "engine.threads", "int", "processors to compute with; 0: all"},
+}
+
+func (a *app) ebmTrainCmd() *cobra.Command {
+	var f ebmTrainFlags
+	cmd := &cobra.Command{
+		Use:   "train",
+		Short: "Train an energy-based model of pictures, or continue a run",
+		Long: `Trains an image model by a configuration and keeps everything in a run folder: the
+resolved configuration, metrics as CSV, JSON and for TensorBoard, grids of samples,
+checkpoints, the log.
+
+The first SIGINT or SIGTERM writes a checkpoint and ends with code 0, the second ends
+the process at once. A training that diverges ends with code 0 as well: result.json
+says in which update, and why.`,
+		Example: `  stein ebm train --config langevin --data fashion-mnist
+  stein ebm train --config met-sigma-eps --data cifar10 --data-path cifar-10-binary.tar.gz --data-size 16
+  stein ebm train --config met-lc --size paper --set data.download=true
+  stein ebm train --resume runs/ebm-langevin-0-20261125-120000 --updates 5000`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.trainImages(c, f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&f.config, "config", "c", "", "configuration: a name (`NAME`, see stein configs; ebm/ may be left out) or a file ending in .yaml")
+	flags.StringVar(&f.size, "size", "", "tiny (two processors) or paper (a GPU); empty: as the configuration says")
+	flags.StringVar(&f.resume, "resume", "", "continue the run in this `FOLDER`")
+	flags.StringVar(&f.runDir, "run-dir", "", "keep the run in this `FOLDER`, new or empty")
+	flags.StringVar(&f.runs, "runs", "runs", "make the run's folder below this `FOLDER`")
+	flags.BoolVar(&f.asJSON, "json", false, "print the result as JSON")
+	addShortFlags(flags, ebmShortFlags)
+	setFlag(cmd, &f.sets)
+	complete := func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return experiments.ImageNames(), cobra.ShellCompDirectiveDefault
+	}
+	if err := cmd.RegisterFlagCompletionFunc("config", complete); err != nil {
+		panic(err)
+	}
+	return cmd
+}
+
+func (a *app) trainImages(c *cobra.Command, f ebmTrainFlags) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	if f.size != "" && f.size != "tiny" && f.size != "paper" {
+		return usageError{fmt.Errorf("--size %s: want tiny or paper", f.size)}
+	}
+	if f.size != "" && f.resume != "" {
+		return usageError{errors.New("--resume continues with the configuration of its run: leave --size out")}
+	}
+	cfg, drawn, err := imageConfig(f, append(shortAssignments(c, ebmShortFlags), f.sets...))
+	if err != nil {
+		return usageError{err}
+	}
+	var res experiments.ImageResult
+	var dir string
+	err = a.watched(c.Context(), f.trainFlags, cfg, func(s session) error {
+		if drawn {
+			s.log.Info("seed drawn", "seed", uint64(*cfg.Seed))
+		}
+		dir = s.folder.Dir
+		s.bar.unit = "updates"
+		s.bar.follows = []followed{{"gap", "energy/gap", false}, {"fd_e0", "eval/fd_e0", true}, {"fid", "eval/fid", true}}
+		var err error
+		res, err = experiments.ImageTraining{
+			Config: cfg, Folder: s.folder, Resume: f.resume != "", Command: os.Args, Log: s.log, Watch: s.bar,
+		}.Train(c.Context())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if f.asJSON {
+		return a.printJSON(struct {
+			Folder string `json:"folder"`
+			Seed   uint64 `json:"seed"`
+			experiments.ImageResult
+		}{dir, uint64(*cfg.Seed), res})
+	}
+	a.printImageResult(dir, res)
+	return nil
+}
+
+func imageConfig(f ebmTrainFlags, sets []string) (cfg experiments.ImageConfig, drawn bool, err error) {
+	if f.resume != "" {
+		info, err := experiments.ReadInfo(f.resume)
+		if err != nil {
+			return cfg, false, err
+		}
+		cfg, err = experiments.RereadImages(f.resume, sets)
+		if err == nil && (cfg.Seed == nil || *cfg.Seed != info.Seed) {
+			err = fmt.Errorf("seed: a run keeps the one it began with, %d: leave --seed out", info.Seed)
+		}
+		return cfg, false, err
+	}
+	cfg, err = experiments.ResolveImages(f.config, f.size, sets)
+	if err != nil || cfg.Seed != nil {
+		return cfg, false, err
+	}
+	seed, err := experiments.Draw()
+	cfg.Seed = &seed
+	return cfg, true, err
+}
+
+func (a *app) printImageResult(dir string, res experiments.ImageResult) {
+	switch {
+	case res.Interrupted:
+		fmt.Fprintf(a.stdout, "stopped at update %s; continue with: stein ebm train --resume %s\n", thousands(res.Update), dir)
+	case res.Diverged != nil:
+		fmt.Fprintf(a.stdout, "diverged    update %s: %s\n", thousands(res.Diverged.Update), res.Diverged.Cause)
+	}
+	if s := res.Score; s != nil {
+		fmt.Fprintf(a.stdout, "%-11s %.2f of %d samples against %d pictures; KID %.4f\n", s.Metric, s.Frechet, s.N, s.Reference, s.KID)
+	}
+	fmt.Fprintf(a.stdout, "run         %s\ncheckpoint  %s\n", dir, res.Checkpoint)
+	if !res.Interrupted {
+		fmt.Fprintf(a.stdout, "pictures    %s\nnext        stein ebm sample %s --n 64 --out grid.png\n", experiments.GalleryOf(dir), dir)
+	}
+}
+
+func (a *app) ebmSampleCmd() *cobra.Command {
+	var s experiments.ImageSampling
+	var out string
+	var columns, zoom int
+	var seed int64
+	cmd := &cobra.Command{
+		Use:   "sample RUN",
+		Short: "Draw pictures from a run's model into a grid",
+		Example: `  stein ebm sample runs/ebm-langevin-0-20261125-120000 --n 64 --out grid.png
+  stein ebm sample runs/ebm-langevin-0-20261125-120000 --checkpoint best --set model.sampler.steps=100`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			s.Dir, s.Log = args[0], slog.New(a.logs.quieter(a.stderr, isTerminal(a.stderr)))
+			if c.Flags().Changed("seed") {
+				given := experiments.Seed(seed)
+				s.Seed = &given
+			}
+			return a.sampleImages(c.Context(), s, out, columns, zoom)
+		},
+	}
+	flags := cmd.Flags()
+	flags.IntVar(&s.N, "n", 64, "how many pictures")
+	flags.StringVarP(&out, "out", "o", "samples.png", "PNG `FILE` of the grid")
+	flags.StringVar(&s.Checkpoint, "checkpoint", "last", "last, best, or an update")
+	flags.IntVar(&columns, "columns", 8, "pictures in a row")
+	flags.IntVar(&zoom, "zoom", 2, "pixels in the grid for each of a picture's, along a side")
+	flags.Int64Var(&seed, "seed", 0, "of what is drawn; the run's own where not given")
+	setFlag(cmd, &s.Sets)
+	return cmd
+}
+
+func (a *app) sampleImages(ctx context.Context, s experiments.ImageSampling, out string, columns, zoom int) error {
+	if s.N < 1 || columns < 1 || zoom < 1 {
+		return usageError{fmt.Errorf("--n %d --columns %d --zoom %d: want 1 or more of each", s.N, columns, zoom)}
+	}
+	drawn, err := s.Draw(ctx)
+	if err != nil {
+		return err
+	}
+	if err := drawn.WriteGrid(out, columns, zoom); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "%d samples of update %s in %s\n", s.N, thousands(drawn.Update), out)
+	return nil
+}

@@ -1,0 +1,205 @@
+package experiments
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"image"
+	"image/png"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/gomlx/compute"
+
+	"github.com/stein-rl/stein/dataset"
+	"github.com/stein-rl/stein/ebm"
+	"github.com/stein-rl/stein/fid"
+	"github.com/stein-rl/stein/picture"
+)
+
+// reference is what samples are compared with; nil where nothing is measured.
+func (e ImageEval) reference(ctx context.Context, backend compute.Backend, images *dataset.Images, log *slog.Logger) (*fid.Reference, error) {
+	if e.Extractor == "none" {
+		return nil, nil
+	}
+	extractor, err := fid.Open(backend, e.Extractor, e.Weights)
+	if err != nil {
+		return nil, fmt.Errorf("%w; or leave distances out with --set eval.extractor=none", err)
+	}
+	some := images.Slice(0, min(e.Reference, images.Len()))
+	log.Info("statistics of the data set", "extractor", extractor.Name(), "pictures", some.Len())
+	return fid.NewReference(ctx, extractor, some, fid.Options{})
+}
+
+// A gallery draws pictures of a model into the run's folder.
+type gallery struct {
+	dir    string
+	model  *ebm.Model
+	images *dataset.Images
+	seed   uint64
+}
+
+const (
+	galleryDir  = "pictures"
+	gridColumns = 8
+	gridZoom    = 2
+	neighboured = 8 // samples whose nearest training pictures are shown
+	neighbours  = 7
+)
+
+// evaluate measures the model by samples, draws some, and keeps a checkpoint of the best
+// so far.
+func (r *imageRun) evaluate(ctx context.Context, update int64) error {
+	x, err := r.model.Draw(ctx, max(r.Config.Eval.Samples, r.Config.Eval.Pictures), r.gallery.seed, nil)
+	if err != nil {
+		return err
+	}
+	drawn, err := samplesOf(x, r.images)
+	if err != nil {
+		return err
+	}
+	m := map[string]float64{}
+	if r.judge != nil {
+		score, err := r.judge.Score(ctx, drawn.Slice(0, r.Config.Eval.Samples), nil)
+		if err != nil {
+			return err
+		}
+		r.score = &score
+		m["eval/"+metricName(score.Metric)], m["eval/kid"] = score.Frechet, score.KID
+		if score.Inception > 0 {
+			m["eval/inception_score"] = score.Inception
+		}
+	}
+	if err := r.record.Record(update, m); err != nil {
+		return err
+	}
+	if err := r.hang(update, drawn, x); err != nil { // pictures cost no training
+		r.Log.Warn("no pictures were drawn; training goes on", "update", update, "error", err.Error())
+	}
+	if r.score != nil && r.judged(update, -r.score.Frechet) {
+		return r.periodicSave(ctx, update)
+	}
+	return nil
+}
+
+// metricName is a metric's in files: fd_e0, fid.
+func metricName(metric string) string { return strings.ToLower(strings.ReplaceAll(metric, "-", "_")) }
+
+func samplesOf(x []float32, like *dataset.Images) (*dataset.Images, error) {
+	return dataset.FromFloats("samples", x, like.Height, like.Width, like.Channels)
+}
+
+// hang draws a grid of samples, and how f is spread over data and samples.
+func (r *imageRun) hang(update int64, drawn *dataset.Images, x []float32) error {
+	if r.Config.Eval.Pictures == 0 {
+		return nil
+	}
+	grid := picture.Grid(drawn.Pictures(0, r.Config.Eval.Pictures), gridColumns, gridZoom)
+	if err := r.show(update, "samples", grid); err != nil {
+		return err
+	}
+	size := drawn.Size()
+	data := make([]float32, r.Config.Eval.Pictures*size)
+	r.images.Floats(data, 0, r.Config.Eval.Pictures)
+	ofData, err := r.model.Energies(data)
+	if err != nil || ofData == nil {
+		return err
+	}
+	ofSamples, err := r.model.Energies(x[:len(data)])
+	if err != nil {
+		return err
+	}
+	spread, err := picture.Histogram{
+		Title: fmt.Sprintf("update %d", update), Label: "f",
+		Groups: []picture.Group{{Name: "data", Values: ofData}, {Name: "samples", Values: ofSamples}},
+	}.Draw()
+	if err != nil {
+		return err
+	}
+	return r.show(update, "energies", spread)
+}
+
+// show writes a picture into the folder and for TensorBoard.
+func (r *imageRun) show(update int64, name string, img image.Image) error {
+	var data bytes.Buffer
+	if err := png.Encode(&data, img); err != nil {
+		return fmt.Errorf("experiments: %w", err)
+	}
+	r.events.PNG(update, name, img.Bounds().Dx(), img.Bounds().Dy(), data.Bytes())
+	return r.gallery.write(fmt.Sprintf("%s-%08d.png", name, update), func(w io.Writer) error {
+		_, err := w.Write(data.Bytes())
+		return err
+	})
+}
+
+// write makes a file of the gallery.
+func (g gallery) write(name string, write func(io.Writer) error) error {
+	dir := filepath.Join(g.dir, galleryDir)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("experiments: %w", err)
+	}
+	return picture.Save(filepath.Join(dir, name), write)
+}
+
+// finish measures the model at its end, and shows what only an end is worth: training
+// pictures next to samples, and the way of the samples.
+func (r *imageRun) finish(ctx context.Context) error {
+	if r.evaluated != r.step() {
+		if err := r.evaluate(ctx, r.step()); err != nil {
+			return err
+		}
+	}
+	if r.Config.Eval.Pictures == 0 {
+		return nil
+	}
+	if err := r.gallery.neighbours(ctx); err != nil {
+		return err
+	}
+	return r.gallery.way()
+}
+
+// neighbours shows samples beside the training pictures nearest to them: a model that
+// repeats what it saw shows here.
+func (g gallery) neighbours(ctx context.Context) error {
+	x, err := g.model.Draw(ctx, neighboured, g.seed, nil)
+	if err != nil {
+		return err
+	}
+	drawn, err := samplesOf(x, g.images)
+	if err != nil {
+		return err
+	}
+	near, err := drawn.Nearest(ctx, g.images, neighbours)
+	if err != nil {
+		return err
+	}
+	beside := make([][]image.Image, len(near))
+	for i, places := range near {
+		for _, p := range places {
+			beside[i] = append(beside[i], g.images.Picture(p))
+		}
+	}
+	return g.write("neighbours.png", func(w io.Writer) error {
+		return png.Encode(w, picture.Beside(drawn.Pictures(0, drawn.Len()), beside, gridZoom))
+	})
+}
+
+// way animates samples along the steps of the sampler.
+func (g gallery) way() error {
+	states, err := g.model.Way(g.seed)
+	if err != nil {
+		return err
+	}
+	var frames []image.Image
+	for _, x := range states {
+		drawn, err := samplesOf(x, g.images)
+		if err != nil {
+			return err
+		}
+		frames = append(frames, picture.Grid(drawn.Pictures(0, drawn.Len()), 4, 2*gridZoom))
+	}
+	return g.write("steps.gif", func(w io.Writer) error { return picture.WriteAnimation(w, frames, 20) })
+}
