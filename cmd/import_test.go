@@ -15,11 +15,11 @@ func TestImport(t *testing.T) {
 	dir := t.TempDir()
 	run := filepath.Join(dir, "run")
 	model := "../sb3/testdata/relu.zip"
-	o := finish(t, stein("import", model, "--config", "pendulum/sac", "--run-dir", run, "--set", "eval.episodes=1", "--set", "agent.batch_size=16", "--set", "agent.learning_starts=40"))
+	o := finish(t, steinInGo("import", model, "--config", "pendulum/sac", "--run-dir", run, "--set", "eval.episodes=1", "--set", "agent.batch_size=16", "--set", "agent.learning_starts=40"))
 	if o.code != 0 || !strings.HasPrefix(o.stdout, "run         "+run+"\n") {
 		t.Fatalf("%+v", o)
 	}
-	o = finish(t, stein("eval", run, "--json"))
+	o = finish(t, steinInGo("eval", run, "--json"))
 	played := decode[struct {
 		Step int64
 		Mean float64
@@ -27,10 +27,10 @@ func TestImport(t *testing.T) {
 	if o.code != 0 || played.Step != 250 || played.Mean > 0 || played.Mean < -2000 {
 		t.Errorf("%+v", o)
 	}
-	if o := finish(t, stein("export", run, "--out", filepath.Join(dir, "policy.onnx"))); o.code != 0 {
+	if o := finish(t, steinInGo("export", run, "--out", filepath.Join(dir, "policy.onnx"))); o.code != 0 {
 		t.Errorf("%+v", o)
 	}
-	o = finish(t, stein("train", "--resume", run, "--steps", "400", "--log-freq", "50", "--json"))
+	o = finish(t, steinInGo("train", "--resume", run, "--steps", "400", "--log-freq", "50", "--json"))
 	if went := decode[trained](t, o.stdout); o.code != 0 || went.Step != 400 {
 		t.Errorf("%+v", o)
 	}
@@ -52,7 +52,7 @@ func TestImport(t *testing.T) {
 		{"import nowhere.zip --config pendulum/sac", "no such file"},
 		{"import " + model + " --config pendulum/sac --set policy.hidden=[9] --run-dir " + filepath.Join(dir, "bad"), "weights for /policy/gaussian/hidden_0"},
 	} {
-		o := finish(t, stein(strings.Fields(bad.args)...))
+		o := finish(t, steinInGo(strings.Fields(bad.args)...))
 		if o.code == 0 || !strings.Contains(o.stderr, bad.want) {
 			t.Errorf("stein %s: %+v, want %s", bad.args, o, bad.want)
 		}
