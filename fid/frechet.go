@@ -10,12 +10,11 @@ import (
 )
 
 // A Gaussian is what the Fréchet distance knows of features: their number, mean and
-// covariance (unbiased).
+// covariance C (unbiased), as a factor F with C = FᵀF.
 type Gaussian struct {
-	N    int
-	Mean []float64
-	Cov  *mat.SymDense
-	root *mat.SymDense // of Cov; nil until it is needed
+	N      int
+	Mean   []float64
+	factor *mat.Dense // [rank, D]
 }
 
 // Fit gives the mean and covariance of features, in float64.
@@ -30,18 +29,46 @@ func (f Features) Fit() (*Gaussian, error) {
 		}
 		g.Mean[i%f.Dim] += float64(v) / float64(f.N)
 	}
+	scale := 1 / math.Sqrt(float64(f.N-1))
+	if f.N <= f.Dim { // what is centred is itself a factor, and the smaller one
+		g.factor = mat.NewDense(f.N, f.Dim, f.centred(g.Mean, scale, 0, f.N))
+		return g, nil
+	}
 	const rows = 1024 // as float64 at a time
 	cov := mat.NewSymDense(f.Dim, nil)
 	for at := 0; at < f.N; at += rows {
 		n := min(rows, f.N-at)
-		centred := make([]float64, n*f.Dim)
-		for i := range centred {
-			centred[i] = float64(f.Values[at*f.Dim+i]) - g.Mean[i%f.Dim]
-		}
-		blas64.Syrk(blas.Trans, 1/float64(f.N-1), blas64.General{Rows: n, Cols: f.Dim, Stride: f.Dim, Data: centred}, 1, cov.RawSymmetric())
+		part := blas64.General{Rows: n, Cols: f.Dim, Stride: f.Dim, Data: f.centred(g.Mean, scale, at, at+n)}
+		blas64.Syrk(blas.Trans, 1, part, 1, cov.RawSymmetric())
 	}
-	g.Cov = cov
+	g.factor = factorOf(cov)
 	return g, nil
+}
+
+// centred is rows from to to without the mean, times scale.
+func (f Features) centred(mean []float64, scale float64, from, to int) []float64 {
+	values := make([]float64, (to-from)*f.Dim)
+	for i := range values {
+		values[i] = scale * (float64(f.Values[from*f.Dim+i]) - mean[i%f.Dim])
+	}
+	return values
+}
+
+// factorOf is the Cholesky factor with pivots, which also exists where a covariance is
+// singular, as it is when some feature is always zero.
+func factorOf(cov *mat.SymDense) *mat.Dense {
+	var c mat.PivotedCholesky
+	c.Factorize(cov, -1) // what it answers is whether the rank is full
+	var u mat.TriDense
+	c.UTo(&u)
+	dim, rank := cov.SymmetricDim(), max(1, c.Rank())
+	factor := mat.NewDense(rank, dim, nil)
+	for k, column := range c.ColumnPivots(nil) {
+		for i := range min(rank, k+1) {
+			factor.Set(i, column, u.At(i, k))
+		}
+	}
+	return factor
 }
 
 // Frechet is the squared Fréchet distance of two Gaussians (Dowson & Landau 1982;
@@ -49,60 +76,52 @@ func (f Features) Fit() (*Gaussian, error) {
 //
 //	|μa − μb|² + tr(Ca + Cb − 2·(Ca·Cb)^½)
 //
-// The trace of the root is that of (R·Cb·R)^½ with R = Ca^½, all of it symmetric, so that
-// no imaginary parts arise that would have to be thrown away.
+// With C = FᵀF the eigenvalues of Ca·Cb are the squares of the singular values of
+// Fa·Fbᵀ, so that the trace of the root is their sum: nothing imaginary arises that
+// would have to be thrown away, and few pictures make small matrices.
 func Frechet(a, b *Gaussian) (float64, error) {
 	if len(a.Mean) != len(b.Mean) {
 		return 0, fmt.Errorf("fid: features of %d and of %d dimensions", len(a.Mean), len(b.Mean))
 	}
-	sum := mat.Trace(a.Cov) + mat.Trace(b.Cov)
+	var sum float64
 	for i := range a.Mean {
 		d := a.Mean[i] - b.Mean[i]
 		sum += d * d
 	}
-	r, err := a.rootCov()
+	for _, g := range []*Gaussian{a, b} {
+		norm := mat.Norm(g.factor, 2) // Frobenius: its square is tr C
+		sum += norm * norm
+	}
+	var product mat.Dense
+	product.Mul(a.factor, b.factor.T())
+	singular, err := singularValues(&product)
 	if err != nil {
 		return 0, err
 	}
-	dim := len(a.Mean)
-	var half, inner mat.Dense
-	half.Mul(r, b.Cov)
-	inner.Mul(&half, r)
-	symmetric := mat.NewSymDense(dim, nil)
-	for i := range dim {
-		for j := i; j < dim; j++ {
-			symmetric.SetSym(i, j, (inner.At(i, j)+inner.At(j, i))/2)
-		}
-	}
-	var eigen mat.EigenSym
-	if !eigen.Factorize(symmetric, false) {
-		return 0, fmt.Errorf("fid: the product of the covariances has no eigenvalues that can be found")
-	}
-	for _, v := range eigen.Values(nil) {
-		sum -= 2 * math.Sqrt(max(0, v)) // below zero by rounding only
+	for _, s := range singular {
+		sum -= 2 * s
 	}
 	return sum, nil
 }
 
-// rootCov is the symmetric square root of the covariance.
-func (g *Gaussian) rootCov() (*mat.SymDense, error) {
-	if g.root != nil {
-		return g.root, nil
+// singularValues are the roots of the eigenvalues of the smaller of m·mᵀ and mᵀ·m,
+// which is several times faster than gonum's decomposition of m itself. What that costs
+// in precision is below 1e-8 of the largest for each.
+func singularValues(m *mat.Dense) ([]float64, error) {
+	rows, columns := m.Dims()
+	var square mat.SymDense
+	if rows <= columns {
+		square.SymOuterK(1, m)
+	} else {
+		square.SymOuterK(1, m.T())
 	}
 	var eigen mat.EigenSym
-	if !eigen.Factorize(g.Cov, true) {
-		return nil, fmt.Errorf("fid: the covariance has no eigenvalues that can be found")
+	if !eigen.Factorize(&square, false) {
+		return nil, fmt.Errorf("fid: the product of the covariances has no eigenvalues that can be found")
 	}
-	var vectors, scaled mat.Dense
-	eigen.VectorsTo(&vectors)
-	scaled.CloneFrom(&vectors)
-	for j, v := range eigen.Values(nil) {
-		quarter := math.Sqrt(math.Sqrt(max(0, v)))
-		for i := range len(g.Mean) {
-			scaled.Set(i, j, quarter*scaled.At(i, j))
-		}
+	values := eigen.Values(nil)
+	for i, v := range values {
+		values[i] = math.Sqrt(max(0, v)) // below zero by rounding only
 	}
-	g.root = mat.NewSymDense(len(g.Mean), nil)
-	g.root.SymOuterK(1, &scaled)
-	return g.root, nil
+	return values, nil
 }

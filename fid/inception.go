@@ -48,13 +48,22 @@ func (n *inceptionNet) Logits(f Features) Features {
 	return out
 }
 
-// newInception builds the extractor of the 2,048 features of pool3. Pictures are brought
-// to 299×299 and to [-1, 1], as pytorch-fid does.
+// newInception builds the extractor from a file of weights.
 func newInception(backend compute.Backend, path string) (*inceptionNet, error) {
 	w, err := readWeights(path)
 	if err != nil {
 		return nil, err
 	}
+	n, err := inceptionOf(backend, w)
+	if err != nil {
+		return nil, fmt.Errorf("%w (%s)", err, path)
+	}
+	return n, nil
+}
+
+// inceptionOf builds the extractor of the 2,048 features of pool3. Pictures are brought
+// to 299×299 and to [-1, 1], as pytorch-fid does.
+func inceptionOf(backend compute.Backend, w weights) (*inceptionNet, error) {
 	n := &inceptionNet{network: &network{
 		name: "inception", metric: "FID", key: "inception/6726825d/299", dim: 2048, side: 299, batch: 8,
 		backend: backend, store: model.NewStore(), execs: map[[3]int]*model.Exec{}, features: inception,
@@ -62,15 +71,16 @@ func newInception(backend compute.Backend, path string) (*inceptionNet, error) {
 	for name := range w {
 		if conv, ok := strings.CutSuffix(name, ".conv.weight"); ok {
 			if err := put(n.store, w, strings.ReplaceAll(conv, ".", "_"), conv+".conv", conv+".bn"); err != nil {
-				return nil, fmt.Errorf("%w (%s)", err, path)
+				return nil, err
 			}
 		}
 	}
+	var err error
 	if n.classes, err = w.get("fc.weight", 2); err != nil {
-		return nil, fmt.Errorf("%w (%s)", err, path)
+		return nil, err
 	}
 	if n.classes.shape[1] != n.dim || w["Mixed_7c.branch_pool.conv.weight"].shape == nil {
-		return nil, fmt.Errorf("fid: %s holds weights of another network than Inception-v3", path)
+		return nil, fmt.Errorf("fid: the weights are of another network than Inception-v3")
 	}
 	return n, nil
 }

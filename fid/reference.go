@@ -46,7 +46,7 @@ func NewReference(ctx context.Context, e Extractor, images *dataset.Images, o Op
 	if o.Cache == "" {
 		o.Cache = cacheFolder()
 	}
-	sum := sha256.Sum256([]byte(fmt.Sprintf("1/%s/%s", keyed.cacheKey(), images.Key())))
+	sum := sha256.Sum256([]byte(fmt.Sprintf("2/%s/%s", keyed.cacheKey(), images.Key())))
 	path := filepath.Join(o.Cache, hex.EncodeToString(sum[:16])+".safetensors")
 	r, err := readReference(path, e)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
@@ -67,9 +67,6 @@ func newReference(ctx context.Context, e Extractor, images *dataset.Images, o Op
 	if err != nil {
 		return nil, err
 	}
-	if _, err := g.rootCov(); err != nil {
-		return nil, err
-	}
 	kept := min(f.N, keptFeatures)
 	return &Reference{e, g, Features{N: kept, Dim: f.Dim, Values: f.Values[:kept*f.Dim]}}, nil
 }
@@ -78,23 +75,19 @@ func newReference(ctx context.Context, e Extractor, images *dataset.Images, o Op
 const (
 	cachedCount    = "/count"
 	cachedMean     = "/mean"
-	cachedCov      = "/covariance"
-	cachedRoot     = "/root"
+	cachedFactor   = "/factor"
 	cachedFeatures = "/features"
 )
 
 // write puts the file in its place when it is whole.
 func (r *Reference) write(path string) (err error) {
 	dim := len(r.gaussian.Mean)
-	square := func(s *mat.SymDense) *tensors.Tensor {
-		return tensors.FromFlatDataAndDimensions(mat.DenseCopyOf(s).RawMatrix().Data, dim, dim)
-	}
+	rank, _ := r.gaussian.factor.Dims()
 	store := model.NewStore()
 	for name, value := range map[string]*tensors.Tensor{
 		cachedCount:    tensors.FromScalar(int64(r.gaussian.N)),
 		cachedMean:     tensors.FromFlatDataAndDimensions(r.gaussian.Mean, dim),
-		cachedCov:      square(r.gaussian.Cov),
-		cachedRoot:     square(r.gaussian.root),
+		cachedFactor:   tensors.FromFlatDataAndDimensions(r.gaussian.factor.RawMatrix().Data, rank, dim),
 		cachedFeatures: tensors.FromFlatDataAndDimensions(r.some.Values, r.some.N, dim),
 	} {
 		if _, err := store.CreateVariable(name, value); err != nil {
@@ -143,7 +136,7 @@ func parseReference(in *bufio.Reader, size int64, e Extractor) (*Reference, erro
 		return nil, err
 	}
 	values := map[string]*tensors.Tensor{}
-	for name, dims := range map[string][]int{cachedCount: {}, cachedMean: {dim}, cachedCov: {dim, dim}, cachedRoot: {dim, dim}, cachedFeatures: {-1, dim}} {
+	for name, dims := range map[string][]int{cachedCount: {}, cachedMean: {dim}, cachedFactor: {-1, dim}, cachedFeatures: {-1, dim}} {
 		v := store.GetVariable(name)
 		if v == nil || v.Shape().Rank() != len(dims) || len(dims) > 0 && v.Shape().Dim(-1) != dim {
 			return nil, fmt.Errorf("no %s of %v", name, dims)
@@ -163,11 +156,11 @@ func parseReference(in *bufio.Reader, size int64, e Extractor) (*Reference, erro
 	count, e1 := tensors.CopyFlatData[int64](values[cachedCount])
 	some, e2 := tensors.CopyFlatData[float32](values[cachedFeatures])
 	g := &Gaussian{Mean: flat(cachedMean)}
-	cov, root := flat(cachedCov), flat(cachedRoot)
+	factor := flat(cachedFactor)
 	if err = errors.Join(err, e1, e2); err != nil {
 		return nil, err
 	}
-	g.N, g.Cov, g.root = int(count[0]), mat.NewSymDense(dim, cov), mat.NewSymDense(dim, root)
+	g.N, g.factor = int(count[0]), mat.NewDense(len(factor)/dim, dim, factor)
 	return &Reference{e, g, Features{N: len(some) / dim, Dim: dim, Values: some}}, nil
 }
 

@@ -69,22 +69,29 @@ func readWeights(path string) (weights, error) {
 	return w, nil
 }
 
-// contiguous is a tensor's part of its storage, which must lie there row after row.
+// contiguous is a tensor row after row, out of a storage where it may lie in another
+// order (TensorFlow's, in weights that came from there).
 func contiguous(data []float32, t *pytorch.Tensor) (array, error) {
-	size := 1
-	for i := len(t.Size) - 1; i >= 0; i-- {
-		if t.Size[i] < 1 || t.Size[i] > len(data)/size || len(t.Stride) != len(t.Size) {
-			return array{}, fmt.Errorf("shape %v of a storage of %d", t.Size, len(data))
-		}
-		if t.Size[i] > 1 && t.Stride[i] != size {
-			return array{}, fmt.Errorf("shape %v with strides %v does not lie row after row", t.Size, t.Stride)
-		}
-		size *= t.Size[i]
+	size, last := 1, t.StorageOffset // place of the last value
+	bad := t.StorageOffset < 0 || len(t.Stride) != len(t.Size)
+	for i := 0; i < len(t.Size) && !bad; i++ {
+		bad = t.Size[i] < 1 || t.Size[i] > len(data)/size || t.Stride[i] < 0 || t.Stride[i] > len(data)
+		size *= max(1, t.Size[i])
+		last += (t.Size[i] - 1) * t.Stride[i]
 	}
-	if t.StorageOffset < 0 || t.StorageOffset > len(data)-size {
-		return array{}, fmt.Errorf("shape %v from %d on of a storage of %d", t.Size, t.StorageOffset, len(data))
+	if bad || last >= len(data) {
+		return array{}, fmt.Errorf("shape %v with strides %v from %d on, of a storage of %d", t.Size, t.Stride, t.StorageOffset, len(data))
 	}
-	return array{t.Size, data[t.StorageOffset : t.StorageOffset+size]}, nil
+	a := array{t.Size, make([]float32, size)}
+	for i := range a.data {
+		at, rest := t.StorageOffset, i
+		for axis := len(t.Size) - 1; axis >= 0; axis-- {
+			at += rest % t.Size[axis] * t.Stride[axis]
+			rest /= t.Size[axis]
+		}
+		a.data[i] = data[at]
+	}
+	return a, nil
 }
 
 func (w weights) get(name string, rank int) (array, error) {
