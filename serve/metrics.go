@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"google.golang.org/grpc/codes"
 )
 
 // metrics are what Prometheus is told, docs/serving.md explains each.
@@ -52,13 +53,11 @@ func (m *metrics) of(name string) gauges {
 	return gauges{
 		expired: m.expired.WithLabelValues(name), reloads: m.reloads.WithLabelValues(name),
 		rows: m.rows.WithLabelValues(name), compute: m.compute.WithLabelValues(name),
+		answered: m.requests.WithLabelValues(name, codes.OK.String()), latency: m.latency.WithLabelValues(name),
 	}
 }
 
-func (m *metrics) request(policy, code string, took time.Duration) {
-	m.requests.WithLabelValues(policy, code).Inc()
-	m.latency.WithLabelValues(policy).Observe(took.Seconds())
-}
+func (m *metrics) failed(policy, code string) { m.requests.WithLabelValues(policy, code).Inc() }
 
 func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
@@ -66,8 +65,8 @@ func (m *metrics) handler() http.Handler {
 
 // gauges are those of one policy.
 type gauges struct {
-	expired, reloads prometheus.Counter
-	rows, compute    prometheus.Observer
+	expired, reloads, answered prometheus.Counter
+	rows, compute, latency     prometheus.Observer
 }
 
 func (g gauges) batch(rows int, took time.Duration) {

@@ -66,6 +66,9 @@ func (l Limits) sizes() []int {
 	return append(all, l.Batch)
 }
 
+// windowBytes of a stream or a connection may be on their way: what gRPC begins with.
+const windowBytes = 1 << 16
+
 // A Server answers for policies.
 type Server struct {
 	servepb.UnimplementedPoliciesServer
@@ -105,6 +108,8 @@ func New(c Config) (*Server, error) {
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.MaxConcurrentStreams(1024),
+		// Messages are small. Windows that adapt cost a ping and its answer for almost each.
+		grpc.StaticStreamWindowSize(windowBytes), grpc.StaticConnWindowSize(windowBytes),
 	)...)
 	servepb.RegisterPoliciesServer(s.grpc, s)
 	healthpb.RegisterHealthServer(s.grpc, s.health)

@@ -21,10 +21,14 @@ func (s *Server) Act(ctx context.Context, r *servepb.ActRequest) (*servepb.ActRe
 		return nil, s.unknown(r.Policy)
 	}
 	answer, err := p.ask(ctx, r.Observations, r.Deterministic, r.Seed)
-	s.metrics.request(p.name, status.Code(err).String(), time.Since(started))
+	took := time.Since(started)
 	if err != nil {
+		s.metrics.failed(p.name, status.Code(err).String())
+		p.gauges.latency.Observe(took.Seconds())
 		return nil, err
 	}
+	p.gauges.answered.Inc()
+	p.gauges.latency.Observe(took.Seconds())
 	return &servepb.ActResponse{
 		Actions: answer.Action, LogProbs: answer.LogProb, Entropies: answer.Entropy, QValues: answer.Value,
 		Step: answer.step, Id: r.Id,
@@ -34,38 +38,44 @@ func (s *Server) Act(ctx context.Context, r *servepb.ActRequest) (*servepb.ActRe
 // Stream answers one request after the other. A client that does not read its answers
 // holds up nobody but itself: its next request is not looked at before.
 func (s *Server) Stream(stream servepb.Policies_StreamServer) error {
-	requests, ended := make(chan *servepb.ActRequest), make(chan error, 1)
-	go func() {
-		for {
-			r, err := stream.Recv()
-			if err != nil {
-				ended <- err
-				return
-			}
-			select {
-			case requests <- r:
-			case <-stream.Context().Done():
-				return
-			}
-		}
-	}()
+	turn, ended := make(chan struct{}, 1), make(chan error, 1)
+	go func() { ended <- s.converse(stream, turn) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-s.stopping:
+	}
+	select {
+	case err := <-ended:
+		return err
+	case turn <- struct{}{}: // after the answer under way, if there is one
+		return status.Error(codes.Unavailable, "the server stops")
+	}
+}
+
+// converse is Stream's own work. It has the turn while it answers, and ends when
+// somebody else has it.
+func (s *Server) converse(stream servepb.Policies_StreamServer, turn chan struct{}) error {
 	for {
-		select {
-		case r := <-requests:
-			answer, err := s.Act(stream.Context(), r)
-			if err != nil {
-				return err
-			}
-			if err := stream.Send(answer); err != nil {
-				return err
-			}
-		case err := <-ended:
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
+		r, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
 			return err
-		case <-s.stopping:
-			return status.Error(codes.Unavailable, "the server stops")
+		}
+		select {
+		case turn <- struct{}{}:
+		default:
+			return nil
+		}
+		answer, err := s.Act(stream.Context(), r)
+		if err == nil {
+			err = stream.Send(answer)
+		}
+		<-turn
+		if err != nil {
+			return err
 		}
 	}
 }
