@@ -89,7 +89,9 @@ func (r *reader) tensor(args ...any) (any, error) {
 		last += (size - 1) * step
 	}
 	count := len(s.data) / s.kind.bytes
-	if n > 0 && last >= count {
+	// More numbers than the storage has would be copies of them: a small file of a
+	// large tensor.
+	if n > 0 && (last >= count || n > count) {
 		return nil, fmt.Errorf("a tensor of shape %v, stride %v from %d in a storage of %d numbers", shape, stride, offset, count)
 	}
 	if r.numbers += n; r.numbers > maxNumbers {
