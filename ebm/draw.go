@@ -41,6 +41,8 @@ const (
 	lostFigure   = "sampler/lost_at" // step at which a sample was no finite number; −1: none was
 	spreadFigure = "samples/spread"
 	gapFigure    = "energy/gap"
+	// −log-density of the data, a value of a picture
+	likelihoodFigure = "train/likelihood_loss"
 )
 
 // runFigures are what a run of the sampler is told by: docs/ebm.md has what each means.

@@ -14,6 +14,7 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/stein-rl/stein/descent"
+	"github.com/stein-rl/stein/flows"
 	"github.com/stein-rl/stein/sampler"
 )
 
@@ -225,6 +226,10 @@ func (m *Model) Update(pictures []float32) (map[string]float64, error) {
 	figures := map[string]float64{}
 	for i, name := range m.figures {
 		figures[name] = float64(values[i])
+	}
+	if nats, ok := figures[likelihoodFigure]; ok {
+		size := m.shape.Size()
+		figures["train/bits_per_dim"] = flows.BitsPerDim(-nats*float64(size), size)
 	}
 	return figures, m.cfg.Diverged.check(int64(m.state.Updates), figures)
 }

@@ -2,7 +2,6 @@ package ebm
 
 import (
 	"maps"
-	"math"
 	"slices"
 
 	"github.com/gomlx/compute/dtypes"
@@ -132,7 +131,7 @@ func (m *Model) likelihoodStep(scope *model.Scope, in []*Node) (figures map[stri
 	initial := scope.At(samplerScope).At(initialScope)
 	logP := m.cfg.Initial.glow(m.shape).LogProb(initial, in[inData]) // [N]
 	loss := MulScalar(ReduceAllMean(logP), -1/float64(m.shape.Size()))
-	figures = map[string]*Node{"train/likelihood_loss": StopGradient(loss), "train/bits_per_dim": StopGradient(bitsPerDim(loss))}
+	figures = map[string]*Node{likelihoodFigure: StopGradient(loss)}
 	q := m.cfg.Initial.build(initial, g, m.shape)
 	drawn, _ := q.Draw(sampler.KeyNoise{Key: sampler.NewKey(in[inKey])}, m.cfg.Particles)
 	drawn = StopGradient(drawn)
@@ -142,12 +141,6 @@ func (m *Model) likelihoodStep(scope *model.Scope, in []*Node) (figures map[stri
 	}, nil)
 	figures["train/grad_norm_"+samplerScope] = norms[samplerScope]
 	return figures, ok, Reshape(drawn, m.cfg.Particles, -1)
-}
-
-// bitsPerDim turns nats a value, of pictures whose bytes are 1/128 apart, into bits a
-// byte (Theis et al. 2016, section 3.1).
-func bitsPerDim(nats *Node) *Node {
-	return MulScalar(AddScalar(nats, math.Log(128)), 1/math.Ln2)
 }
 
 func names(figures map[string]*Node) []string { return slices.Sorted(maps.Keys(figures)) }
