@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/stein-rl/stein/envbridge"
@@ -37,8 +38,12 @@ func OpenHosts(ctx context.Context, c Cluster, cpus float64) (*Hosts, error) {
 // Place starts a worker, in place of the one of that name.
 func (h *Hosts) Place(ctx context.Context, name string) (at envbridge.Location, err error) {
 	var where struct{ Endpoint, Public string }
+	cpus := h.cpus
+	if strings.HasPrefix(name, "evaluation") {
+		cpus = 0 // it works while those of the training wait
+	}
 	err = h.driver.Call(ctx, "place", map[string]any{
-		"name": name, "client": h.client.Public, "cpus": h.cpus, "seconds": room.Seconds(),
+		"name": name, "client": h.client.Public, "cpus": cpus, "seconds": room.Seconds(),
 	}, &where)
 	key := h.client
 	key.Peer = where.Public
