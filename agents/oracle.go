@@ -24,6 +24,7 @@ type Oracle struct {
 	sac           *SAC
 	sizes         []int // rows of a batch, rising
 	drawn, greedy *model.Exec
+	both          *model.Exec // in place of the two, where the best action is one of a draw
 	padded        []float32
 }
 
@@ -42,7 +43,12 @@ func NewOracle(s *SAC, sizes []int) (*Oracle, error) {
 		return nil, fmt.Errorf("agents: an oracle for batches of %v: want sizes of 1 or more", sizes)
 	}
 	o := &Oracle{sac: s, sizes: sizes}
-	for exec, graph := range map[**model.Exec]func(*model.Scope, *Node, *Node, *Node) []*Node{&o.drawn: s.drawnGraph, &o.greedy: s.chosenGraph} {
+	graphs := map[**model.Exec]func(*model.Scope, *Node, *Node, *Node) []*Node{&o.drawn: s.drawnGraph, &o.greedy: s.chosenGraph}
+	if _, ok := s.policy.(policies.Chooser); ok {
+		// A sampler takes long to compile: it is in one graph, not in two.
+		graphs = map[**model.Exec]func(*model.Scope, *Node, *Node, *Node) []*Node{&o.both: s.bothGraph}
+	}
+	for exec, graph := range graphs {
 		var err error
 		if *exec, err = model.NewExec(s.backend, s.store, graph); err == nil {
 			err = o.compile(*exec)
@@ -96,21 +102,30 @@ func (o *Oracle) ask(all *Answer, obs []float32, n int, greedy bool, k [3]uint64
 		clear(o.padded[copy(o.padded, obs):])
 		obs = o.padded
 	}
-	exec := o.drawn
-	if greedy {
+	exec := o.both
+	switch {
+	case exec != nil:
+	case greedy:
 		exec = o.greedy
+	default:
+		exec = o.drawn
 	}
-	out, err := exec.Exec(o.sac.progress, tensors.FromFlatDataAndDimensions(k[:], 3), tensors.FromFlatDataAndDimensions(obs, size, width))
+	out, err := exec.Call(o.sac.progress, tensors.FromFlatDataAndDimensions(k[:], 3), tensors.FromFlatDataAndDimensions(obs, size, width))
 	if err != nil {
 		return err
 	}
 	to := []*[]float32{&all.Action, &all.Entropy, &all.Value, &all.LogProb}
+	if o.both != nil && greedy {
+		to = []*[]float32{nil, &all.Entropy, nil, nil, &all.Action, &all.Value}
+	}
 	for i, t := range out {
-		rows := n
-		if i == 0 {
-			rows *= o.sac.spec.ActDim
+		if i < len(to) && to[i] != nil {
+			rows := n
+			if to[i] == &all.Action {
+				rows *= o.sac.spec.ActDim
+			}
+			err = errors.Join(err, tensors.ConstFlatData(t, func(flat []float32) { *to[i] = append(*to[i], flat[:rows]...) }))
 		}
-		err = errors.Join(err, tensors.ConstFlatData(t, func(flat []float32) { *to[i] = append(*to[i], flat[:rows]...) }))
 		t.FinalizeAll()
 	}
 	return err
@@ -130,7 +145,7 @@ func (o *Oracle) Draws() (bool, error) {
 
 // Close frees what was compiled, the learner's own excepted.
 func (o *Oracle) Close() {
-	for _, exec := range []*model.Exec{o.drawn, o.greedy} {
+	for _, exec := range []*model.Exec{o.drawn, o.greedy, o.both} {
 		if exec != nil {
 			exec.Finalize()
 		}
@@ -153,6 +168,14 @@ func (s *SAC) chosenGraph(scope *model.Scope, progress, k, obs *Node) []*Node {
 	q := s.query(scope, obs, sampler.NewKey(k).Fold(0), progress)
 	d := s.policy.Sample(q)
 	return []*Node{action, Neg(meanAlive(d.LogProb, d.Alive)), valueOf(q, action)}
+}
+
+// bothGraph is drawnGraph, then the best actions of the same draw and their values.
+func (s *SAC) bothGraph(scope *model.Scope, progress, k, obs *Node) []*Node {
+	q := s.query(scope, obs, sampler.NewKey(k), progress)
+	d, one := s.drawOne(q)
+	best := s.policy.(policies.Chooser).Choose(q, d)
+	return []*Node{one.Action, Neg(meanAlive(d.LogProb, d.Alive)), valueOf(q, one.Action), one.LogProb, best, valueOf(q, best)}
 }
 
 // valueOf is min_k Q_k of one action a state, [N, A] -> [N].

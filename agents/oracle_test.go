@@ -123,3 +123,50 @@ func TestAdopt(t *testing.T) {
 		t.Errorf("%d, %d, %v", o, a, err)
 	}
 }
+
+// Ensure that particles' best action is one of the draw that the entropy is of, and
+// that the value beside it is its own.
+func TestOracleChooses(t *testing.T) {
+	p := policies.NewStein()
+	p.Choice = policies.Choice{By: "argmax"}
+	p.Hidden = []int{8}
+	c := tiny()
+	c.Particles = 4
+	s := newSAC(t, p, c)
+	o := newOracle(t, s, 2)
+	obs := []float32{1, 2, 3, -1, 0, 1}
+	better := 0
+	for call := range uint64(10) {
+		drawn, err := o.Ask(obs, false, 1, call)
+		if err != nil {
+			t.Fatal(err)
+		}
+		best, err := o.Ask(obs, true, 1, call)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(drawn.Entropy, best.Entropy) || len(best.LogProb) != 0 || len(drawn.LogProb) != 2 {
+			t.Errorf("drawn %+v, best %+v", drawn, best)
+		}
+		for i := range 2 {
+			if best.Value[i] < drawn.Value[i] {
+				t.Errorf("row %d: the best of four is worth %g, one of them %g", i, best.Value[i], drawn.Value[i])
+			}
+			if best.Value[i] > drawn.Value[i] {
+				better++
+			}
+			for _, a := range []agents.Answer{drawn, best} {
+				q, err := s.Portrait(obs[i*obsDim:(i+1)*obsDim], 1, a.Action[i*actDim:(i+1)*actDim])
+				if err != nil {
+					t.Fatal(err)
+				}
+				if math.Abs(float64(a.Value[i]-q.Value[0])) > 1e-5 {
+					t.Errorf("row %d: value %g, want %g", i, a.Value[i], q.Value[0])
+				}
+			}
+		}
+	}
+	if better == 0 {
+		t.Error("every draw was the best one")
+	}
+}

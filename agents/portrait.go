@@ -39,7 +39,7 @@ func (s *SAC) Portrait(obs []float32, times int, actions []float32) (Portrait, e
 	}
 	k := sampler.KeyOf(s.greedySeed, greedyStream, s.greedyActs)
 	s.greedyActs++
-	out, err := exec.Exec(s.progress, tensors.FromFlatDataAndDimensions(k[:], 3),
+	out, err := exec.Call(s.progress, tensors.FromFlatDataAndDimensions(k[:], 3),
 		tensors.FromFlatDataAndDimensions(rows, times, len(obs)), tensors.FromFlatDataAndDimensions(actions, len(actions)/a, a))
 	if err != nil {
 		return Portrait{}, fmt.Errorf("agents: portrait: %w", err)

@@ -67,6 +67,19 @@ func NewSAC(backend compute.Backend, policy policies.Policy, spec envbridge.Spec
 // NewActor is NewSAC for an agent that acts and is never updated: the graph that
 // takes the longest to compile is left out.
 func NewActor(backend compute.Backend, policy policies.Policy, spec envbridge.Spec, cfg Config, seed uint64) (*SAC, error) {
+	s, err := NewIdle(backend, policy, spec, cfg, seed)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.compileActing(); err != nil {
+		return nil, fmt.Errorf("agents: soft actor-critic with %T: %w", policy, err)
+	}
+	return s, nil
+}
+
+// NewIdle is NewActor for who asks an Oracle, or wants the weights alone: nothing is
+// compiled before the first Act.
+func NewIdle(backend compute.Backend, policy policies.Policy, spec envbridge.Spec, cfg Config, seed uint64) (*SAC, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("agents: %w", err)
 	}
@@ -82,7 +95,7 @@ func NewActor(backend compute.Backend, policy policies.Policy, spec envbridge.Sp
 		cfg: cfg, spec: spec, policy: policy, seed: seed, greedySeed: seed, backend: backend,
 		store: model.NewStore(), progress: tensors.FromScalar(float32(0)),
 	}
-	for _, stage := range []func() error{s.create, s.initialise, s.compileActing} {
+	for _, stage := range []func() error{s.create, s.initialise, s.prepareActing} {
 		if err := stage(); err != nil {
 			return nil, fmt.Errorf("agents: soft actor-critic with %T: %w", policy, err)
 		}
@@ -141,13 +154,15 @@ func (s *SAC) compile() (err error) {
 	return err
 }
 
-func (s *SAC) compileActing() (err error) {
+func (s *SAC) prepareActing() (err error) {
 	if s.acting, err = model.NewExec(s.backend, s.store, s.actGraph); err != nil {
 		return err
 	}
-	if s.greedy, err = model.NewExec(s.backend, s.store, s.greedyGraph); err != nil {
-		return err
-	}
+	s.greedy, err = model.NewExec(s.backend, s.store, s.greedyGraph)
+	return err
+}
+
+func (s *SAC) compileActing() error {
 	for _, exec := range []*model.Exec{s.acting, s.greedy} {
 		_, err := exec.Compile(shapes.Make(dtypes.Float32), RNGStateShape, shapes.Make(dtypes.Float32, s.spec.Copies, s.spec.ObsDim))
 		if err != nil {
@@ -242,7 +257,7 @@ func (s *SAC) Act(obs []float32, greedy bool) ([]float32, error) {
 	} else {
 		s.state.Acts++
 	}
-	out, err := exec.Exec(s.progress, tensors.FromFlatDataAndDimensions(k[:], 3), tensors.FromFlatDataAndDimensions(obs, n, s.spec.ObsDim))
+	out, err := exec.Call(s.progress, tensors.FromFlatDataAndDimensions(k[:], 3), tensors.FromFlatDataAndDimensions(obs, n, s.spec.ObsDim))
 	if err != nil {
 		return nil, fmt.Errorf("agents: acting: %w", err)
 	}
@@ -312,7 +327,7 @@ func (s *SAC) updates(b *replay.Batch, first, n int, sums []float64) error {
 	in[inAction] = table(b.Action, s.spec.ActDim)
 	in[inNext] = table(b.Next, s.spec.ObsDim)
 	in[inReward], in[inDiscount], in[inWeight] = column(b.Reward), column(b.Discount), column(b.Weight)
-	out, err := s.updating.Exec(in...)
+	out, err := s.updating.Call(in...)
 	if err != nil {
 		return fmt.Errorf("agents: update %d: %w", s.state.Updates, err)
 	}

@@ -65,7 +65,7 @@ func (c Catalog) OpenActor(backend compute.Backend, dir, which string, log *slog
 	if err != nil {
 		return nil, err
 	}
-	a.Agent, err = agents.NewActor(backend, a.Config.Policy.Value, a.Spec, a.Config.Agent, uint64(a.Info.Seed.Stream(streamAgent)))
+	a.Agent, err = agents.NewIdle(backend, a.Config.Policy.Value, a.Spec, a.Config.Agent, uint64(a.Info.Seed.Stream(streamAgent)))
 	if err != nil {
 		return nil, err
 	}

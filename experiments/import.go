@@ -33,7 +33,7 @@ func (i Import) Run(backend compute.Backend, log *slog.Logger, make func() (*Fol
 		return "", errors.New("import: the configuration normalises by statistics that an imported agent hasn't: leave normalize.obs and normalize.reward false")
 	}
 	spec := envbridge.Spec{ID: c.Env.ID, Copies: 1, ObsDim: i.ObsDim, ActDim: i.ActDim}
-	agent, err := agents.NewActor(backend, c.Policy.Value, spec, c.Agent, uint64(c.Seed.Stream(streamAgent)))
+	agent, err := agents.NewIdle(backend, c.Policy.Value, spec, c.Agent, uint64(c.Seed.Stream(streamAgent)))
 	if err != nil {
 		return "", err
 	}

@@ -38,6 +38,12 @@ type Greedy interface {
 	Greedy(q Query) *Node // [B, A]
 }
 
+// Chooser is for a Greedy policy whose best action is one of its own draw's: who wants
+// that and a draw too has both from one Sample, with the key that Greedy folds.
+type Chooser interface {
+	Choose(q Query, drawn Draw) *Node // [B, A]; drawn is Sample's with q.Key.Fold(0)
+}
+
 // Checker is for a policy that can't serve every number of particles and of action
 // dimensions; 0: not known yet.
 type Checker interface {

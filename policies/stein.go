@@ -47,6 +47,7 @@ type Start struct {
 var (
 	_ Policy  = Stein{}
 	_ Greedy  = Stein{}
+	_ Chooser = Stein{}
 	_ Checker = Stein{}
 )
 
@@ -115,8 +116,11 @@ func (p Stein) Greedy(q Query) *Node {
 	q.Key = key.Fold(0)
 	draw := p.Sample(q)
 	q.Key = key
-	return p.Choice.Pick(q, draw)
+	return p.Choose(q, draw)
 }
+
+// Choose picks one by the critic's values at the final actions.
+func (p Stein) Choose(q Query, drawn Draw) *Node { return p.Choice.Pick(q, drawn) }
 
 // start is q⁰, N(μ(s), diag σ₀(s)²).
 func (p Stein) start(q Query) sampler.DiagonalGaussian {
