@@ -100,6 +100,9 @@ func (t ImageTraining) Train(ctx context.Context) (res ImageResult, err error) {
 		}
 		res.Score = r.score
 	}
+	if _, err := DrawImageCurve(t.Folder.Dir, t.Folder.Info.ID); err != nil {
+		t.Log.Warn("no curve was drawn", "error", err.Error())
+	}
 	t.Log.Info("trained", "update", res.Update, "of", t.Config.Updates, "peak_rss_mb", peakMemory()>>20)
 	return res, r.writeResult(res)
 }
