@@ -46,7 +46,7 @@ func storeOf(t testing.TB, paths []string, values map[string]any) *model.Store {
 // a detour through another type would change.
 func everyType(t testing.TB) *model.Store {
 	values := map[string]any{
-		"/z/f32": [][]float32{{float32(math.NaN()), -0.0, 1e-45}, {float32(math.Inf(1)), 1, math.MaxFloat32}},
+		"/z/f32": [][]float32{{float32(math.NaN()), float32(math.Copysign(0, -1)), 1e-45}, {float32(math.Inf(1)), 1, math.MaxFloat32}},
 		"/f64":   []float64{math.Pi, 5e-324}, "/i64": int64(math.MinInt64), "/u64": []uint64{math.MaxUint64, 1},
 		"/i32": []int32{math.MinInt32}, "/u32": []uint32{math.MaxUint32}, "/i16": []int16{-2, 3, 4},
 		"/u16": []uint16{math.MaxUint16}, "/i8": []int8{-128}, "/u8": []uint8{255, 0, 1}, "/bool": []bool{true, false, true},

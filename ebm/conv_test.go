@@ -124,7 +124,7 @@ func TestThirdOrder(t *testing.T) {
 					for i := range moved {
 						moved[i] = x[i] + by*along[i]
 					}
-					return below.MustExec(moved, u, v, w)[0].Value().(float64)
+					return below.MustCall(moved, u, v, w)[0].Value().(float64)
 				}
 				numeric := (at(h) - at(-h)) / (2 * h)
 				if math.Abs(exact-numeric) > 1e-6*(1+math.Abs(exact)) || exact == 0 {
@@ -160,7 +160,7 @@ func TestOtherConvolutionsKeepTheirRule(t *testing.T) {
 				at := func(by float64) float64 {
 					moved := append([]float64(nil), x...)
 					moved[i] += by
-					return value.MustExec(moved, w)[0].Value().(float64)
+					return value.MustCall(moved, w)[0].Value().(float64)
 				}
 				if numeric := (at(h) - at(-h)) / (2 * h); math.Abs(numeric-grad[i]) > 1e-6 {
 					t.Errorf("∂/∂x_%d is %g, differences say %g", i, grad[i], numeric)
@@ -193,7 +193,7 @@ func TestSpectral(t *testing.T) {
 	}
 	var norm float32
 	for range 60 {
-		norm = exec.MustExec(float32(1))[0].Value().(float32)
+		norm = exec.MustCall(float32(1))[0].Value().(float32)
 	}
 	if math.Abs(float64(norm)-1) > 0.02 { // (Σ s^128)^(1/128) is at most 4^(1/128) above
 		t.Errorf("largest singular value %g after 60 updates, want 1", norm)

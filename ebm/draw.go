@@ -179,7 +179,7 @@ func (m *Model) drawBatch(seed, batch uint64, way bool) (x []float32, states [][
 		rng := rand.New(rand.NewPCG(sampler.Mix(m.seed, seed), batch))
 		in = append(in, m.chainsAt(rng)...)
 	}
-	out, err := exec.Exec(in...)
+	out, err := exec.Call(in...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("ebm: drawing: %w", err)
 	}
@@ -228,7 +228,7 @@ func (m *Model) Energies(pictures []float32) ([]float64, error) {
 	var all []float64
 	for at := 0; at < len(pictures); at += size {
 		n := copy(batch, pictures[at:]) / m.shape.Size()
-		out, err := m.energies.Exec(m.pictures(batch))
+		out, err := m.energies.Call(m.pictures(batch))
 		if err != nil {
 			return nil, fmt.Errorf("ebm: energies: %w", err)
 		}

@@ -170,7 +170,7 @@ func (m *Model) prepareGlow(pictures []float32) error {
 	}
 	defer exec.Finalize()
 	n := min(m.cfg.BatchSize, len(pictures)/m.shape.Size())
-	if _, err := exec.Exec(m.pictures(pictures[:n*m.shape.Size()])); err != nil {
+	if _, err := exec.Call(m.pictures(pictures[:n*m.shape.Size()])); err != nil {
 		return fmt.Errorf("ebm: preparing Glow: %w", err)
 	}
 	return nil
@@ -208,7 +208,7 @@ func (m *Model) Update(pictures []float32) (map[string]float64, error) {
 	key := sampler.KeyOf(m.seed, updateStream, m.state.Updates)
 	in := []any{m.progress, tensors.FromFlatDataAndDimensions(key[:], 3), m.pictures(pictures)}
 	places, more := m.chainInputs(m.state.Updates)
-	out, err := m.updating.Exec(append(in, more...)...)
+	out, err := m.updating.Call(append(in, more...)...)
 	if err != nil {
 		return nil, fmt.Errorf("ebm: update %d: %w", m.state.Updates, err)
 	}

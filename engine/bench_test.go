@@ -35,11 +35,11 @@ func BenchmarkSecondOrder(b *testing.B) {
 					out = append(out, MulScalar(x, 0.06))
 				}
 				return out
-			}).MustExec()
+			}).MustCall()
 			args := []any{inputs[0], inputs[1], inputs[2], inputs[3]}
-			exec.MustExec(args...) // compiles
+			exec.MustCall(args...) // compiles
 			for b.Loop() {
-				exec.MustExec(args...)[0].MustFinalizeAll()
+				exec.MustCall(args...)[0].MustFinalizeAll()
 			}
 		})
 	}

@@ -21,7 +21,7 @@ func Check(b compute.Backend) (err error) {
 			return
 		}
 		defer exec.Finalize()
-		out, e := exec.Exec([][]float32{{1, 2}, {3, 4}})
+		out, e := exec.Call([][]float32{{1, 2}, {3, 4}})
 		if err = e; err != nil {
 			return
 		}

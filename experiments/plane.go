@@ -140,7 +140,6 @@ func gridEntropy(p agents.Portrait) float64 {
 // play episodes as agents.Evaluate numbers them: copy i plays i, i+N, i+2N …
 type tracer struct {
 	envbridge.Env
-	obs   []float32
 	paths []picture.Path // by number of the episode
 	at    []int          // episode that each copy is at
 }

@@ -57,7 +57,7 @@ func (n *network) Features(ctx context.Context, images *dataset.Images, progress
 		have := min(n.batch, total-at)
 		copy(batch, images.Pixels[at*size:(at+have)*size]) // a last batch that is short keeps what was there
 		in := tensors.FromFlatDataAndDimensions(batch, n.batch, images.Height, images.Width, images.Channels)
-		out, err := exec.Exec(in)
+		out, err := exec.Call(in)
 		in.FinalizeAll()
 		if err != nil {
 			return Features{}, fmt.Errorf("fid: %s: %w", n.name, err)

@@ -49,7 +49,7 @@ func TestAutoregressiveJacobian(t *testing.T) {
 		x[i] = math.Sin(float64(3*i + 1))
 	}
 	forward := func(x, cond []float64) (y, logDet []float64) {
-		out := exec.MustExec(tensors.FromFlatDataAndDimensions(x, 1, particles, dim),
+		out := exec.MustCall(tensors.FromFlatDataAndDimensions(x, 1, particles, dim),
 			tensors.FromFlatDataAndDimensions(cond, 1, 2))
 		return tensors.MustCopyFlatData[float64](out[0]), tensors.MustCopyFlatData[float64](out[1])
 	}
@@ -120,14 +120,14 @@ func TestAutoregressiveFitsTwoModes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		train.MustExec(rng)
+		train.MustCall(rng)
 	}
 	check := model.MustNewExec(enginetest.PureGo(t), store, func(scope *model.Scope, rng *Node) (*Node, *Node) {
 		key := sampler.NewKey(rng)
 		return sample(scope, key, key.Normal(mustShape(1, 4000, 2)))
 	})
 	rng, _ := RNGStateFromSeed(-1)
-	out := check.MustExec(rng)
+	out := check.MustCall(rng)
 	x := tensors.MustCopyFlatData[float32](out[0])
 	kl := float64(tensors.ToScalar[float32](out[1]))
 	var right, between int

@@ -52,7 +52,7 @@ func TestGlowJacobian(t *testing.T) {
 	})
 	d := glow.Size()
 	forward := func(x []float64) (z, logDet []float64) {
-		out := exec.MustExec(tensors.FromFlatDataAndDimensions(x, len(x)/d, 4, 4, 1))
+		out := exec.MustCall(tensors.FromFlatDataAndDimensions(x, len(x)/d, 4, 4, 1))
 		return tensors.MustCopyFlatData[float64](out[0]), tensors.MustCopyFlatData[float64](out[1])
 	}
 	x := normal[float64](d)
@@ -93,7 +93,7 @@ func TestGlowInverse(t *testing.T) {
 	fit := model.MustNewExec(enginetest.Backend(t), store, func(scope *model.Scope, x *Node) (*Node, *Node) {
 		return glow.Initialise(scope, x)
 	})
-	z := tensors.MustCopyFlatData[float32](fit.MustExec(x)[0])
+	z := tensors.MustCopyFlatData[float32](fit.MustCall(x)[0])
 	var square float64
 	for _, v := range z {
 		square += float64(v) * float64(v) / float64(len(z))
@@ -110,7 +110,7 @@ func TestGlowInverse(t *testing.T) {
 		return []*Node{ReduceAllMax(Abs(Sub(back, x))), ReduceAllMax(Abs(Add(logDet, logDetBack))),
 			ReduceAllMax(Abs(Sub(logQ, glow.LogProb(scope, again)))), ReduceAllMax(Abs(Sub(z, Reshape(x, batch, -1)))), logDet}
 	})
-	out := there.MustExec(x)
+	out := there.MustCall(x)
 	got := func(i int) float64 { return float64(tensors.ToScalar[float32](out[i])) }
 	t.Logf("inverse to %.2g, log-determinants to %.2g, densities to %.2g of %.0f", got(0), got(1), got(2), tensors.MustCopyFlatData[float32](out[4])[0])
 	if !(got(0) < 1e-4) {
@@ -134,16 +134,12 @@ func TestGlowGradient(t *testing.T) {
 	exec := model.MustNewExec(enginetest.PureGo(t), store, func(scope *model.Scope, z *Node) []*Node {
 		x, logQ := glow.Sample(scope, z)
 		loss := ReduceAllMean(Add(logQ, ReduceSum(Tanh(x), 1, 2, 3)))
-		out := []*Node{loss}
-		for _, g := range scope.BuildTrainableVariablesGradientsGraph(loss) {
-			out = append(out, g)
-		}
-		return out
+		return append([]*Node{loss}, scope.BuildTrainableVariablesGradientsGraph(loss)...)
 	})
 	z := tensors.FromFlatDataAndDimensions(normal[float64](2*glow.Size()), 2, glow.Size())
-	exec.MustExec(z)
+	exec.MustCall(z)
 	stir[float64](t, store, 0.1)
-	gradients := exec.MustExec(z)[1:]
+	gradients := exec.MustCall(z)[1:]
 	checked := map[string]bool{}
 	i := 0
 	for v := range store.IterVariables() {
@@ -159,7 +155,7 @@ func TestGlowGradient(t *testing.T) {
 		moved := func(h float64) float64 {
 			tensors.MustMutableFlatData(v.MustValue(), func(flat []float64) { flat[at] += h })
 			defer tensors.MustMutableFlatData(v.MustValue(), func(flat []float64) { flat[at] -= h })
-			return tensors.ToScalar[float64](exec.MustExec(z)[0])
+			return tensors.ToScalar[float64](exec.MustCall(z)[0])
 		}
 		want := (moved(step) - moved(-step)) / (2 * step)
 		if math.Abs(want-gradient[at]) > 1e-5*(1+math.Abs(want)) {
@@ -178,7 +174,7 @@ func TestGlowGradient(t *testing.T) {
 
 // Ensure that bits per dimension fall on real pictures that the flow was not fitted to,
 // below those of no model at all (8) and of an independent normal for each pixel, which
-// gives 7.76 for on the same pictures.
+// takes 7.76 on the same pictures.
 func TestGlowLearnsFashionMNIST(t *testing.T) {
 	const batch, updates = 32, 200
 	read := func(split string) *dataset.Images {
@@ -201,12 +197,12 @@ func TestGlowLearnsFashionMNIST(t *testing.T) {
 		_, logDet := glow.Initialise(scope, x)
 		return logDet
 	})
-	fit.MustExec(draw(train, 200, 1))
+	fit.MustCall(draw(train, 200, 1))
 	score := model.MustNewExec(enginetest.Backend(t), store, func(scope *model.Scope, x *Node) *Node {
 		return ReduceAllMean(glow.LogProb(scope, x))
 	})
 	bits := func() float64 {
-		return flows.BitsPerDim(float64(tensors.ToScalar[float32](score.MustExec(draw(test, 200, 2))[0])), glow.Size())
+		return flows.BitsPerDim(float64(tensors.ToScalar[float32](score.MustCall(draw(test, 200, 2))[0])), glow.Size())
 	}
 	adam := optimizer.Adam().LearningRate(3e-3).Done()
 	update := model.MustNewExec(enginetest.Backend(t), store, func(scope *model.Scope, x *Node) *Node {
@@ -216,7 +212,7 @@ func TestGlowLearnsFashionMNIST(t *testing.T) {
 	})
 	before := bits()
 	for i := range updates {
-		update.MustExec(draw(train, batch, uint64(10+i)))
+		update.MustCall(draw(train, batch, uint64(10+i)))
 	}
 	after := bits()
 	t.Logf("bits per dimension on pictures not seen: %.3f, after %d updates %.3f", before, updates, after)

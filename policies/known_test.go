@@ -25,7 +25,7 @@ func truth(t *testing.T, value func(*Node) *Node, alpha float64) (share []float6
 		grid = append(grid, float32((float64(i/n)+0.5)/float64(n)*2-1), float32((float64(i%n)+0.5)/float64(n)*2-1))
 	}
 	exec := MustNewExec(enginetest.PureGo(t), value)
-	q := tensors.MustCopyFlatData[float32](exec.MustExec(tensors.FromFlatDataAndDimensions(grid, 1, n*n, 2))[0])
+	q := tensors.MustCopyFlatData[float32](exec.MustCall(tensors.FromFlatDataAndDimensions(grid, 1, n*n, 2))[0])
 	var z, mean float64
 	share = make([]float64, cells*cells)
 	for i, v := range q {

@@ -63,7 +63,7 @@ func (b *bench) exec(rows int, f func(scope *model.Scope, q policies.Query) []*N
 		if err != nil {
 			b.t.Fatal(err)
 		}
-		out, err := exec.Exec(rng, tensors.FromFlatDataAndDimensions(obs, rows, 3))
+		out, err := exec.Call(rng, tensors.FromFlatDataAndDimensions(obs, rows, 3))
 		if err != nil {
 			b.t.Fatal(err)
 		}

@@ -99,7 +99,7 @@ func benchPolicyUpdate(b *testing.B, backend compute.Backend, m int) {
 		tensors.FromScalar(float32(0)), tensors.FromScalar(float32(math.Log(0.1))),
 	}, twinCritics(rng)...)
 	run := func() {
-		for _, out := range exec.MustExec(args...) {
+		for _, out := range exec.MustCall(args...) {
 			out.MustFinalizeAll()
 		}
 	}
@@ -178,9 +178,9 @@ func BenchmarkImageStep(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			exec.MustExec(state)
+			exec.MustCall(state)
 			for b.Loop() {
-				exec.MustExec(state)
+				exec.MustCall(state)
 			}
 			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*chain), "µs/step")
 		})

@@ -83,7 +83,7 @@ func differentiate(t *testing.T, v sampler.SVGD, m, d int) jacobians {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Exec(tensors.FromFlatDataAndDimensions(batch, 1+2*m*d, m, d), state)
+	out, err := exec.Call(tensors.FromFlatDataAndDimensions(batch, 1+2*m*d, m, d), state)
 	if err != nil {
 		t.Fatal(err)
 	}

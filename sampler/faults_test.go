@@ -64,6 +64,6 @@ func faults(t *testing.T, smp sampler.SVGD, target sampler.Target, x []float64, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := exec.MustExec(tensors.FromFlatDataAndDimensions(x, 2, 2, 1), state)
+	out := exec.MustCall(tensors.FromFlatDataAndDimensions(x, 2, 2, 1), state)
 	return flatten(out[0]), flatten(out[1])
 }

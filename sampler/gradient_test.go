@@ -88,7 +88,7 @@ func checkGradient(t *testing.T, r learnedRun) {
 		loss, taken := r.loss(theta, state)
 		return loss, Gradient(loss, theta)[0], taken
 	})
-	out := exec.MustExec(tensors.FromFlatDataAndDimensions(theta, len(theta)), state)
+	out := exec.MustCall(tensors.FromFlatDataAndDimensions(theta, len(theta)), state)
 	grad := flatten(out[1])
 	if r.steps.StopBelow > 0 {
 		if taken := flatten(out[2]); taken[0] == taken[len(taken)-1] {
@@ -102,7 +102,7 @@ func checkGradient(t *testing.T, r learnedRun) {
 	at := func(i int, h float64) float64 {
 		moved := append([]float64(nil), theta...)
 		moved[i] += h
-		return flatten(value.MustExec(tensors.FromFlatDataAndDimensions(moved, len(moved)), state)[0])[0]
+		return flatten(value.MustCall(tensors.FromFlatDataAndDimensions(moved, len(moved)), state)[0])[0]
 	}
 	// Of many dimensions a few are enough.
 	indices := []int{0, 1, r.d, 2*r.d - 1, 2 * r.d, 2*r.d + 1}

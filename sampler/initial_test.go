@@ -25,7 +25,7 @@ func draw(t *testing.T, m int, build func(g *Graph) sampler.Initial) (x, logQ []
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := exec.MustExec(state)
+	out := exec.MustCall(state)
 	return flatten(out[0]), flatten(out[1])
 }
 
@@ -121,6 +121,6 @@ func TestSchedule(t *testing.T) {
 		{sampler.Schedule{Start: 0.01, End: 1, Duration: 0.5, Exponential: true}, []float64{0.01, 0.1, 1, 1}},
 	} {
 		exec := MustNewExec(enginetest.PureGo(t), func(p *Node) *Node { return c.s.At(p) })
-		near(t, "share", flatten(exec.MustExec(tensors.FromValue(progress))[0]), c.want, 1e-12)
+		near(t, "share", flatten(exec.MustCall(tensors.FromValue(progress))[0]), c.want, 1e-12)
 	}
 }

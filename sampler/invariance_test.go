@@ -29,7 +29,7 @@ func moments(t *testing.T, smp sampler.Sampler, systems, m, steps int) map[strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := flatten(exec.MustExec(state)[0])
+	x := flatten(exec.MustCall(state)[0])
 	off := map[string]float64{}
 	for d, s := range sigma {
 		for _, p := range []struct {

@@ -26,7 +26,7 @@ func TestKeyFold(t *testing.T) {
 			k.Fold(1).Fold(1).Normal(shape), k.Fold(1).Fold(0).Normal(shape),
 		}
 	})
-	out := exec.MustExec(state)
+	out := exec.MustCall(state)
 	a := tensors.MustCopyFlatData[float64](out[0])
 	b := tensors.MustCopyFlatData[float64](out[1])
 	c := tensors.MustCopyFlatData[float64](out[2])

@@ -76,6 +76,6 @@ func first(t *testing.T, sigma float64, reference bool, x []float64, d int) (phi
 		r := sampler.Run(sampler.At{}, v, target, x, ZerosLike(ReduceSum(x, -1)), sampler.Steps{Max: 1})
 		return r.Infos[0].Phi, r.Infos[0].Trace
 	})
-	out := exec.MustExec(tensors.FromFlatDataAndDimensions(x, 1, len(x)/d, d))
+	out := exec.MustCall(tensors.FromFlatDataAndDimensions(x, 1, len(x)/d, d))
 	return flatten(out[0]), flatten(out[1])
 }

@@ -308,7 +308,7 @@ func (c *oracleCase) run(t *testing.T, backend compute.Backend, dtype dtypes.DTy
 	for _, s := range c.Initial.Std.Flat {
 		logStd.Flat = append(logStd.Flat, math.Log(s))
 	}
-	got, err := exec.Exec(c.Initial.Mean.tensor(dtype), logStd.tensor(dtype), logs(c.StepSize.Value), logs(c.Bandwidth.Value))
+	got, err := exec.Call(c.Initial.Mean.tensor(dtype), logStd.tensor(dtype), logs(c.StepSize.Value), logs(c.Bandwidth.Value))
 	if err != nil {
 		t.Fatal(err)
 	}

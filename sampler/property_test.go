@@ -46,7 +46,7 @@ func move(t testing.TB, smp sampler.Sampler, target sampler.Target, steps sample
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Exec(tensors.FromFlatDataAndDimensions(flat, dims...), state)
+	out, err := exec.Call(tensors.FromFlatDataAndDimensions(flat, dims...), state)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestGramJacobian(t *testing.T) {
 			return sampler.Run(at, smp, target, x, ZerosLike(ReduceSum(x, -1)), sampler.Steps{Max: 1}).Infos[0].JacobianSq
 		})
 		state, _ := RNGStateFromSeed(1)
-		return flatten(exec.MustExec(tensors.FromFlatDataAndDimensions(flat, 1, m, dims), state)[0])
+		return flatten(exec.MustCall(tensors.FromFlatDataAndDimensions(flat, 1, m, dims), state)[0])
 	}
 	small, large := get(d), get(d+1)
 	// The added dimension adds its own diagonal entry, a² + 2ah/n + h²/n² with Hv = −v:

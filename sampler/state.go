@@ -1,7 +1,6 @@
 package sampler
 
 import (
-	"github.com/gomlx/gomlx/core/graph"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 )
@@ -61,7 +60,7 @@ func Evaluate(t Target, x *Node, probes []*Node) State {
 	s := State{X: x, Probes: probes}
 	s.LogP, s.Score = t.Score(x)
 	for _, v := range probes {
-		s.HessV = append(s.HessV, graph.Gradient(ReduceAllSum(Mul(s.Score, v)), x)[0])
+		s.HessV = append(s.HessV, Gradient(ReduceAllSum(Mul(s.Score, v)), x)[0])
 	}
 	return s
 }

@@ -63,7 +63,7 @@ func TestDensities(t *testing.T) {
 
 		exec := MustNewExec(enginetest.Backend(t), func(x *Node) *Node { logP, _ := d.Target.Score(x); return logP })
 		const few = 60
-		logP := tensors.MustCopyFlatData[float64](exec.MustExec(tensors.FromFlatDataAndDimensions(x[:few*d.Dim], 3, few/3, d.Dim))[0])
+		logP := tensors.MustCopyFlatData[float64](exec.MustCall(tensors.FromFlatDataAndDimensions(x[:few*d.Dim], 3, few/3, d.Dim))[0])
 		constant := logP[0] + surprise[0]
 		for i, lp := range logP {
 			if math.Abs(lp+surprise[i]-constant) > 1e-8 {

@@ -186,7 +186,7 @@ func execute(exec *model.Exec, seed int64) (out []*tensors.Tensor, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if tried := engine.Try(func() { out, err = exec.Exec(state) }); tried != nil {
+	if tried := engine.Try(func() { out, err = exec.Call(state) }); tried != nil {
 		err = tried
 	}
 	return out, err

@@ -74,7 +74,7 @@ func timed(b compute.Backend, o options, build func([]*Node) []*Node, args ...an
 	}
 	for i := range o.warmup + o.reps {
 		start := time.Now()
-		outs, err := exec.Exec(args...)
+		outs, err := exec.Call(args...)
 		if err != nil {
 			return nil, 0, err
 		}

@@ -34,7 +34,7 @@ func TestDensity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Exec(key, [][]float32{{0.4, -2, 1}})
+	out, err := exec.Call(key, [][]float32{{0.4, -2, 1}})
 	if err != nil {
 		t.Fatal(err)
 	}

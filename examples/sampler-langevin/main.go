@@ -39,7 +39,7 @@ func run(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	got, err := exec.Exec(key)
+	got, err := exec.Call(key)
 	if err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ func run(out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		loss, entropy, err := exec.Exec2(key)
+		loss, entropy, err := exec.Call2(key)
 		if err != nil {
 			return err
 		}

@@ -47,7 +47,7 @@ type outer struct {
 	Inner     inner
 	Shape     settings.Kind[shape]
 	EnvKwargs map[string]any
-	hidden    int
+	hidden    int //lint:ignore U1000 that it is passed over is what is tested
 	Skipped   int `yaml:"-"`
 }
 

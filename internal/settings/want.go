@@ -93,12 +93,13 @@ func Nearest(name string, known []string) string {
 // distance is the number of letters to insert, drop, change or swap with the
 // next (optimal string alignment).
 func distance(a, b string) int {
-	before, last, row := []int(nil), make([]int, len(b)+1), make([]int, len(b)+1)
+	var before []int
+	last := make([]int, len(b)+1)
 	for j := range last {
 		last[j] = j
 	}
 	for i := 1; i <= len(a); i++ {
-		row = append(make([]int, 0, len(b)+1), i)
+		row := append(make([]int, 0, len(b)+1), i)
 		for j := 1; j <= len(b); j++ {
 			change := 1
 			if a[i-1] == b[j-1] {
