@@ -18,6 +18,7 @@ export GOMLX_NO_AUTO_INSTALL := 1
 BUILDVCS := $(shell git status >/dev/null 2>&1 && echo auto || echo false)
 
 PACKAGES ?= ./...
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # -race turns pointer checks on, which GoMLX's matrix products in pure Go do not pass
 # (they step one past the end of a slice): the checks alone go off.
 RACE := -race -gcflags=all=-d=checkptr=0
@@ -27,7 +28,7 @@ DURATION ?= 30m
 ROUNDS ?= 100
 SEED ?= 0
 
-.PHONY: help train test build data bench chaos soak lint fmt proto doctor clean
+.PHONY: fuzz audit help train test build data bench chaos soak lint fmt proto doctor clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,9 +55,16 @@ chaos: build $(VENV)/.stein-dev ## break a training at random, ROUNDS times (SEE
 soak: build $(VENV)/.stein-dev ## train, serve and break for DURATION; figures to docs/results
 	go test ./chaos -count 1 -run '^TestSoak$$' -soak $(DURATION) -soak-out ../docs/results -seed $(SEED) -timeout 0 -v
 
-lint: $(VENV)/.stein-dev ## gofmt, ruff, mypy
+fuzz: ## feed every parser of outside bytes odd bytes: FUZZTIME=5s each, ARGS= which
+	@scripts/fuzz.sh $(ARGS)
+
+audit: ## known weaknesses in modules and packages, where their databases can be reached
+	@scripts/audit.sh
+
+lint: $(VENV)/.stein-dev ## gofmt, staticcheck, ruff, mypy
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):" $$unformatted; exit 1; fi
+	go run $(STATICCHECK) ./...
 	cd python_env && ../$(VENV)/bin/ruff check . && ../$(VENV)/bin/mypy .
 
 fmt: $(VENV)/.stein-dev ## format Go and Python
