@@ -20,8 +20,8 @@ import (
 )
 
 // patience is how long a test waits for what must happen. It is long: a busy machine
-// is no fault.
-const patience = 60 * time.Second
+// is no fault, least of all in a long soak.
+var patience = time.Minute
 
 // A process is a stein, or a worker of its own, at work.
 type process struct {

@@ -77,7 +77,7 @@ func (s server) holds(t *testing.T) (h holds) {
 // scrape asks for the metrics at an address: those of Go and of the process by their
 // names alone, whatever labels they have.
 func scrape(address string) (map[string]float64, error) {
-	asker := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	asker := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
 	r, err := asker.Get("http://" + address + "/metrics")
 	if err != nil {
 		return nil, err

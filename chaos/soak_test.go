@@ -57,6 +57,7 @@ func TestSoak(t *testing.T) {
 	if *soakFor == 0 {
 		t.Skip("not asked for: make soak, or -soak 30m")
 	}
+	patience = 5 * time.Minute
 	s := &soak{place: newPlace(t), T: t, rng: dice(t), trainerMetrics: freeAddress(t)}
 	s.begin()
 	for end := s.began.Add(*soakFor); time.Now().Before(end); {
@@ -77,7 +78,7 @@ func TestSoak(t *testing.T) {
 }
 
 func (s *soak) begin() {
-	s.trainer = s.train(s.T, "--steps", "1000000000", "--workers", "2", "--set", "env.timeout=5s", "--metrics", s.trainerMetrics,
+	s.trainer = s.train(s.T, "--steps", "1000000000", "--workers", "2", "--set", "env.timeout=30s", "--metrics", s.trainerMetrics,
 		"--backend", "", "--log-level", "info", "--log-freq", number(soakRow), "--save-freq", number(soakBatch),
 		"--eval-freq", number(2*soakBatch), "--set", "replay.capacity=20000")
 	s.trainer.until(s.T, "a checkpoint", func() bool {
@@ -143,6 +144,7 @@ func (s *soak) client(ctx context.Context, rng *rand.Rand) {
 		if err != nil {
 			s.wrong.Add(1)
 			s.why.Store(err)
+			s.Logf("a request failed after %v: %v", time.Since(s.began), err)
 		}
 		if stream != nil {
 			stream.Close()
@@ -164,6 +166,10 @@ func (s *soak) accident() {
 		time.Sleep(time.Duration(s.rng.IntN(1000)) * time.Millisecond)
 		syscall.Kill(pid, syscall.SIGCONT)
 	default:
+		s.trainer.until(s.T, "replacements of all workers killed so far", func() bool {
+			return len(s.trainer.logs.named("worker ready"))-3 >= len(s.trainer.logs.named("worker failed, starting another"))
+		})
+		time.Sleep(time.Second) // a step between: three failures without one end a run
 		syscall.Kill(s.worker(), syscall.SIGKILL)
 		s.kills++
 	}
@@ -206,9 +212,14 @@ func (a sample) row() (cells []string) {
 
 // sample looks at everything, once the last accident and the last client are over.
 func (s *soak) sample() {
-	s.trainer.until(s.T, "three workers and no client", func() bool {
-		return len(s.processes()) == 5 && s.server.holds(s.T).goroutines <= s.fewest()
-	})
+	s.trainer.until(s.T, "three workers", func() bool { return len(s.processes()) == 5 })
+	for end := time.Now().Add(20 * time.Second); s.server.holds(s.T).goroutines > s.fewest(); time.Sleep(time.Second) {
+		if time.Now().After(end) {
+			s.server.signal(s.T, syscall.SIGQUIT) // says what they are
+			<-s.server.done
+			s.Fatalf("more than the %g goroutines of the server's first quiet moment:\n%s", s.fewest(), strings.Join(s.server.logs.text, "\n"))
+		}
+	}
 	time.Sleep(time.Second)
 	server := must(scrape(s.server.metrics))(s.T)
 	trainer := must(scrape(s.trainerMetrics))(s.T)
