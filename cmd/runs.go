@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -124,9 +125,9 @@ func lineOf(dir string) (runLine, error) {
 	if err != nil {
 		return runLine{}, err
 	}
-	l := runLine{
-		Folder: dir, Config: r.Info.Config, Env: r.Settings["env.id"], Seed: uint64(r.Info.Seed),
-		Step: r.Step, Steps: r.Settings["steps"], Created: &r.Info.Created,
+	l := runLine{ // an image model has pictures and updates in the place of steps in an environment
+		Folder: dir, Config: r.Info.Config, Env: cmp.Or(r.Settings["env.id"], r.Settings["data.name"]), Seed: uint64(r.Info.Seed),
+		Step: r.Step, Steps: cmp.Or(r.Settings["steps"], r.Settings["updates"]), Created: &r.Info.Created,
 	}
 	if x, ok := r.Last(evalReturn); ok {
 		l.Return = &x
