@@ -87,7 +87,7 @@ func runtimeEnv(t *testing.T) string {
 // trials end with the figures of a sweep that nothing happened to.
 func TestSweepOnRay(t *testing.T) {
 	cluster := newRayCluster(t, 2)
-	more := []string{"--seeds", "3", "--set", "checkpoint.exact=true", "--set", "steps=2000", "--set", "log.every=250"}
+	more := []string{"--seeds", "3", "--set", "checkpoint.exact=true", "--set", "steps=5000", "--set", "log.every=500", "--set", "checkpoint.every=500"}
 	quiet := filepath.Join(t.TempDir(), "quiet")
 	if o := finish(t, stein(append(tinySweep(quiet, more...), "--jobs", "2")...)); o.code != 0 {
 		t.Fatalf("%+v", o)
@@ -107,7 +107,7 @@ func TestSweepOnRay(t *testing.T) {
 				t.Fatal(err)
 			}
 			const victim = "pendulum-sac-s0"
-			for end := time.Now().Add(2 * time.Minute); !there(at, victim, "checkpoints", "step-000000200", "manifest.json"); time.Sleep(5 * time.Millisecond) {
+			for end := time.Now().Add(2 * time.Minute); nodeOf(t, dir, victim) == "" || !checkpointed(at, victim); time.Sleep(5 * time.Millisecond) {
 				if time.Now().After(end) {
 					_ = c.Process.Kill()
 					t.Fatalf("nothing within two minutes: %s", errs.String())
@@ -125,7 +125,7 @@ func TestSweepOnRay(t *testing.T) {
 				if e.Event == "lost" {
 					lost++
 				}
-				if e.Event == "resumed" && (e.Step < 200 || strings.HasSuffix(e.Node, node)) {
+				if e.Event == "resumed" && (e.Step == 0 || strings.HasSuffix(e.Node, node)) {
 					t.Errorf("%+v after node %s died", e, node)
 				}
 			}
@@ -176,6 +176,12 @@ func TestSimulatorsOnRay(t *testing.T) {
 	}
 }
 
+// checkpointed says whether a trial has written a checkpoint.
+func checkpointed(dir, trial string) bool {
+	whole, _ := filepath.Glob(filepath.Join(dir, trial, "checkpoints", "step-*", "manifest.json"))
+	return len(whole) > 0
+}
+
 // nodeOf is the id, its beginning, of the node that a trial began on.
 func nodeOf(t *testing.T, dir, trial string) string {
 	t.Helper()
@@ -184,6 +190,5 @@ func nodeOf(t *testing.T, dir, trial string) string {
 			return e.Node[strings.LastIndexByte(e.Node, ' ')+1:]
 		}
 	}
-	t.Fatalf("%s has not begun: %v", trial, journal(t, dir))
-	return ""
+	return "" // not begun yet
 }

@@ -63,7 +63,7 @@ func (s *Space) UnmarshalYAML(n *yaml.Node) error {
 
 func parseAxis(key string, n *yaml.Node) (Axis, error) {
 	var spec struct {
-		Low, High, Step *yaml.Node
+		Low, High, Step yaml.Node
 		Log             bool
 		Choices         []yaml.Node
 	}
@@ -72,7 +72,7 @@ func parseAxis(key string, n *yaml.Node) (Axis, error) {
 		return a, err
 	}
 	if len(spec.Choices) > 0 {
-		if spec.Low != nil || spec.High != nil {
+		if !spec.Low.IsZero() || !spec.High.IsZero() {
 			return a, errors.New("either choices, or low and high")
 		}
 		for i := range spec.Choices {
@@ -84,15 +84,15 @@ func parseAxis(key string, n *yaml.Node) (Axis, error) {
 		}
 		return a, nil
 	}
-	if spec.Low == nil || spec.High == nil {
+	if spec.Low.IsZero() || spec.High.IsZero() {
 		return a, errors.New("want low and high, or choices")
 	}
 	a.Log, a.Whole = spec.Log, spec.Low.Tag == "!!int" && spec.High.Tag == "!!int"
 	for _, number := range []struct {
-		node *yaml.Node
+		node yaml.Node
 		to   *float64
 	}{{spec.Low, &a.Low}, {spec.High, &a.High}, {spec.Step, &a.Step}} {
-		if number.node != nil {
+		if !number.node.IsZero() {
 			if err := number.node.Decode(number.to); err != nil {
 				return a, fmt.Errorf("%q is no number", number.node.Value)
 			}

@@ -45,6 +45,7 @@ class Driver:
         if spec.get("board"):
             board = ray.remote(trial.Board)
             self._board = board.options(num_cpus=0, resources=ON_HEAD).remote()
+            ray.get(self._board.post.remote(0, {}))  # it is there
             threading.Thread(target=self._read_board, daemon=True).start()
         nodes: Any = ray.nodes()  # type: ignore[no-untyped-call]
         return {"nodes": sum(1 for n in nodes if n["Alive"])}

@@ -96,6 +96,11 @@ def run_trial(spec: dict[str, Any], number: int, board: Any) -> dict[str, Any]:
 def _watch(
     args: list[str], scratch: Path, number: int, board: Any, copy: _Copy | None
 ) -> dict[str, Any]:
+    # The journal says so first.
+    ray.get(
+        board.post.remote(number, {"node": _node(), "started": True}),
+        timeout=BOARD_SECONDS,
+    )
     out, err = scratch / "out", scratch / "err"
     with out.open("wb") as o, err.open("wb") as e:
         process = subprocess.Popen(
@@ -107,10 +112,6 @@ def _watch(
             preexec_fn=_die_with_parent,
         )
     try:
-        ray.get(
-            board.post.remote(number, {"node": _node(), "started": True}),
-            timeout=BOARD_SECONDS,
-        )
         told = False
         while process.poll() is None:
             time.sleep(POLL_SECONDS)
