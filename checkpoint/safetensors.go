@@ -154,6 +154,21 @@ func ReadStore(in io.Reader, size int64, s *model.Store) error {
 	return nil
 }
 
+// ReadTensors reads safetensors of size bytes that any program wrote, by their names.
+func ReadTensors(in io.Reader, size int64) (map[string]*tensors.Tensor, error) {
+	header, err := readHeader(in, size)
+	if err != nil {
+		return nil, err
+	}
+	values := make(map[string]*tensors.Tensor, len(header.data))
+	for _, name := range header.data {
+		if values[name], err = readValue(in, header.shapes[name]); err != nil {
+			return nil, fmt.Errorf("safetensors: %s: %w", name, err)
+		}
+	}
+	return values, nil
+}
+
 func readValue(in io.Reader, shape shapes.Shape) (*tensors.Tensor, error) {
 	value := tensors.FromShape(shape)
 	if value.Size() == 0 {

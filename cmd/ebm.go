@@ -21,7 +21,7 @@ func (a *app) ebmCmd() *cobra.Command {
 		Args: knownCommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	cmd.AddCommand(a.ebmTrainCmd(), a.ebmSampleCmd())
+	cmd.AddCommand(a.ebmTrainCmd(), a.ebmSampleCmd(), a.ebmFIDCmd())
 	return cmd
 }
 

@@ -32,13 +32,14 @@ type Features struct {
 // larger than those of many (the covariance of N pictures is short of directions): only
 // scores of the same N compare.
 type Score struct {
-	Metric    string  // name of the Fréchet distance: FD-E0, FID
-	Frechet   float64 // squared distance of two Gaussians, as FID is always given
-	KID       float64 // mean over subsets of the unbiased estimate
-	KIDStd    float64 // over subsets
-	N         int     // pictures
-	Reference int     // pictures of the reference
+	Metric    string  `json:"metric"`    // name of the Fréchet distance: FD-E0, FID
+	Frechet   float64 `json:"frechet"`   // squared distance of two Gaussians, as FID is always given
+	KID       float64 `json:"kid"`       // mean over subsets of the unbiased estimate
+	KIDStd    float64 `json:"kid_std"`   // over subsets
+	N         int     `json:"n"`         // pictures
+	Reference int     `json:"reference"` // pictures of the reference
 
 	// Of the pictures alone, and only where the extractor is a Classifier; else 0.
-	Inception, InceptionStd float64
+	Inception    float64 `json:"inception_score,omitempty"`
+	InceptionStd float64 `json:"inception_score_std,omitempty"`
 }

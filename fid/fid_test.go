@@ -274,7 +274,7 @@ func TestEfficientNet(t *testing.T) {
 	if _, err := net.Features(cancelled, made(3, 32, 32), nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
-	distort(t, net, fashion.Slice(0, 96))
+	distort(t, net, fashion.Slice(0, 64))
 }
 
 // distort checks distances of real pictures.
