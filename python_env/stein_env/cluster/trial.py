@@ -74,7 +74,7 @@ def run_trial(spec: dict[str, Any], number: int, board: Any) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="stein-trial-") as scratch:
         if spec.get("storage"):
             copy = _Copy(f"{spec['storage']}/{spec['trial']}", Path(scratch, "run"))
-            copy.begin()
+            copy.begin("--resume" in spec["args"])
             folder = copy.folder
         else:
             copy = None
@@ -166,9 +166,10 @@ class _Copy:
         self._checkpoints: set[str] = set()
         self._pushed = 0.0
 
-    def begin(self) -> None:
-        """Copy what there is."""
-        storage.pull(self._url, self.folder)
+    def begin(self, resume: bool) -> None:
+        """Copy what there is, where the run goes on from it."""
+        if resume:
+            storage.pull(self._url, self.folder)
         self._checkpoints = self._newest()
         self._pushed = time.monotonic()
 
