@@ -308,8 +308,9 @@ func (s *soak) judge() {
 		"files of the trainer":      func(a sample) float64 { return a.trainer.files },
 		"files of the server":       func(a sample) float64 { return a.server.files },
 	} {
-		if before, after := median(early, of), median(late, of); before != after {
-			s.Errorf("%s: %g after the warm-up, %g at the end", name, before, after)
+		// One more or less is a file that is being written, or a client that is just leaving.
+		if before, after := slices.Min(column(early, of)), slices.Min(column(late, of)); before != after {
+			s.Errorf("%s: at least %g after the warm-up, %g at the end", name, before, after)
 		}
 	}
 	last, one := s.samples[n-1], s.samples[0].checkpointsMB // of the first few, before the memory is full
