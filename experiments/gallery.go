@@ -72,9 +72,9 @@ func (r *imageRun) evaluate(ctx context.Context, update int64) error {
 		if score.Inception > 0 {
 			m["eval/inception_score"] = score.Inception
 		}
-	}
-	if err := r.record.Record(update, m); err != nil {
-		return err
+		if err := r.record.Record(update, m); err != nil {
+			return err
+		}
 	}
 	if err := r.hang(update, drawn, x); err != nil { // pictures cost no training
 		r.Log.Warn("no pictures were drawn; training goes on", "update", update, "error", err.Error())
