@@ -22,7 +22,7 @@ case $? in
 3) known=1 && cat "$log" ;; # govulncheck's code for a finding
 *)
 	unasked=1
-	echo "audit: Go modules were NOT checked: govulncheck can't be had, or reach its database (vuln.go.dev):"
+	echo "audit: Go modules were NOT checked: govulncheck can't be had, or reach its database:"
 	tail -n 3 "$log" | sed 's/^/    /'
 	;;
 esac
@@ -45,7 +45,7 @@ for file in requirements*.txt bench/requirements.txt python_env/requirements*.tx
 		cat "$log"
 	else
 		unasked=1
-		echo "audit: $file was NOT checked: pip-audit can't be had, or reach its database (PyPI's):"
+		echo "audit: $file was NOT checked: pip-audit can't be had, or reach its database:"
 		tail -n 3 "$log" | sed 's/^/    /'
 	fi
 done
