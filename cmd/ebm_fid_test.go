@@ -1,0 +1,52 @@
+package cmd_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stein-rl/stein/dataset"
+	"github.com/stein-rl/stein/fid"
+	"github.com/stein-rl/stein/picture"
+)
+
+// Ensure that a folder of pictures is compared with a data set, that the answer says by
+// which distance, and that what is missing is a mistake of usage.
+func TestEBMFID(t *testing.T) {
+	t.Chdir("..") // where .venv is
+	const fashion = "dataset/testdata/fashion-mnist"
+	m, err := dataset.Open(t.Context(), dataset.Source{Name: "fashion-mnist", Path: fashion, Split: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for i, name := range []string{"a.png", "b.png", "c.png", "d.png"} {
+		data, err := picture.EncodePNG(m.Picture(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, stdout, stderr := run(t, "ebm", "fid", dir, "--data", "fashion-mnist", "--data-path", fashion,
+		"--split", "test", "--reference", "4", "--no-cache", "--json")
+	if code != 0 {
+		t.Fatalf("code %d: %s", code, stderr)
+	}
+	var report fid.Score
+	if err := json.Unmarshal([]byte(stdout), &report); err != nil {
+		t.Fatal(err)
+	}
+	// The same four pictures: the distance is that of rounding.
+	if report.Metric != "FD-E0" || report.N != 4 || report.Reference != 4 || report.Frechet > 1e-3 || report.Frechet < -1e-3 {
+		t.Errorf("%+v", report)
+	}
+	for _, args := range [][]string{{"ebm", "fid", dir}, {"ebm", "fid", dir, "--data", "fashion-mnist", "--n", "1"}} {
+		if code, _, stderr := run(t, args...); code != 2 || !strings.Contains(stderr, "--") {
+			t.Errorf("%v: code %d, %s", args, code, stderr)
+		}
+	}
+}
