@@ -49,6 +49,7 @@ class Lines:
 
         try:
             done = handlers[request["op"]](request.get("with") or {}, tell)
+            json.dumps(done)  # what JSON can't say is an error like any other
         except FailedError as e:
             self._write({"id": number, "error": str(e)})
         except Exception as e:

@@ -94,7 +94,7 @@ class Tuner:
         with self._lock:
             trial = self._running[spec["number"]]
             trial.report(spec["value"], spec["step"])
-            return {"prune": trial.should_prune()}
+            return {"prune": bool(trial.should_prune())}
 
     def tell(self, spec: Any, _tell: Tell) -> Any:
         """Take in how a trial ended."""
