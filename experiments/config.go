@@ -124,11 +124,6 @@ func (c Config) Validate() error {
 			all = append(all, fmt.Errorf("policy with agent.particles %d: %w", c.Agent.Particles, err))
 		}
 	}
-	if p, ok := c.Policy.Value.(policies.Checker); ok {
-		if err := p.Check(c.Agent.Particles, 0); err != nil {
-			all = append(all, fmt.Errorf("policy with agent.particles %d: %w", c.Agent.Particles, err))
-		}
-	}
 	if copies := c.Env.Workers * c.Env.Copies; copies > c.Replay.Capacity/2 {
 		all = append(all, fmt.Errorf("replay.capacity: %d for %d copies of the environment", c.Replay.Capacity, copies))
 	}
