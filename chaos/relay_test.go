@@ -47,8 +47,8 @@ type relay struct {
 	worker  string
 	// spoil gives the messages that go out in place of the nth outcome of a step.
 	spoil func(n int, answer string) []string
-	steps int // outcomes so far
-	sent  int // messages beyond one for each
+	steps atomic.Int64 // outcomes so far
+	sent  atomic.Int64 // messages beyond one for each
 }
 
 // startRelay relays until the test ends.
@@ -126,9 +126,8 @@ const kindResult = 6 // docs/protocol.md
 func (r *relay) answer(front *zmq.Socket, client, answer string) {
 	out := []string{answer}
 	if len(answer) > 5 && answer[5] == kindResult {
-		r.steps++
-		out = r.spoil(r.steps, answer)
-		r.sent += len(out) - 1
+		out = r.spoil(int(r.steps.Add(1)), answer)
+		r.sent.Add(int64(len(out) - 1))
 	}
 	for _, message := range out {
 		front.SendMessage(client, message)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -142,12 +143,13 @@ func testUnharmed(t *testing.T, spoil func(n int, answer string) []string) {
 	if got, want := p.figures(t), calm.figures(t); !reflect.DeepEqual(got, want) {
 		t.Errorf("figures\n%v\nwithout the fault\n%v", got, want)
 	}
-	if r.steps < 400 {
-		t.Errorf("%d outcomes went through the relay", r.steps)
+	if r.steps.Load() < 400 {
+		t.Errorf("%d outcomes went through the relay", r.steps.Load())
 	}
-	t.Logf("%d messages besides %d answers", r.sent, r.steps)
-	if dropped := p.last(t, "env/garbage_messages"); r.sent > 0 && dropped < float64(r.sent)/2 {
-		t.Errorf("%g messages dropped of %d that were no answers", dropped, r.sent)
+	sent := r.sent.Load()
+	t.Logf("%d messages besides %d answers", sent, r.steps.Load())
+	if dropped := p.last(t, "env/garbage_messages"); sent > 0 && dropped < float64(sent)/2 {
+		t.Errorf("%g messages dropped of %d that were no answers", dropped, sent)
 	}
 }
 
@@ -159,22 +161,23 @@ func TestWorkerHalfMessage(t *testing.T) {
 		t.Parallel()
 		rng := dice(t)
 		// One cut in its header, and one in its body: the header is whole then.
-		first, second, faults := 1+rng.IntN(150), 200+rng.IntN(100), 0
+		first, second := 1+rng.IntN(150), 200+rng.IntN(100)
+		var faults atomic.Int64
 		testHalf(t, 2, func(p place, worker string) string {
 			return startRelay(t, worker, func(n int, answer string) []string {
 				switch n {
 				case first:
-					faults++
+					faults.Add(1)
 					return []string{answer[:rng.IntN(16)]}
 				case second:
-					faults++
+					faults.Add(1)
 					return []string{answer[:16+rng.IntN(len(answer)-16)]}
 				}
 				return []string{answer}
 			}).address
 		})
-		if faults != 2 {
-			t.Errorf("%d messages were cut, want 2", faults)
+		if got := faults.Load(); got != 2 {
+			t.Errorf("%d messages were cut, want 2", got)
 		}
 	})
 	t.Run("network", func(t *testing.T) {
