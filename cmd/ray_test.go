@@ -87,7 +87,7 @@ func runtimeEnv(t *testing.T) string {
 // trials end with the figures of a sweep that nothing happened to.
 func TestSweepOnRay(t *testing.T) {
 	cluster := newRayCluster(t, 2)
-	more := []string{"--seeds", "3", "--set", "checkpoint.exact=true", "--set", "steps=5000", "--set", "log.every=500", "--set", "checkpoint.every=500"}
+	more := []string{"--seeds", "3", "--set", "checkpoint.exact=true", "--set", "steps=3000", "--set", "log.every=500", "--set", "checkpoint.every=500"}
 	quiet := filepath.Join(t.TempDir(), "quiet")
 	if o := finish(t, stein(append(tinySweep(quiet, more...), "--jobs", "2")...)); o.code != 0 {
 		t.Fatalf("%+v", o)
@@ -129,7 +129,8 @@ func TestSweepOnRay(t *testing.T) {
 					t.Errorf("%+v after node %s died", e, node)
 				}
 			}
-			if got := happened(t, dir, victim); lost != 1 || strings.Join(got, " ") != "began lost resumed done" {
+			// The node may have had two of the three trials.
+			if got := happened(t, dir, victim); lost < 1 || lost > 2 || strings.Join(got, " ") != "began lost resumed done" {
 				t.Errorf("%d lost; of %s %v", lost, victim, got)
 			}
 			for seed := range 3 {
