@@ -149,7 +149,8 @@ func TestSimulatorsOnRay(t *testing.T) {
 	cluster := newRayCluster(t, 2)
 	local, placed, moved := filepath.Join(t.TempDir(), "local"), filepath.Join(t.TempDir(), "placed"), filepath.Join(t.TempDir(), "moved")
 	fast := []string{"--backend", "go:ops_sequential", "--workers", "2", "--eval-freq", "0", "--eval-episodes", "1"}
-	a, b := train(t, local, fast...), train(t, placed, append(fast, "--env-hosts", cluster.Client, "--eval-freq", "100", "--steps", "200")...)
+	long := append(fast[:len(fast):len(fast)], "--steps", "600") // an episode of each worker is 400
+	a, b := train(t, local, long...), train(t, placed, append(long, "--env-hosts", cluster.Client, "--eval-freq", "300")...)
 	if a.code != 0 || b.code != 0 {
 		t.Fatalf("%+v\n%+v", a, b)
 	}
