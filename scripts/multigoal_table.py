@@ -19,7 +19,7 @@ def main() -> None:
             plane = mark["plane"]
             visits = [goal["visits"] for goal in plane["goals"]]
             seed = path.parent.name.rsplit("-s", 1)[1]
-            cells = [*visits, mark["episodes"] - sum(visits), f"{mark['mean']:.0f}"]
+            cells = [*visits, len(mark["returns"]) - sum(visits), f"{mark['mean']:.0f}"]
             print(f"| `{name}`, seed {seed} | " + " | ".join(map(str, cells)) + " |")
             errors.setdefault(name, []).append([s["entropy"] - s["exact"] for s in plane["states"]])
             states = [f"({s['x']:g}, {s['y']:g})" for s in plane["states"]]
