@@ -24,7 +24,10 @@ func TestLiveInChromium(t *testing.T) {
 		synthetic{config: config, seed: uint64(i), points: 10, every: 500, top: 4000}.write(t, filepath.Join(dir, strings.TrimPrefix(config, "walker2d/")))
 	}
 	server := httptest.NewServer(report.Live{Dirs: []string{dir}, Every: 20 * time.Millisecond}.Handler())
-	defer server.Close()
+	defer func() {
+		server.CloseClientConnections() // Close alone waits for the page to leave
+		server.Close()
+	}()
 	b.call("Page.navigate", map[string]any{"url": server.URL})
 	for b.next()["method"] != "Page.loadEventFired" {
 	}
