@@ -38,7 +38,7 @@ func ReadRuntimeEnv(file string) (map[string]any, error) {
 }
 
 // connect starts a driver and has it join the cluster.
-func (c Cluster) connect(ctx context.Context, with map[string]any, bring func(*driver.Driver, map[string]any) error) (*driver.Driver, error) {
+func (c Cluster) connect(ctx context.Context, with map[string]any, bring func(*driver.Driver) error) (*driver.Driver, error) {
 	if c.Log == nil {
 		c.Log = io.Discard
 	}
@@ -53,7 +53,7 @@ func (c Cluster) connect(ctx context.Context, with map[string]any, bring func(*d
 	modules, _ := env["py_modules"].([]any)
 	env["py_modules"] = append(modules, filepath.Join(d.Dir, "stein_env"))
 	if bring != nil {
-		err = bring(d, env)
+		err = bring(d)
 	}
 	if err == nil {
 		with["address"], with["runtime_env"] = c.Address, env
@@ -65,21 +65,15 @@ func (c Cluster) connect(ctx context.Context, with map[string]any, bring func(*d
 	return d, nil
 }
 
-// bringProgram puts this program where nodes get their working directory from.
-func bringProgram(d *driver.Driver, env map[string]any) error {
-	if _, taken := env["working_dir"]; taken {
-		return errors.New("cluster: runtime_env: working_dir is where stein itself goes: leave it out")
-	}
+// bringProgram puts this program beside the module that starts it on nodes. It does not
+// go into a working_dir: Ray writes that folder anew for each node, under the feet of
+// what another node of the same machine runs there.
+func bringProgram(d *driver.Driver) error {
 	program, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("cluster: %w", err)
 	}
-	dir := filepath.Join(d.Dir, "program")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return fmt.Errorf("cluster: %w", err)
-	}
-	env["working_dir"] = dir
-	return copyProgram(program, filepath.Join(dir, "stein"))
+	return copyProgram(program, filepath.Join(d.Dir, "stein_env", "cluster", "stein"))
 }
 
 func copyProgram(from, to string) error {

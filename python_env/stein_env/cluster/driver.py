@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ from stein_env.cluster.lines import FailedError, Lines, Tell, one_line
 
 # Of the head node, which whoever starts a sweep relies on already.
 ON_HEAD = {"node:__internal_head__": 0.001}
+
+# A simulator may be placed on a node that is dead already: Ray takes a while to know.
+PLACINGS = 5
+PLACING_SECONDS = 3.0
 
 
 class Driver:
@@ -117,15 +122,24 @@ class Driver:
         host = ray.remote(simulators.Simulator).options(
             num_cpus=spec["cpus"], scheduling_strategy="SPREAD", max_restarts=0
         )
-        actor: Any = host.remote(spec["client"])
-        try:
-            where = ray.get(actor.where.remote(), timeout=spec["seconds"])
-        except ray.exceptions.GetTimeoutError as e:
-            ray.kill(actor)
-            raise FailedError(
-                f"the cluster had no room for simulator {name} within"
-                f" {spec['seconds']:.0f} s: it wants {spec['cpus']} CPUs"
-            ) from e
+        end = time.monotonic() + spec["seconds"]
+        for left in reversed(range(PLACINGS)):
+            actor: Any = host.remote(spec["client"])
+            try:
+                where = ray.get(
+                    actor.where.remote(), timeout=max(0.0, end - time.monotonic())
+                )
+                break
+            except ray.exceptions.GetTimeoutError as e:
+                ray.kill(actor)
+                raise FailedError(
+                    f"the cluster had no room for simulator {name} within"
+                    f" {spec['seconds']:.0f} s: it wants {spec['cpus']} CPUs"
+                ) from e
+            except ray.exceptions.RayActorError:
+                if not left:
+                    raise
+                time.sleep(PLACING_SECONDS)
         self._simulators[name] = actor
         return where
 

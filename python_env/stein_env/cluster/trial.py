@@ -18,7 +18,7 @@ import ray
 
 from stein_env.cluster import storage
 
-PROGRAM = "stein"  # in the working directory that runtime_env brings
+PROGRAM = Path(__file__).with_name("stein")  # runtime_env brings both
 TAIL_BYTES = 64 << 10  # of what the process says
 POLL_SECONDS = 0.5
 SHIPPED = ("config.yaml", "run.json", "metrics.csv")  # small files that follow a run
@@ -104,7 +104,8 @@ def _watch(
     out, err = scratch / "out", scratch / "err"
     with out.open("wb") as o, err.open("wb") as e:
         process = subprocess.Popen(
-            [str(Path.cwd() / PROGRAM), *args],
+            [str(PROGRAM), *args],
+            cwd=scratch,
             stdin=subprocess.DEVNULL,
             stdout=o,
             stderr=e,
