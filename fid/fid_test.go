@@ -347,17 +347,19 @@ func only(t *testing.T, dir string) string {
 func blurred(m *dataset.Images, n int) *dataset.Images {
 	b := *m
 	b.Pixels = bytes.Clone(m.Pixels)
+	at := func(i, y, x, c int) int { return ((i*m.Height+y)*m.Width+x)*m.Channels + c }
 	for i := range m.Len() {
-		at := i * m.Size()
 		for y := range m.Height {
 			for x := range m.Width {
-				var sum, count int
-				for v := max(0, y-n); v <= min(m.Height-1, y+n); v++ {
-					for u := max(0, x-n); u <= min(m.Width-1, x+n); u++ {
-						sum, count = sum+int(m.Pixels[at+v*m.Width+u]), count+1
+				for c := range m.Channels {
+					var sum, count int
+					for v := max(0, y-n); v <= min(m.Height-1, y+n); v++ {
+						for u := max(0, x-n); u <= min(m.Width-1, x+n); u++ {
+							sum, count = sum+int(m.Pixels[at(i, v, u, c)]), count+1
+						}
 					}
+					b.Pixels[at(i, y, x, c)] = byte(sum / count)
 				}
-				b.Pixels[at+y*m.Width+x] = byte(sum / count)
 			}
 		}
 	}
