@@ -19,6 +19,13 @@ type Config struct {
 
 	// The networks. The policy has its own.
 	Critic policies.Network `yaml:"critic"`
+	// Value is which of the twin critics' values is believed, in target and policy.
+	//
+	//	min:  the smaller (clipped double Q, Fujimoto et al. 2018): against
+	//	      overestimation where the policy goes for the critic's errors
+	//	mean: of both: the smaller is too low by about half their difference, at every
+	//	      step, 1/(1 − γ) times over, and most where the agent seldom was
+	Value string `yaml:"value" want:"min|mean"`
 
 	// The optimisers: Adam.
 	ActorLR   float64 `yaml:"actor_lr" want:">= 0"`
@@ -42,7 +49,7 @@ type Config struct {
 func Defaults() Config {
 	return Config{
 		Gamma: 0.99, NStep: 1, Alpha: 1, AutoAlpha: true, Particles: 1,
-		Critic:  policies.Network{Hidden: []int{256, 256}, Activation: "relu"},
+		Critic: policies.Network{Hidden: []int{256, 256}, Activation: "relu"}, Value: "min",
 		ActorLR: 3e-4, CriticLR: 3e-4, AlphaLR: 3e-4, AdamEps: 1e-8, Tau: 0.005, BatchSize: 256,
 		RandomSteps: 10_000, LearningStarts: 10_000, TrainEvery: 8, UpdateToData: 1, FusedUpdates: 8,
 	}

@@ -7,8 +7,7 @@ import (
 	"github.com/stein-rl/stein/policies"
 )
 
-// twin is the number of critics; the smaller of their values is believed (clipped
-// double Q, Fujimoto et al. 2018).
+// twin is the number of critics.
 const twin = 2
 
 // critics are the values of twin networks at actions of given states. The states'
@@ -16,9 +15,15 @@ const twin = 2
 // many actions are asked about, and no Concatenate stands between the value and
 // the action, whose gradient's gradient a sampler takes.
 type critics struct {
-	net   policies.Network
-	scope *model.Scope
-	obs   *Node // [B, S]
+	net     policies.Network
+	believe string // Config.Value
+	scope   *model.Scope
+	obs     *Node // [B, S]
+}
+
+// critics are those of a scope, at obs [B, S].
+func (s *SAC) critics(scope *model.Scope, obs *Node) critics {
+	return critics{s.cfg.Critic, s.cfg.Value, scope, obs}
 }
 
 // Each answers action [B, M, A] with the value by each critic, [B, M].
@@ -38,8 +43,11 @@ func (c critics) Each(action *Node) [twin]*Node {
 	return q
 }
 
-// Min is the smaller of both values, [B, M, A] -> [B, M].
-func (c critics) Min(action *Node) *Node {
+// Value is what is believed of both values, [B, M, A] -> [B, M].
+func (c critics) Value(action *Node) *Node {
 	q := c.Each(action)
+	if c.believe == "mean" {
+		return DivScalar(Add(q[0], q[1]), 2.0)
+	}
 	return Min(q[0], q[1])
 }

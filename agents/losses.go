@@ -41,12 +41,13 @@ func (s *SAC) losses(scope *model.Scope, b minibatch, key sampler.Key, progress 
 	next := s.query(scope, b.next, key.Fold(1), progress)
 
 	// Critics: Σ_k (Q_k(s, a) − y)²/2, with
-	// y = r + γᵏ·mean over particles of [min_k Q'_k(s', a') − α log π(a'|s')].
+	// y = r + γᵏ·mean over particles of [min_k Q'_k(s', a') − α log π(a'|s')]; with
+	// value: mean, the mean of both critics stands for the smaller here and below.
 	ahead := s.policy.Sample(next)
-	target := critics{s.cfg.Critic, scope.At(targetScope), b.next}
-	soft := Sub(target.Min(ahead.Action), Mul(next.Alpha, ahead.LogProb)) // [B, M]
+	target := s.critics(scope.At(targetScope), b.next)
+	soft := Sub(target.Value(ahead.Action), Mul(next.Alpha, ahead.LogProb)) // [B, M]
 	y := StopGradient(Add(b.reward, Mul(b.discount, meanAlive(soft, ahead.Alive))))
-	online := critics{s.cfg.Critic, scope.At(criticScope), b.obs}
+	online := s.critics(scope.At(criticScope), b.obs)
 	q := online.Each(InsertAxes(b.action, 1)) // [B, 1] each
 	var squares *Node
 	for k := range q {
@@ -58,7 +59,7 @@ func (s *SAC) losses(scope *model.Scope, b minibatch, key sampler.Key, progress 
 
 	// Policy: E[α log π(a|s) − min_k Q_k(s, a)].
 	draw := s.policy.Sample(now)
-	value := online.Min(draw.Action) // [B, M]
+	value := online.Value(draw.Action) // [B, M]
 	l.policy = ReduceAllMean(meanAlive(Sub(Mul(now.Alpha, draw.LogProb), value), draw.Alive))
 
 	// Temperature: log α falls while the entropy is above its target.
@@ -85,7 +86,7 @@ func (s *SAC) query(scope *model.Scope, obs *Node, key sampler.Key, progress *No
 	return policies.Query{
 		Scope: scope.At(policyScope), Key: key, Obs: obs,
 		Particles: s.cfg.Particles, ActDim: s.spec.ActDim,
-		Value:    critics{s.cfg.Critic, scope.At(criticScope), obs}.Min,
+		Value:    s.critics(scope.At(criticScope), obs).Value,
 		Alpha:    StopGradient(Exp(s.logAlpha(scope).NodeValue(obs))),
 		Progress: progress,
 	}

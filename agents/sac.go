@@ -109,7 +109,7 @@ func (s *SAC) create() error {
 	return descent.Create(s.backend, s.store, s.seed, s.inputShapes(1, 1), func(scope *model.Scope, in []*Node) {
 		b := minibatch{in[inObs], in[inAction], in[inNext], in[inReward], in[inDiscount], in[inWeight]}
 		// The target follows variables that must exist first.
-		critics{s.cfg.Critic, scope.At(targetScope), b.obs}.Each(InsertAxes(b.action, 1))
+		s.critics(scope.At(targetScope), b.obs).Each(InsertAxes(b.action, 1))
 		for v := range scope.At(targetScope).IterVariables() {
 			v.SetTrainable(false)
 		}
