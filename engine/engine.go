@@ -92,6 +92,7 @@ func open(config string) (compute.Backend, error) {
 		findCUDALibraries(plugin)
 		return compute.NewWithConfig(config)
 	}
+	keepMemory()
 	// The CPU plugin pretends to have four devices unless told otherwise, and
 	// starts at least that many threads, twice, whatever NPROC says.
 	b, err := xla.NewWithOptions(plugin, pjrt.NamedValuesMap{"cpu_device_count": int64(1)})
