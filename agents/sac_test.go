@@ -112,8 +112,8 @@ func wide(x []float32) []float64 {
 	return out
 }
 
-// minQ is the smaller value of the critics under scope, and both, in plain Go.
-func minQ(t testing.TB, s *agents.SAC, scope string, obs, action []float64) (least float64, each [2]float64) {
+// valuesOf are those of the critics under scope, in plain Go.
+func valuesOf(t testing.TB, s *agents.SAC, scope string, obs, action []float64) (each [2]float64) {
 	for k := range each {
 		at := func(name string) []float64 { return wide(weights(t, s, fmt.Sprintf("/%s/q%d/%s", scope, k, name))) }
 		h := layer(obs, at("of_obs/weights"), at("of_obs/biases"))
@@ -121,15 +121,24 @@ func minQ(t testing.TB, s *agents.SAC, scope string, obs, action []float64) (lea
 		h = layer(tanh(h), at("rest/hidden_0/weights"), at("rest/hidden_0/biases"))
 		each[k] = layer(tanh(h), at("rest/out/weights"), at("rest/out/biases"))[0]
 	}
-	return min(each[0], each[1]), each
+	return each
 }
 
 // Ensure that losses, errors and the target's step are what the formulas say, with
-// a discount, importance weights and a dead particle, and that only the policy's
-// variables follow the policy's loss.
+// a discount, importance weights and a dead particle, whichever of the critics' values
+// is believed, and that only the policy's variables follow the policy's loss.
 func TestUpdateAgainstFormulas(t *testing.T) {
+	for value, believed := range map[string]func(q [2]float64) float64{
+		"min":  func(q [2]float64) float64 { return min(q[0], q[1]) },
+		"mean": func(q [2]float64) float64 { return (q[0] + q[1]) / 2 },
+	} {
+		t.Run(value, func(t *testing.T) { updateAgainstFormulas(t, value, believed) })
+	}
+}
+
+func updateAgainstFormulas(t *testing.T, value string, believed func(q [2]float64) float64) {
 	cfg := tiny()
-	cfg.AutoAlpha, cfg.Alpha, cfg.Tau = false, 0.3, 0.25
+	cfg.AutoAlpha, cfg.Alpha, cfg.Tau, cfg.Value = false, 0.3, 0.25, value
 	s := newSAC(t, known{}, cfg)
 	b := randomBatch(cfg.BatchSize, obsDim, actDim)
 	w := wide(weights(t, s, "/policy/w"))
@@ -143,15 +152,14 @@ func TestUpdateAgainstFormulas(t *testing.T) {
 	for i := range b.N {
 		obs, next, action := wide(b.Obs[3*i:3*i+3]), wide(b.Next[3*i:3*i+3]), wide(b.Action[2*i:2*i+2])
 		a, logProb := choose(next)
-		ahead, _ := minQ(t, s, "target", next, a)
+		ahead := believed(valuesOf(t, s, "target", next, a))
 		y := float64(b.Reward[i]) + float64(b.Discount[i])*(ahead-0.3*logProb)
-		_, q := minQ(t, s, "critic", obs, action)
+		q := valuesOf(t, s, "critic", obs, action)
 		e0, e1 := q[0]-y, q[1]-y
 		criticLoss += float64(b.Weight[i]) * (e0*e0 + e1*e1) / 2 / float64(b.N)
 		errors = append(errors, (math.Abs(e0)+math.Abs(e1))/2)
 		a, logProb = choose(obs)
-		value, _ := minQ(t, s, "critic", obs, a)
-		actorLoss += (0.3*logProb - value) / float64(b.N)
+		actorLoss += (0.3*logProb - believed(valuesOf(t, s, "critic", obs, a))) / float64(b.N)
 		entropy -= logProb / float64(b.N)
 	}
 	const path = "q1/rest/hidden_0/weights"
