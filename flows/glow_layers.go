@@ -20,7 +20,7 @@ func (p pass) step(scope *model.Scope, x *Node, mix mixing, hidden int) (y, logD
 	x = Mul(Add(x, bias), Exp(logScale))
 	logDet = MulScalar(ReduceAllSum(logScale), area)
 
-	weight, logMix := mix.weight(scope.At("mix"), x)
+	weight, logMix := mix.weight(scope.At("mixing"), x)
 	x = Dot(x, weight).General([]int{3}, nil, []int{0}, nil)
 	logDet = Add(logDet, MulScalar(logMix, area))
 
@@ -38,7 +38,7 @@ func (p pass) stepBack(scope *model.Scope, y *Node, mix mixing, hidden int) (x, 
 	right = Sub(Mul(right, Exp(Neg(logSlope))), shift)
 	logDet = Neg(ReduceSum(logSlope, 1, 2, 3))
 
-	inverse, logMix := mix.inverse(scope.At("mix"), y)
+	inverse, logMix := mix.inverse(scope.At("mixing"), y)
 	x = Dot(Concatenate([]*Node{left, right}, -1), inverse).General([]int{3}, nil, []int{0}, nil)
 	logDet = Sub(logDet, MulScalar(logMix, area))
 
@@ -64,16 +64,25 @@ func (p pass) actnorm(scope *model.Scope, x *Node) (bias, logScale *Node) {
 }
 
 // coupling is the network of an affine coupling: shift and log-slope of the other half,
-// each of the shape of x. The slope is sigmoid(· + 2), so that a fresh one is 0.88
-// everywhere and none is above 1, as in the code of the paper.
+// each of the shape of x. The slope is ¼ + ¾·sigmoid(· + 2): a fresh one is 0.91
+// everywhere, and none is above 1, so that shifts don't add up to ever larger ones. The
+// code of the paper has sigmoid(· + 2), which comes as close to zero as a network says:
+// its inverse multiplies rounding errors without bound.
 func (p pass) coupling(scope *model.Scope, x *Node, hidden int) (shift, logSlope *Node) {
+	const least = 0.25
 	c := x.Shape().Dim(3)
 	h := p.convolved(scope.At("first"), x, 3, hidden)
 	h = p.convolved(scope.At("second"), h, 1, hidden)
 	shift = zeroConv(scope.At("shift"), h, c)
-	slope := AddScalar(zeroConv(scope.At("slope"), h, c), 2)
-	// log sigmoid(a) = min(a, 0) − log(1 + exp(−|a|))
-	return shift, Sub(MinScalar(slope, 0), Log1P(Exp(Neg(Abs(slope)))))
+	slope := Sigmoid(AddScalar(zeroConv(scope.At("slope"), h, c), 2))
+	return shift, Log(AddScalar(MulScalar(slope, 1-least), least))
+}
+
+// bounded is x near zero, and never beyond ±2: the logarithm of what a layer multiplies
+// by, and in the other direction divides by.
+func bounded(x *Node) *Node {
+	const limit = 2
+	return MulScalar(Tanh(MulScalar(x, 1./limit)), limit)
 }
 
 // convolved is a convolution of side×side, actnorm, ReLU.
@@ -87,7 +96,7 @@ func (p pass) convolved(scope *model.Scope, x *Node, side, out int) *Node {
 // leaves: each of the shape of x (section 3.6 of Dinh et al. 2017; learned as there).
 func (p pass) prior(scope *model.Scope, x *Node) (mean, logStd *Node) {
 	c := x.Shape().Dim(3)
-	return zeroConv(scope.At("mean"), x, c), zeroConv(scope.At("log_std"), x, c)
+	return zeroConv(scope.At("mean"), x, c), bounded(zeroConv(scope.At("log_std"), x, c))
 }
 
 // zeroConv is a 3×3 convolution that starts at zero, so that a fresh flow is close to

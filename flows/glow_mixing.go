@@ -1,22 +1,26 @@
 package flows
 
 import (
-	"math"
 	"math/rand/v2"
 
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
+	"github.com/gomlx/gomlx/ml/model/initializer"
 	"gonum.org/v1/gonum/mat"
 )
 
 // mixing is an invertible 1×1 convolution y = x·W of C channels, with
 //
-//	W = P·L·(U + diag(sign·exp(s)))
+//	W = R·L·(U + diag(exp(s)))
 //
-// where L is lower triangular with ones on its diagonal and U strictly upper (section
-// 3.2 and equation 10). It starts as a random rotation. P and sign stay as they are and
-// follow from channels and seed alone: a checkpoint does not have to hold them.
+// where R is a random rotation, L lower triangular with ones on its diagonal and U
+// strictly upper. The paper (section 3.2, equation 10) decomposes the rotation too,
+// P·L·U, and starts L and U there; what training then adds to L is multiplied by U and
+// the other way around, and with many channels W is soon close to singular. Beside a
+// rotation both start as nothing, and W is as well conditioned as they are small. R
+// stays as it is and follows from channels and seed alone: a checkpoint does not have to
+// hold it.
 type mixing struct {
 	channels int
 	seed     uint64
@@ -25,7 +29,7 @@ type mixing struct {
 // weight is W, [C, C], and log|det W|, a scalar.
 func (m mixing) weight(scope *model.Scope, x *Node) (w, logDet *Node) {
 	f := m.factors(scope, x)
-	return MatMul(f.permutation, MatMul(f.lower, f.upper)), f.logDet
+	return MatMul(f.rotation, MatMul(f.lower, f.upper)), f.logDet
 }
 
 // inverse is W⁻¹ and log|det W|.
@@ -34,34 +38,31 @@ func (m mixing) inverse(scope *model.Scope, x *Node) (inverse, logDet *Node) {
 	// U + diag(d) = (I + U·diag(1/d))·diag(d)
 	unit := Mul(f.upper, InsertAxes(Reciprocal(f.diagonal), 0))
 	upper := Mul(InsertAxes(Reciprocal(f.diagonal), 1), unitInverse(unit))
-	return MatMul(MatMul(upper, unitInverse(f.lower)), Transpose(f.permutation, 0, 1)), f.logDet
+	return MatMul(MatMul(upper, unitInverse(f.lower)), Transpose(f.rotation, 0, 1)), f.logDet
 }
 
 type factors struct {
-	permutation, lower, upper *Node // [C, C]; lower and upper with their diagonals
-	diagonal                  *Node // [C]: of upper
-	logDet                    *Node
+	rotation, lower, upper *Node // [C, C]; lower and upper with their diagonals
+	diagonal               *Node // [C]: of upper
+	logDet                 *Node
 }
 
 func (m mixing) factors(scope *model.Scope, x *Node) factors {
 	g, c, dtype := x.Graph(), m.channels, x.DType()
-	start := m.rotation()
-	square, vector := shapes.Make(dtype, c, c), shapes.Make(dtype, c)
-	variable := func(name string, shape shapes.Shape, value any) *Node {
-		init := func(g *Graph, _ shapes.Shape) *Node { return ConvertDType(Const(g, value), dtype) }
-		return scope.WithInitializer(init).VariableWithShape(name, shape).NodeValue(g)
+	zero := scope.WithInitializer(initializer.Zero)
+	variable := func(name string, dims ...int) *Node {
+		return zero.VariableWithShape(name, shapes.Make(dtype, dims...)).NodeValue(g)
 	}
 	below := ConvertDType(LowerTriangular(g, c), dtype) // ones, with the diagonal
 	eye := ConvertDType(Diagonal(g, c), dtype)
-	logScale := variable("log_scale", vector, start.logScale)
+	logScale := bounded(variable("log_scale", c))
 	f := factors{
-		permutation: ConvertDType(Const(g, start.permutation), dtype),
-		lower:       Add(Mul(variable("lower", square, start.lower), Sub(below, eye)), eye),
-		diagonal:    Mul(Exp(logScale), ConvertDType(Const(g, start.sign), dtype)),
-		logDet:      ReduceAllSum(logScale),
+		rotation: ConvertDType(Const(g, m.rotation()), dtype),
+		lower:    Add(Mul(variable("lower", c, c), Sub(below, eye)), eye),
+		diagonal: Exp(logScale),
+		logDet:   ReduceAllSum(logScale),
 	}
-	strict := Mul(variable("upper", square, start.upper), OneMinus(below))
-	f.upper = Add(strict, Mul(eye, InsertAxes(f.diagonal, 0)))
+	f.upper = Add(Mul(variable("upper", c, c), OneMinus(below)), Mul(eye, InsertAxes(f.diagonal, 0)))
 	return f
 }
 
@@ -81,13 +82,8 @@ func unitInverse(t *Node) *Node {
 	return MatMul(inverse, Sub(MulScalar(eye, 2), MatMul(t, inverse)))
 }
 
-// A rotation is its own LU decomposition.
-type rotation struct {
-	permutation, lower, upper [][]float64 // lower and upper without their diagonals
-	logScale, sign            []float64   // the diagonal of upper
-}
-
-func (m mixing) rotation() rotation {
+// rotation is R, [C, C].
+func (m mixing) rotation() [][]float64 {
 	c := m.channels
 	rng := rand.New(rand.NewPCG(m.seed, uint64(c)))
 	random := mat.NewDense(c, c, nil)
@@ -100,31 +96,9 @@ func (m mixing) rotation() rotation {
 	qr.Factorize(random)
 	var q mat.Dense
 	qr.QTo(&q)
-
-	var lu mat.LU
-	lu.Factorize(&q)
-	var lower, upper mat.TriDense
-	lu.LTo(&lower)
-	lu.UTo(&upper)
-	r := rotation{permutation: grid(c), lower: grid(c), upper: grid(c), logScale: make([]float64, c), sign: make([]float64, c)}
-	// Q = P·L·U with row pivots[i] of Q the row i of L·U.
-	for i, row := range lu.RowPivots(nil) {
-		r.permutation[row][i] = 1
+	rows := make([][]float64, c)
+	for i := range rows {
+		rows[i] = mat.Row(nil, i, &q)
 	}
-	for i := range c {
-		for j := range i {
-			r.lower[i][j] = lower.At(i, j)
-			r.upper[j][i] = upper.At(j, i)
-		}
-		r.logScale[i], r.sign[i] = math.Log(math.Abs(upper.At(i, i))), math.Copysign(1, upper.At(i, i))
-	}
-	return r
-}
-
-func grid(n int) [][]float64 {
-	g := make([][]float64, n)
-	for i := range g {
-		g[i] = make([]float64, n)
-	}
-	return g
+	return rows
 }
