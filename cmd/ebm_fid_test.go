@@ -50,3 +50,35 @@ func TestEBMFID(t *testing.T) {
 		}
 	}
 }
+
+// Ensure that samples of a run are drawn and compared with the pictures that the run
+// learnt from, the same ones for the same seed.
+func TestEBMFIDOfRun(t *testing.T) {
+	t.Chdir("..") // where .venv is
+	dir := filepath.Join(t.TempDir(), "run")
+	code, _, stderr := run(t, "ebm", "train", "--config", "langevin", "--run-dir", dir, "--seed", "3",
+		"--set", "data={name: fashion-mnist, path: dataset/testdata/fashion-mnist, size: 8}",
+		"--set", "model.energy={channels: [4], patch: 2}", "--set", "model.sampler.steps=1",
+		"--set", "model={particles: 4, batch_size: 4, chains: {size: 8}}",
+		"--set", "eval={extractor: none, every: 0, samples: 4, pictures: 0}", "--set", "updates=2")
+	if code != 0 {
+		t.Fatalf("code %d: %s", code, stderr)
+	}
+	measured := func() (score fid.Score) {
+		code, stdout, stderr := run(t, "ebm", "fid", dir, "--n", "6", "--reference", "6", "--seed", "5", "--no-cache", "--json")
+		if code != 0 {
+			t.Fatalf("code %d: %s", code, stderr)
+		}
+		if err := json.Unmarshal([]byte(stdout), &score); err != nil {
+			t.Fatal(err)
+		}
+		return score
+	}
+	one := measured()
+	if one.Metric != "FD-E0" || one.N != 6 || one.Reference != 6 || !(one.Frechet > 1) {
+		t.Errorf("%+v: six samples of a model that has learnt nothing, beside six pictures", one)
+	}
+	if again := measured(); again.Frechet != one.Frechet {
+		t.Errorf("seed 5 is %g away, and then %g", one.Frechet, again.Frechet)
+	}
+}

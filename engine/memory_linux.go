@@ -21,10 +21,10 @@ import "os"
 // keepMemory has the C library keep what XLA frees. XLA allocates the intermediate
 // results of a graph anew at each call; beyond 32 MB glibc hands them back to the
 // kernel each time, which then fills page after page with zeros for the next call. For
-// an update of a small image model, 60 MB, that was a quarter of the time; two threads
-// may now keep as much, a tenth more memory at most. A thread's heap ends at 64 MB:
-// larger results still come and go. Whoever has set glibc's allocator by the
-// environment is left alone.
+// an update of a small image model, 60 MB, that was a quarter of the time. The price is
+// memory: each thread that has made a call may keep as much, 150 MB more at the peak of
+// that model. A thread's heap ends at 64 MB: larger results still come and go. Whoever
+// has set glibc's allocator by the environment is left alone.
 func keepMemory() {
 	for _, name := range []string{"GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"} {
 		if os.Getenv(name) != "" {
