@@ -1,10 +1,11 @@
 """The image models of docs/results/ebm.md: curves, grids and table.
 
-    bench/.venv/bin/python bench/plot_ebm.py [RUN ...]
+    bench/.venv/bin/python bench/plot_ebm.py DATA [RUN ...]
 
 First takes the figures and the last grids of Stein's run folders RUN, named after their
-configuration, into docs/results/data/ebm_NAME.csv and docs/results/ebm_NAME.png; then
-draws docs/results/ebm.png from all such tables there and puts the table into ebm.md.
+configuration, into docs/results/data/ebm_DATA_NAME.csv and docs/results/ebm_DATA_NAME.png;
+then draws docs/results/ebm_DATA.png from all such tables there and puts the table into
+ebm.md between the marks of DATA (fashion-mnist, cifar10).
 """
 
 from __future__ import annotations
@@ -48,17 +49,17 @@ COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"]  # of Okabe and Ito
 Rows = list[dict[str, str]]
 
 
-def take(run: pathlib.Path) -> None:
+def take(data: str, run: pathlib.Path) -> None:
     """Copies what is shown of a run folder into docs/results."""
     rows = list(csv.DictReader((run / "metrics.csv").open()))
-    with (RESULTS / f"data/ebm_{run.name}.csv").open("w", newline="") as out:
+    with (RESULTS / f"data/ebm_{data}_{run.name}.csv").open("w", newline="") as out:
         table = csv.DictWriter(
             out, [k for k in KEPT if k in rows[0]], extrasaction="ignore"
         )
         table.writeheader()
         table.writerows(rows)
     grids = sorted((run / "pictures").glob("samples-*.png"))
-    shutil.copy(grids[-1], RESULTS / f"ebm_{run.name}.png")
+    shutil.copy(grids[-1], RESULTS / f"ebm_{data}_{run.name}.png")
 
 
 def series(rows: Rows, name: str) -> tuple[list[float], list[float]]:
@@ -71,11 +72,12 @@ def number(x: float) -> str:
 
 
 def main() -> None:
-    for run in sys.argv[1:]:
-        take(pathlib.Path(run))
+    data, *runs = sys.argv[1:]
+    for run in runs:
+        take(data, pathlib.Path(run))
     tables = {
-        p.stem.removeprefix("ebm_"): list(csv.DictReader(p.open()))
-        for p in sorted((RESULTS / "data").glob("ebm_*.csv"))
+        p.stem.removeprefix(f"ebm_{data}_"): list(csv.DictReader(p.open()))
+        for p in sorted((RESULTS / "data").glob(f"ebm_{data}_*.csv"))
     }
     figure, axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
     shown = [
@@ -98,7 +100,7 @@ def main() -> None:
         axis.grid(alpha=0.3)
     axes[2].set_yscale("log")
     axes[0].legend()
-    figure.savefig(RESULTS / "ebm.png", dpi=110)
+    figure.savefig(RESULTS / f"ebm_{data}.png", dpi=110)
 
     lines = []
     for run, rows in tables.items():
@@ -139,7 +141,7 @@ def main() -> None:
         "ε",
         "ε taken",
     ]
-    compare.record(RESULTS / "ebm.md", "table", measure.table(header, lines))
+    compare.record(RESULTS / "ebm.md", data, measure.table(header, lines))
 
 
 if __name__ == "__main__":
