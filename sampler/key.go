@@ -1,6 +1,8 @@
 package sampler
 
 import (
+	"math"
+
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 )
@@ -41,8 +43,21 @@ func shiftRight(x *Node, bits uint64) *Node {
 
 // Normal draws standard normal numbers.
 func (k Key) Normal(shape shapes.Shape) *Node {
-	_, x := RandomNormal(k.state, shape)
-	return x
+	state, u := RandomUniform(k.state, shape)
+	_, v := RandomUniform(state, shape)
+	return boxMuller(u, v)
+}
+
+// leastUniform is below every positive number that RandomUniform gives in float32.
+const leastUniform = 0x1p-33
+
+// boxMuller makes a standard normal number of two uniform ones in [0, 1) (Box and
+// Muller 1958). graph.RandomNormal has the same formula but keeps u from 0 by the least
+// denormal, which XLA takes for 0 on a CPU: one number in 2³² is infinite then, and a
+// training of a day draws more than that.
+func boxMuller(u, v *Node) *Node {
+	radius := Sqrt(MulScalar(Log(MaxScalar(u, leastUniform)), -2.0))
+	return Mul(radius, Cos(MulScalar(v, 2*math.Pi)))
 }
 
 // Uniform draws from [0, 1).
