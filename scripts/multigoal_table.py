@@ -29,7 +29,8 @@ def critic(weights: dict[str, np.ndarray], k: int, actions: np.ndarray) -> np.nd
     """Q_k at the start (0, 0), [N, 2] -> [N]; ELU between the layers."""
 
     def at(name: str) -> np.ndarray:
-        (found,) = [w for path, w in weights.items() if path.endswith(f"critic/q{k}/{name}")]
+        end = f"critic/q{k}/{name}"
+        (found,) = [w for path, w in weights.items() if path.endswith(end)]
         return found
 
     def elu(x: np.ndarray) -> np.ndarray:
@@ -42,7 +43,8 @@ def critic(weights: dict[str, np.ndarray], k: int, actions: np.ndarray) -> np.nd
 
 def main() -> None:
     out = pathlib.Path(sys.argv[1])
-    print("| run | to (5, 0) | to (-4, 3) | to (-4, -3) | nowhere | mean return | exp(Q/α) towards each |")
+    goals = "to (5, 0) | to (-4, 3) | to (-4, -3)"
+    print(f"| run | {goals} | nowhere | mean return | exp(Q/α) towards each |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | --- |")
     errors: dict[str, list[list[float]]] = {}
     for name in GROUPS:
