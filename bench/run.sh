@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures Stein beside its peers, in one run, and prints the tables.
 #
-#   bench/run.sh [--only bridge|rl|agents|sampler|ebm|growth] [--rounds N] [--record]
+#   bench/run.sh [--only bridge|rl|agents|fourteen|sampler|ebm|growth] [--rounds N] [--record]
 #
 # The peers live in bench/.venv, set up here on the first run (several GB: torch and
 # JAX). BENCH_PIP_ARGS goes to pip, for example to name an index of CPU-only wheels.

@@ -1,5 +1,5 @@
-"""Whole training steps of the particle agents beside the same agents on `svgd`; all fourteen
-configurations' steps a second; how long one state waits for its action."""
+"""Whole training steps of the particle agents beside the same agents on `svgd`; how long one
+state waits for its action."""
 
 from __future__ import annotations
 
@@ -17,11 +17,6 @@ ROUND = {10: 50, 64: 2}
 TIMED = {10: 2, 64: 2}
 TARGETS = {10: 1.8, 64: 8.0}
 KINDS = ("p-svgd", "met-sigma-eps")
-FOURTEEN = [
-    *("sac", "sac-nf", "p-svgd", "met-sigma", "met-sigma-eps-notrace", "met-sigma-eps"),
-    *("met-sigma-eps-nobound", "met-lc-m10", "met-mh-m10", "met-mh-greedy-m10"),
-    *("met-m64", "met-lc-m64", "met-mh-m64", "met-mh-greedy-m64"),
-]
 
 
 def stein(kind: str, particles: int) -> measure.Record:
@@ -45,7 +40,7 @@ def peer(kind: str, particles: int) -> measure.Record:
 
 
 def compare(rounds: int) -> str:
-    return "\n\n".join([steps(rounds), fourteen(), acting()])
+    return "\n\n".join([steps(rounds), acting()])
 
 
 def steps(rounds: int) -> str:
@@ -68,32 +63,6 @@ def steps(rounds: int) -> str:
     header = ["agent", "Stein", "svgd", "svgd / Stein", "memory: Stein", "svgd"]
     return (
         "A training step, acting, simulating and updating all parts once:\n\n"
-        + measure.table(header, rows)
-    )
-
-
-def fourteen() -> str:
-    """One round of each: what a run of the published schedule takes."""
-    rows = []
-    for name in FOURTEEN:
-        slow = name.endswith("m64")
-        got = train(
-            f"walker2d/{name}",
-            STARTS,
-            (20, 40) if slow else (50, 150),
-            {
-                "agent.train_every": 10,
-                "agent.fused_updates": 10,
-                "replay.capacity": 10_000,
-            },
-        )
-        rate = got["steps_per_s"]
-        hours = 1e6 / rate / 3600
-        rows.append([name, f"{rate:.1f}", f"{hours:.0f} h", f"{got['peak_mb']:.0f} MB"])
-        print(f"  {name}: {rate:.1f} steps/s", flush=True)
-    header = ["configuration", "steps/s", "1e6 steps take", "memory"]
-    return (
-        "Walker2d-v5, published sizes, an update for every step:\n\n"
         + measure.table(header, rows)
     )
 
