@@ -133,8 +133,9 @@ func (Median) Value(_ At, p Particles) *Node {
 	return p.bandwidth(StopGradient(med))
 }
 
-// Six cuts into 32 leave 2^−30 of the largest number, below float32's spacing.
-const medianRounds, medianCuts = 6, 32
+// Fifteen cuts into four leave 2^−30 of the largest number, below float32's spacing. Few cuts
+// at a time ask for the fewest comparisons, many for the smallest graph.
+const medianRounds, medianCuts = 15, 3
 
 // lowerMedian is the element of rank (N+1)/2 of each row, [B, N] -> [B, 1], N numbers
 // that are not negative. It narrows an interval by counting, and takes the smallest
@@ -145,7 +146,7 @@ func lowerMedian(x *Node) *Node {
 	rank := float64((x.Shape().Dimensions[1] + 1) / 2)
 	shares := make([]float64, medianCuts)
 	for i := range shares {
-		shares[i] = float64(i+1) / medianCuts
+		shares[i] = float64(i+1) / (medianCuts + 1)
 	}
 	cuts := InsertAxes(ConvertDType(Const(g, shares), dtype), 0) // [1, K]
 	top := ReduceAndKeep(x, ReduceMax, -1)                       // [B, 1]
@@ -153,7 +154,7 @@ func lowerMedian(x *Node) *Node {
 	for range medianRounds {
 		at := Add(low, Mul(Sub(high, low), cuts)) // [B, K]
 		below := LessOrEqual(InsertAxes(x, 1), InsertAxes(at, 2))
-		count := ReduceSum(ConvertDType(below, dtype), -1) // [B, K]
+		count := ConvertDType(ReduceSum(ConvertDType(below, dtypes.Int32), -1), dtype) // [B, K]
 		enough := GreaterOrEqual(count, MulScalar(OnesLike(count), rank))
 		over := BroadcastToShape(high, at.Shape())
 		under := BroadcastToShape(low, at.Shape())
