@@ -166,13 +166,18 @@ func (s *soak) accident() {
 		time.Sleep(time.Duration(s.rng.IntN(1000)) * time.Millisecond)
 		syscall.Kill(pid, syscall.SIGCONT)
 	default:
-		s.trainer.until(s.T, "replacements of all workers killed so far", func() bool {
-			return len(s.trainer.logs.named("worker ready"))-3 >= len(s.trainer.logs.named("worker failed, starting another"))
-		})
+		s.replaced()
 		time.Sleep(time.Second) // a step between: three failures without one end a run
 		syscall.Kill(s.worker(), syscall.SIGKILL)
 		s.kills++
 	}
+}
+
+// replaced waits until the trainer has as many workers as it is to have, at work.
+func (s *soak) replaced() {
+	s.trainer.until(s.T, "replacements of all workers killed so far", func() bool {
+		return len(s.trainer.logs.named("worker ready"))-3 >= len(s.trainer.logs.named("worker failed, starting another"))
+	})
 }
 
 // worker is one of the trainer's.
@@ -213,6 +218,7 @@ func (a sample) row() (cells []string) {
 // sample looks at everything, once the last accident and the last client are over.
 func (s *soak) sample() {
 	s.trainer.until(s.T, "three workers", func() bool { return len(s.processes()) == 5 })
+	s.replaced()
 	for end := time.Now().Add(20 * time.Second); s.server.holds(s.T).goroutines > s.fewest(); time.Sleep(time.Second) {
 		if time.Now().After(end) {
 			s.server.signal(s.T, syscall.SIGQUIT) // says what they are
@@ -308,10 +314,8 @@ func (s *soak) judge() {
 		"files of the trainer":      func(a sample) float64 { return a.trainer.files },
 		"files of the server":       func(a sample) float64 { return a.server.files },
 	} {
-		// The least of a quarter: one more is a file that is being written, or a client that
-		// is just leaving, one less a worker that is just being replaced. What is left open
-		// raises the least.
-		if before, after := slices.Min(column(early, of)), slices.Min(column(late, of)); after > before {
+		// One more or less is a file that is being written, or a client that is just leaving.
+		if before, after := slices.Min(column(early, of)), slices.Min(column(late, of)); before != after {
 			s.Errorf("%s: at least %g after the warm-up, %g at the end", name, before, after)
 		}
 	}
