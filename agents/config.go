@@ -28,13 +28,16 @@ type Config struct {
 	Value string `yaml:"value" want:"min|mean"`
 
 	// The optimisers: Adam.
-	ActorLR   float64 `yaml:"actor_lr" want:">= 0"`
-	CriticLR  float64 `yaml:"critic_lr" want:">= 0"`
-	AlphaLR   float64 `yaml:"alpha_lr" want:">= 0"`
-	AdamEps   float64 `yaml:"adam_eps" want:"> 0"`    // as in PyTorch: added to the root of the unbiased second moment
-	GradClip  float64 `yaml:"grad_clip" want:">= 0"`  // largest global norm of a part's gradient; 0: no limit
-	Tau       float64 `yaml:"tau" want:"> 0, <= 1"`   // share of the critic that its target takes over at each update (1 − polyak)
-	BatchSize int     `yaml:"batch_size" want:">= 1"` // transitions per update
+	ActorLR  float64 `yaml:"actor_lr" want:">= 0"`
+	CriticLR float64 `yaml:"critic_lr" want:">= 0"`
+	AlphaLR  float64 `yaml:"alpha_lr" want:">= 0"`
+	// LRSchedule is how the three rates go over the training: constant, or linear, to
+	// zero at its end, where the critics' last steps then move their values no more.
+	LRSchedule string  `yaml:"lr_schedule" want:"constant|linear"`
+	AdamEps    float64 `yaml:"adam_eps" want:"> 0"`    // as in PyTorch: added to the root of the unbiased second moment
+	GradClip   float64 `yaml:"grad_clip" want:">= 0"`  // largest global norm of a part's gradient; 0: no limit
+	Tau        float64 `yaml:"tau" want:"> 0, <= 1"`   // share of the critic that its target takes over at each update (1 − polyak)
+	BatchSize  int     `yaml:"batch_size" want:">= 1"` // transitions per update
 
 	// The schedule, in environment steps: one step of one copy counts one.
 	RandomSteps    int64   `yaml:"random_steps" want:">= 0"`    // steps with uniform actions at the start
@@ -50,7 +53,7 @@ func Defaults() Config {
 	return Config{
 		Gamma: 0.99, NStep: 1, Alpha: 1, AutoAlpha: true, Particles: 1,
 		Critic: policies.Network{Hidden: []int{256, 256}, Activation: "relu"}, Value: "min",
-		ActorLR: 3e-4, CriticLR: 3e-4, AlphaLR: 3e-4, AdamEps: 1e-8, Tau: 0.005, BatchSize: 256,
+		ActorLR: 3e-4, CriticLR: 3e-4, AlphaLR: 3e-4, LRSchedule: "constant", AdamEps: 1e-8, Tau: 0.005, BatchSize: 256,
 		RandomSteps: 10_000, LearningStarts: 10_000, TrainEvery: 8, UpdateToData: 1, FusedUpdates: 8,
 	}
 }

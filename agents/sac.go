@@ -296,7 +296,7 @@ func (s *SAC) Update(b *replay.Batch) (Metrics, error) {
 			return nil, err
 		}
 	}
-	m := Metrics{"train/n_updates": float64(s.state.Updates), "train/learning_rate": s.cfg.ActorLR}
+	m := Metrics{"train/n_updates": float64(s.state.Updates), "train/learning_rate": s.cfg.ActorLR * s.rateNow()}
 	for i, name := range s.figures {
 		m[name] = sums[i] / float64(k)
 	}
@@ -360,6 +360,14 @@ func (s *SAC) notFinite(sums []float32) string {
 // AbsError is how far the critics were off in each row of the last Update's batch,
 // for a replay.Prioritizer. It is valid until the next Update.
 func (s *SAC) AbsError() []float32 { return s.absError }
+
+// rateNow is the schedule's share of every learning rate, as rateShare has it.
+func (s *SAC) rateNow() float64 {
+	if s.cfg.LRSchedule == "linear" {
+		return 1 - float64(tensors.ToScalar[float32](s.progress))
+	}
+	return 1
+}
 
 // SetProgress says which share of the training is behind, in [0, 1].
 func (s *SAC) SetProgress(share float64) { s.progress = tensors.FromScalar(float32(share)) }

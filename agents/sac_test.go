@@ -391,3 +391,62 @@ type crooked struct{}
 func (crooked) Sample(q policies.Query) policies.Draw {
 	return policies.Draw{Action: Dot(q.Obs, q.Obs).Product(), LogProb: q.Obs}
 }
+
+// Adam's first step has the size of its rate, in every weight that has a gradient: the
+// schedule's share of it, and the settings' where a learner goes on from another's
+// variables.
+func TestLearningRateFollowsItsSchedule(t *testing.T) {
+	for _, c := range []struct {
+		schedule string
+		progress float64
+		share    float64
+	}{{"constant", 0.75, 1}, {"linear", 0, 1}, {"linear", 0.75, 0.25}, {"linear", 1, 0}} {
+		t.Run(fmt.Sprintf("%s at %g", c.schedule, c.progress), func(t *testing.T) {
+			cfg := tiny()
+			cfg.LRSchedule, cfg.ActorLR, cfg.CriticLR = c.schedule, 0.01, 0.02
+			s := newSAC(t, known{}, cfg)
+			s.SetProgress(c.progress)
+			before := map[string]float32{}
+			rates := map[string]float64{"/critic/q0/rest/out/biases": 0.02, "/policy/w": 0.01}
+			for path := range rates {
+				before[path] = weights(t, s, path)[0]
+			}
+			m, err := s.Update(randomBatch(cfg.BatchSize, obsDim, actDim))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for path, rate := range rates {
+				moved, want := math.Abs(float64(weights(t, s, path)[0]-before[path])), rate*c.share
+				if math.Abs(moved-want) > 1e-5 {
+					t.Errorf("%s moved by %g, want %g", path, moved, want)
+				}
+			}
+			if got, want := m["train/learning_rate"], 0.01*c.share; math.Abs(got-want) > 1e-9 {
+				t.Errorf("recorded learning rate %g, want %g", got, want)
+			}
+		})
+	}
+}
+
+// A run that goes on learns at the rate of its settings, not at that of its checkpoint.
+func TestLearningRateIsTheSettings(t *testing.T) {
+	cfg := tiny()
+	cfg.ActorLR = 0.01
+	old := newSAC(t, known{}, cfg)
+	batch := randomBatch(cfg.BatchSize, obsDim, actDim)
+	if _, err := old.Update(batch); err != nil {
+		t.Fatal(err)
+	}
+	cfg.ActorLR = 0
+	s := newSAC(t, known{}, cfg)
+	if err := s.Adopt(old.Store()); err != nil {
+		t.Fatal(err)
+	}
+	before := weights(t, s, "/policy/w")
+	if _, err := s.Update(batch); err != nil {
+		t.Fatal(err)
+	}
+	if after := weights(t, s, "/policy/w"); !slices.Equal(before, after) {
+		t.Errorf("actor_lr 0 moved the policy from %v to %v", before, after)
+	}
+}

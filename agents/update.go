@@ -17,7 +17,7 @@ import (
 func (s *SAC) step(scope *model.Scope, b minibatch, key sampler.Key, progress *Node) (l losses, ok *Node) {
 	l = s.losses(scope, b, key, progress)
 	sound := And(IsFinite(l.critic), IsFinite(l.policy))
-	norms, ok := descent.Adam{Epsilon: s.cfg.AdamEps}.Step(s.store, scope, sound, []descent.Part{
+	norms, ok := descent.Adam{Epsilon: s.cfg.AdamEps, Share: s.rateShare(progress)}.Step(s.store, scope, sound, []descent.Part{
 		{Scope: criticScope, Loss: l.critic, Rate: s.cfg.CriticLR, Clip: s.cfg.GradClip},
 		{Scope: policyScope, Loss: l.policy, Rate: s.cfg.ActorLR, Clip: s.cfg.GradClip},
 		{Scope: alphaScope, Loss: l.alpha, Rate: s.cfg.AlphaLR},
@@ -26,6 +26,14 @@ func (s *SAC) step(scope *model.Scope, b minibatch, key sampler.Key, progress *N
 		l.stats["train/grad_norm_"+name] = norm
 	}
 	return l, ok
+}
+
+// rateShare is the schedule's share of every learning rate, nil for all of it.
+func (s *SAC) rateShare(progress *Node) *Node {
+	if s.cfg.LRSchedule == "linear" {
+		return Sub(Const(progress.Graph(), float32(1)), progress)
+	}
+	return nil
 }
 
 // followCritic moves every variable of the target a share Tau towards the critic's.

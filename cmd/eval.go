@@ -105,10 +105,10 @@ func (a *app) eval(c *cobra.Command, x experiments.Exam, asJSON bool) error {
 // printPlane prints where episodes ended, and the entropies.
 func (a *app) printPlane(p *experiments.Plane, path string) {
 	if len(p.Goals) > 0 {
-		fmt.Fprint(a.stdout, "\ngoal           episodes that ended there\n")
+		fmt.Fprint(a.stdout, "\ngoal           episodes that ended there   share of exp(Q/α) at the start\n")
 	}
 	for _, g := range p.Goals {
-		fmt.Fprintf(a.stdout, "%-14s %d\n", fmt.Sprintf("(%g, %g)", g.X, g.Y), g.Visits)
+		fmt.Fprintf(a.stdout, "%-14s %-28d%.3f\n", fmt.Sprintf("(%g, %g)", g.X, g.Y), g.Visits, g.Share)
 	}
 	fmt.Fprint(a.stdout, "\nstate          entropy   of exp(Q/α)\n")
 	for _, s := range p.States {

@@ -18,7 +18,7 @@ import (
 type Part struct {
 	Scope string
 	Loss  *Node   // scalar; nil: this part learns nothing
-	Rate  float64 // Adam's learning rate
+	Rate  float64 // Adam's learning rate, at its largest
 	Clip  float64 // largest global norm of the gradient; 0: no limit
 }
 
@@ -27,6 +27,7 @@ type Part struct {
 type Adam struct {
 	Epsilon float64
 	Beta1   float64 // 0: 0.9
+	Share   *Node   // of every part's rate, scalar float32: a schedule's; nil: all of it
 }
 
 // Step takes the gradient step of every part and then does after, which may change
@@ -55,6 +56,7 @@ func (a Adam) Step(store *model.Store, scope *model.Scope, sound *Node, parts []
 				grads[i] = Mul(grads[i], shrink)
 			}
 		}
+		a.setRate(scope, part.Rate, g)
 		a.optimizer(part.Rate).UpdateGraphWithGradients(scope, grads, dtypes.Float32)
 	}
 	if after != nil {
@@ -66,6 +68,16 @@ func (a Adam) Step(store *model.Store, scope *model.Scope, sound *Node, parts []
 		}
 	}
 	return norms, ok
+}
+
+// setRate gives the variable that the optimiser reads its value for this step: the rate of
+// a run that goes on is that of its settings, not of its checkpoint.
+func (a Adam) setRate(scope *model.Scope, rate float64, g *Graph) {
+	now := Const(g, float32(rate))
+	if a.Share != nil {
+		now = Mul(now, a.Share)
+	}
+	optimizer.LearningRateVar(scope, dtypes.Float32, rate).SetNodeValue(now)
 }
 
 func (a Adam) optimizer(rate float64) gradientOptimizer {

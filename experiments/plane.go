@@ -7,6 +7,7 @@ import (
 	"image/png"
 	"io"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/stein-rl/stein/agents"
@@ -21,11 +22,13 @@ type Plane struct {
 	States []Portrayal `json:"states"`
 }
 
-// A Goal is a place, and how many episodes ended there.
+// A Goal is a place, how many episodes ended there, and how much of exp(Q/α) at the
+// first shown state lies towards it rather than towards another.
 type Goal struct {
 	X      float64 `json:"x"`
 	Y      float64 `json:"y"`
 	Visits int     `json:"visits"`
+	Share  float64 `json:"share"` // in [0, 1]
 }
 
 // A Portrayal is the policy at one state.
@@ -87,18 +90,25 @@ func (m *Mark) onPlane(ctx context.Context, x Exam, env envbridge.Env, learner *
 	if m.Plane.States, err = portray(learner, norm); err != nil {
 		return err
 	}
+	share(m.Plane.Goals, m.Plane.States[0])
 	return picture.Save(x.Plot, func(w io.Writer) error { return m.Plane.draw(m.Config.Env.ID, traced.paths, w) })
 }
 
-// portray asks the agent at shownStates.
-func portray(agent *agents.SAC, norm agents.Normalizer) ([]Portrayal, error) {
+// actionGrid is the middles of gridSide × gridSide cells of (−1, 1)², [2G].
+func actionGrid() []float32 {
 	grid := make([]float32, 0, 2*gridSide*gridSide)
-	at := func(i int) float32 { return (2*float32(i)+1)/gridSide - 1 } // middles of cells
+	at := func(i int) float32 { return (2*float32(i)+1)/gridSide - 1 }
 	for i := range gridSide {
 		for j := range gridSide {
 			grid = append(grid, at(i), at(j))
 		}
 	}
+	return grid
+}
+
+// portray asks the agent at shownStates.
+func portray(agent *agents.SAC, norm agents.Normalizer) ([]Portrayal, error) {
+	grid := actionGrid()
 	var all []Portrayal
 	for _, state := range shownStates {
 		obs := state
@@ -134,6 +144,31 @@ func gridEntropy(p agents.Portrait) float64 {
 	}
 	cell := 4.0 / float64(len(p.Value)) // of an area of 2 × 2
 	return math.Log(z*cell) - mean/z
+}
+
+// share divides exp(Q/α) at a state among the goals: an action counts for the one whose
+// direction is the nearest to its own.
+func share(goals []Goal, from Portrayal) {
+	if len(goals) == 0 {
+		return
+	}
+	top := slices.Max(from.portrait.Value)
+	grid, sum := actionGrid(), 0.0
+	for i, v := range from.portrait.Value {
+		best, nearest := math.Inf(-1), 0
+		for g, goal := range goals {
+			x, y := goal.X-from.X, goal.Y-from.Y
+			if along := (x*float64(grid[2*i]) + y*float64(grid[2*i+1])) / math.Hypot(x, y); along > best {
+				best, nearest = along, g
+			}
+		}
+		mass := math.Exp(float64(v-top) / from.portrait.Alpha)
+		goals[nearest].Share += mass
+		sum += mass
+	}
+	for g := range goals {
+		goals[g].Share /= sum
+	}
 }
 
 // A tracer is an Env that remembers where the point of each episode went. Copies

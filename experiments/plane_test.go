@@ -10,18 +10,18 @@ import (
 	"github.com/stein-rl/stein/envbridge"
 )
 
+// onGrid is a portrait of a critic for which exp(Q/α) is exp(logp).
+func onGrid(logp func(x, y float64) float64) agents.Portrait {
+	p := agents.Portrait{Alpha: 0.5}
+	cells := actionGrid()
+	for i := 0; i < len(cells); i += 2 {
+		p.Value = append(p.Value, float32(p.Alpha*logp(float64(cells[i]), float64(cells[i+1]))))
+	}
+	return p
+}
+
 // Ensure that the entropy on a grid is that of densities where it is known.
 func TestGridEntropy(t *testing.T) {
-	grid := func(value func(x, y float64) float64) agents.Portrait {
-		p := agents.Portrait{Alpha: 0.5}
-		at := func(i int) float64 { return (2*float64(i)+1)/gridSide - 1 }
-		for i := range gridSide {
-			for j := range gridSide {
-				p.Value = append(p.Value, float32(0.5*value(at(i), at(j))))
-			}
-		}
-		return p
-	}
 	const sigma = 0.1
 	for name, c := range map[string]struct {
 		logp func(x, y float64) float64
@@ -30,7 +30,7 @@ func TestGridEntropy(t *testing.T) {
 		"flat":   {func(_, _ float64) float64 { return 7 }, math.Log(4)},
 		"normal": {func(x, y float64) float64 { return 1e3 - (x*x+y*y)/(2*sigma*sigma) }, math.Log(2 * math.Pi * math.E * sigma * sigma)},
 	} {
-		if got := gridEntropy(grid(c.logp)); math.Abs(got-c.want) > 1e-3 {
+		if got := gridEntropy(onGrid(c.logp)); math.Abs(got-c.want) > 1e-3 {
 			t.Errorf("%s: %g, want %g", name, got, c.want)
 		}
 	}
@@ -51,6 +51,30 @@ func (s straight) Act(obs []float32, _ bool) ([]float32, error) {
 		action[2*i], action[2*i+1] = float32(x/far), float32(y/far)
 	}
 	return action, nil
+}
+
+// Ensure that exp(Q/α) is divided by direction: a flat one as the square of actions is by
+// the lines half-way between two goals, a peak to the goal that it is on the way to.
+func TestShare(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		logp func(x, y float64) float64
+		want []float64
+	}{
+		{"flat", func(_, _ float64) float64 { return 0 }, []float64{5. / 12, 3.5 / 12, 3.5 / 12}},
+		{"peak", func(x, y float64) float64 { return -200 * ((x+0.4)*(x+0.4) + (y-0.3)*(y-0.3)) }, []float64{0, 1, 0}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			goals := goalsOf("stein/MultiGoal-v0")
+			share(goals, Portrayal{portrait: onGrid(c.logp)})
+			for i, g := range goals {
+				// Half a row of cells lies on the line between two goals.
+				if math.Abs(g.Share-c.want[i]) > 0.5/gridSide {
+					t.Errorf("goal (%g, %g): share %g, want %g", g.X, g.Y, g.Share, c.want[i])
+				}
+			}
+		})
+	}
 }
 
 // Ensure that the goals are where the real environment has them, that episodes are
