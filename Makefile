@@ -50,10 +50,10 @@ bench: build $(VENV)/.stein-run ## measure beside Stable-Baselines3, SBX, svgd a
 	bench/run.sh $(ARGS)
 
 chaos: build $(VENV)/.stein-dev ## break a training at random, ROUNDS times (SEED repeats one)
-	go test ./chaos -count 1 -seed $(SEED) -rounds $(ROUNDS) -timeout 0 -v
+	go test ./internal/chaos -count 1 -seed $(SEED) -rounds $(ROUNDS) -timeout 0 -v
 
 soak: build $(VENV)/.stein-dev ## train, serve and break for DURATION; figures to docs/results
-	go test ./chaos -count 1 -run '^TestSoak$$' -soak $(DURATION) -soak-out ../docs/results -seed $(SEED) -timeout 0 -v
+	go test ./internal/chaos -count 1 -run '^TestSoak$$' -soak $(DURATION) -soak-out ../../docs/results -seed $(SEED) -timeout 0 -v
 
 fuzz: ## feed every parser of outside bytes odd bytes: FUZZTIME=5s each, ARGS= which
 	@scripts/fuzz.sh $(ARGS)

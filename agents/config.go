@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/stein-rl/stein/policies"
+	"github.com/stein-rl/stein/nn"
 )
 
 // Config holds the settings of the learner and of the schedule it learns by.
@@ -18,7 +18,7 @@ type Config struct {
 	Particles     int      `yaml:"particles" want:">= 1"`  // M, actions per state averaged in target and loss
 
 	// The networks. The policy has its own.
-	Critic policies.Network `yaml:"critic"`
+	Critic nn.Network `yaml:"critic"`
 	// Value is which of the twin critics' values is believed, in target and policy.
 	//
 	//	min:  the smaller (clipped double Q, Fujimoto et al. 2018): against
@@ -52,7 +52,7 @@ type Config struct {
 func Defaults() Config {
 	return Config{
 		Gamma: 0.99, NStep: 1, Alpha: 1, AutoAlpha: true, Particles: 1,
-		Critic: policies.Network{Hidden: []int{256, 256}, Activation: "relu"}, Value: "min",
+		Critic: nn.Network{Hidden: []int{256, 256}, Activation: "relu"}, Value: "min",
 		ActorLR: 3e-4, CriticLR: 3e-4, AlphaLR: 3e-4, LRSchedule: "constant", AdamEps: 1e-8, Tau: 0.005, BatchSize: 256,
 		RandomSteps: 10_000, LearningStarts: 10_000, TrainEvery: 8, UpdateToData: 1, FusedUpdates: 8,
 	}

@@ -4,7 +4,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 
-	"github.com/stein-rl/stein/policies"
+	"github.com/stein-rl/stein/nn"
 )
 
 // twin is the number of critics.
@@ -15,7 +15,7 @@ const twin = 2
 // many actions are asked about, and no Concatenate stands between the value and
 // the action, whose gradient's gradient a sampler takes.
 type critics struct {
-	net     policies.Network
+	net     nn.Network
 	believe string // Config.Value
 	scope   *model.Scope
 	obs     *Node // [B, S]
@@ -30,13 +30,13 @@ func (s *SAC) critics(scope *model.Scope, obs *Node) critics {
 func (c critics) Each(action *Node) [twin]*Node {
 	b, m := action.Shape().Dim(0), action.Shape().Dim(1)
 	fanIn := c.obs.Shape().Dim(-1) + action.Shape().Dim(-1)
-	width, rest := c.net.Hidden[0], policies.Network{Hidden: c.net.Hidden[1:], Activation: c.net.Activation}
+	width, rest := c.net.Hidden[0], nn.Network{Hidden: c.net.Hidden[1:], Activation: c.net.Activation}
 	var q [twin]*Node
 	for k := range q {
 		scope := c.scope.At("q%d", k)
-		ofObs := policies.Linear(scope.At("of_obs"), c.obs, width, fanIn, true)         // [B, H]
-		ofAction := policies.Linear(scope.At("of_action"), action, width, fanIn, false) // [B, M, H]
-		x := policies.Activate(c.net.Activation, Add(InsertAxes(ofObs, 1), ofAction))
+		ofObs := nn.Linear(scope.At("of_obs"), c.obs, width, fanIn, true)         // [B, H]
+		ofAction := nn.Linear(scope.At("of_action"), action, width, fanIn, false) // [B, M, H]
+		x := nn.Activate(c.net.Activation, Add(InsertAxes(ofObs, 1), ofAction))
 		x = rest.Apply(scope.At("rest"), Reshape(x, b*m, width), 1) // [B*M, 1]
 		q[k] = Reshape(x, b, m)
 	}

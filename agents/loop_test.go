@@ -13,11 +13,11 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/stein-rl/stein/agents"
-	"github.com/stein-rl/stein/checkpoint"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/internal/enginetest"
 	"github.com/stein-rl/stein/policies"
 	"github.com/stein-rl/stein/replay"
+	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
 // start opens real Gymnasium environments for a test.

@@ -14,7 +14,7 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/stein-rl/stein/policies"
-	"github.com/stein-rl/stein/sampler"
+	"github.com/stein-rl/stein/random"
 )
 
 // An Oracle answers for a learner with actions and with what the learner thinks of
@@ -85,7 +85,7 @@ func (o *Oracle) Ask(obs []float32, greedy bool, seed, call uint64) (Answer, err
 	var all Answer
 	for from := 0; from < n; from += o.Batch() {
 		to := min(n, from+o.Batch())
-		k := sampler.KeyOf(sampler.Mix(seed, call), oracleStream, uint64(from))
+		k := random.KeyOf(random.Mix(seed, call), oracleStream, uint64(from))
 		if err := o.ask(&all, obs[from*width:to*width], to-from, greedy, k); err != nil {
 			return Answer{}, fmt.Errorf("agents: oracle: %w", err)
 		}
@@ -155,7 +155,7 @@ func (o *Oracle) Close() {
 // drawnGraph answers obs [N, S] with actions drawn as by actGraph, [N, A], the
 // policy's entropy, the actions' values and their log-probabilities, [N] each.
 func (s *SAC) drawnGraph(scope *model.Scope, progress, k, obs *Node) []*Node {
-	q := s.query(scope, obs, sampler.NewKey(k), progress)
+	q := s.query(scope, obs, random.NewKey(k), progress)
 	d, one := s.drawOne(q)
 	return []*Node{one.Action, Neg(meanAlive(d.LogProb, d.Alive)), valueOf(q, one.Action), one.LogProb}
 }
@@ -165,14 +165,14 @@ func (s *SAC) chosenGraph(scope *model.Scope, progress, k, obs *Node) []*Node {
 	action := s.greedyGraph(scope, progress, k, obs)
 	// The key that policies fold to draw what they choose from: the same particles,
 	// which the engine then works out once.
-	q := s.query(scope, obs, sampler.NewKey(k).Fold(0), progress)
+	q := s.query(scope, obs, random.NewKey(k).Fold(0), progress)
 	d := s.policy.Sample(q)
 	return []*Node{action, Neg(meanAlive(d.LogProb, d.Alive)), valueOf(q, action)}
 }
 
 // bothGraph is drawnGraph, then the best actions of the same draw and their values.
 func (s *SAC) bothGraph(scope *model.Scope, progress, k, obs *Node) []*Node {
-	q := s.query(scope, obs, sampler.NewKey(k), progress)
+	q := s.query(scope, obs, random.NewKey(k), progress)
 	d, one := s.drawOne(q)
 	best := s.policy.(policies.Chooser).Choose(q, d)
 	return []*Node{one.Action, Neg(meanAlive(d.LogProb, d.Alive)), valueOf(q, one.Action), one.LogProb, best, valueOf(q, best)}

@@ -8,7 +8,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
-	"github.com/stein-rl/stein/sampler"
+	"github.com/stein-rl/stein/random"
 )
 
 // A Portrait is what a policy does at one state, and what its critic thinks of it.
@@ -37,7 +37,7 @@ func (s *SAC) Portrait(obs []float32, times int, actions []float32) (Portrait, e
 	for range times {
 		rows = append(rows, obs...)
 	}
-	k := sampler.KeyOf(s.greedySeed, greedyStream, s.greedyActs)
+	k := random.KeyOf(s.greedySeed, greedyStream, s.greedyActs)
 	s.greedyActs++
 	out, err := exec.Call(s.progress, tensors.FromFlatDataAndDimensions(k[:], 3),
 		tensors.FromFlatDataAndDimensions(rows, times, len(obs)), tensors.FromFlatDataAndDimensions(actions, len(actions)/a, a))
@@ -62,7 +62,7 @@ func (s *SAC) Portrait(obs []float32, times int, actions []float32) (Portrait, e
 // and α.
 func (s *SAC) portraitGraph(scope *model.Scope, in []*Node) []*Node {
 	progress, k, obs, actions := in[0], in[1], in[2], in[3]
-	q := s.query(scope, obs, sampler.NewKey(k), progress)
+	q := s.query(scope, obs, random.NewKey(k), progress)
 	d := s.policy.Sample(q)
 	alive := d.Alive
 	if alive == nil {

@@ -7,8 +7,8 @@ import (
 
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/internal/figures"
+	"github.com/stein-rl/stein/random"
 	"github.com/stein-rl/stein/replay"
-	"github.com/stein-rl/stein/sampler"
 )
 
 // A Normalizer brings observations and rewards to a common scale by statistics of
@@ -126,7 +126,7 @@ func (l *Loop) resetSeed() int64 {
 	if l.state.Step == 0 {
 		return l.EnvSeed
 	}
-	return int64(sampler.Mix(uint64(l.EnvSeed), uint64(l.state.Step)) >> 2)
+	return int64(random.Mix(uint64(l.EnvSeed), uint64(l.state.Step)) >> 2)
 }
 
 func (l *Loop) check() error {

@@ -13,11 +13,11 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
-	"github.com/stein-rl/stein/descent"
 	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/nn"
 	"github.com/stein-rl/stein/policies"
+	"github.com/stein-rl/stein/random"
 	"github.com/stein-rl/stein/replay"
-	"github.com/stein-rl/stein/sampler"
 )
 
 // SAC is soft actor-critic (Haarnoja et al. 2018) with twin critics, for any
@@ -106,14 +106,14 @@ func NewIdle(backend compute.Backend, policy policies.Policy, spec envbridge.Spe
 // create makes the variables of all parts and of their optimisers, and gives them
 // their first values.
 func (s *SAC) create() error {
-	return descent.Create(s.backend, s.store, s.seed, s.inputShapes(1, 1), func(scope *model.Scope, in []*Node) {
+	return nn.Create(s.backend, s.store, s.seed, s.inputShapes(1, 1), func(scope *model.Scope, in []*Node) {
 		b := minibatch{in[inObs], in[inAction], in[inNext], in[inReward], in[inDiscount], in[inWeight]}
 		// The target follows variables that must exist first.
 		s.critics(scope.At(targetScope), b.obs).Each(InsertAxes(b.action, 1))
 		for v := range scope.At(targetScope).IterVariables() {
 			v.SetTrainable(false)
 		}
-		l, _ := s.step(scope, b, sampler.NewKey(Reshape(in[inKeys], 3)), in[inProgress])
+		l, _ := s.step(scope, b, random.NewKey(Reshape(in[inKeys], 3)), in[inProgress])
 		s.figures = l.names()
 	})
 }
@@ -201,12 +201,12 @@ func (s *SAC) targetEntropy() float64 {
 
 // actGraph draws actions for obs [N, S], [N, A].
 func (s *SAC) actGraph(scope *model.Scope, progress, key, obs *Node) *Node {
-	return s.draw(s.query(scope, obs, sampler.NewKey(key), progress))
+	return s.draw(s.query(scope, obs, random.NewKey(key), progress))
 }
 
 // greedyGraph is actGraph for a policy's best actions, where it knows any.
 func (s *SAC) greedyGraph(scope *model.Scope, progress, key, obs *Node) *Node {
-	q := s.query(scope, obs, sampler.NewKey(key), progress)
+	q := s.query(scope, obs, random.NewKey(key), progress)
 	if p, ok := s.policy.(policies.Greedy); ok {
 		return p.Greedy(q)
 	}
@@ -250,9 +250,9 @@ func (s *SAC) Act(obs []float32, greedy bool) ([]float32, error) {
 	if n == 0 || n*s.spec.ObsDim != len(obs) {
 		return nil, fmt.Errorf("agents: %d numbers are no observations of %d", len(obs), s.spec.ObsDim)
 	}
-	exec, k := s.acting, sampler.KeyOf(s.seed, actStream, s.state.Acts)
+	exec, k := s.acting, random.KeyOf(s.seed, actStream, s.state.Acts)
 	if greedy {
-		exec, k = s.greedy, sampler.KeyOf(s.greedySeed, greedyStream, s.greedyActs)
+		exec, k = s.greedy, random.KeyOf(s.greedySeed, greedyStream, s.greedyActs)
 		s.greedyActs++
 	} else {
 		s.state.Acts++
@@ -312,7 +312,7 @@ func (s *SAC) loops() bool { return s.backend.Capabilities().Operations[compute.
 func (s *SAC) updates(b *replay.Batch, first, n int, sums []float64) error {
 	keys := make([]uint64, 0, 3*n)
 	for i := range uint64(n) {
-		one := sampler.KeyOf(s.seed, updateStream, s.state.Updates+i)
+		one := random.KeyOf(s.seed, updateStream, s.state.Updates+i)
 		keys = append(keys, one[:]...)
 	}
 	from, rows := first*s.cfg.BatchSize, n*s.cfg.BatchSize

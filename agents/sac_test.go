@@ -14,6 +14,7 @@ import (
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/internal/enginetest"
+	"github.com/stein-rl/stein/nn"
 	"github.com/stein-rl/stein/policies"
 	"github.com/stein-rl/stein/replay"
 )
@@ -41,7 +42,7 @@ func (known) Sample(q policies.Query) policies.Draw {
 
 func tiny() agents.Config {
 	c := agents.Defaults()
-	c.Critic = policies.Network{Hidden: []int{5, 4}, Activation: "tanh"}
+	c.Critic = nn.Network{Hidden: []int{5, 4}, Activation: "tanh"}
 	c.Particles, c.BatchSize, c.FusedUpdates = 2, 4, 1
 	return c
 }

@@ -7,8 +7,8 @@ import (
 
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/internal/figures"
+	"github.com/stein-rl/stein/random"
 	"github.com/stein-rl/stein/replay"
-	"github.com/stein-rl/stein/sampler"
 )
 
 // A Loop is a training run: its parts, and how far it goes. Agent, Buffer and
@@ -136,7 +136,7 @@ func (l *Loop) act(ctx context.Context, w *worker, obs []float32) error {
 	defer l.clock.Phase("act")()
 	copy(w.obs, obs)
 	if l.state.Step < l.Config.RandomSteps {
-		rng := rand.New(rand.NewPCG(sampler.Mix(l.Seed, randomStream), uint64(l.state.Step)<<16|uint64(w.first)))
+		rng := rand.New(rand.NewPCG(random.Mix(l.Seed, randomStream), uint64(l.state.Step)<<16|uint64(w.first)))
 		for i := range w.action {
 			w.action[i] = 2*rng.Float32() - 1
 		}
@@ -176,7 +176,7 @@ func (l *Loop) learn(before int64) error {
 // update draws k minibatches and has the agent take them in.
 func (l *Loop) update(k int) error {
 	stop := l.clock.Phase("sample")
-	rng := rand.New(rand.NewPCG(sampler.Mix(l.Seed, batchStream), l.state.Batches))
+	rng := rand.New(rand.NewPCG(random.Mix(l.Seed, batchStream), l.state.Batches))
 	err := l.Buffer.Sample(&l.batch, k*l.Config.BatchSize, rng)
 	if err == nil && l.Normalizer != nil {
 		l.Normalizer.Obs(l.batch.Obs)

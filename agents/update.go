@@ -8,16 +8,16 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 
-	"github.com/stein-rl/stein/descent"
-	"github.com/stein-rl/stein/sampler"
+	"github.com/stein-rl/stein/nn"
+	"github.com/stein-rl/stein/random"
 )
 
 // step builds one update of every part, and answers its losses and whether all was
 // finite; where it was not, no variable changes.
-func (s *SAC) step(scope *model.Scope, b minibatch, key sampler.Key, progress *Node) (l losses, ok *Node) {
+func (s *SAC) step(scope *model.Scope, b minibatch, key random.Key, progress *Node) (l losses, ok *Node) {
 	l = s.losses(scope, b, key, progress)
 	sound := And(IsFinite(l.critic), IsFinite(l.policy))
-	norms, ok := descent.Adam{Epsilon: s.cfg.AdamEps, Share: s.rateShare(progress)}.Step(s.store, scope, sound, []descent.Part{
+	norms, ok := nn.Adam{Epsilon: s.cfg.AdamEps, Share: s.rateShare(progress)}.Step(s.store, scope, sound, []nn.Part{
 		{Scope: criticScope, Loss: l.critic, Rate: s.cfg.CriticLR, Clip: s.cfg.GradClip},
 		{Scope: policyScope, Loss: l.policy, Rate: s.cfg.ActorLR, Clip: s.cfg.GradClip},
 		{Scope: alphaScope, Loss: l.alpha, Rate: s.cfg.AlphaLR},
@@ -80,7 +80,7 @@ func (s *SAC) updateGraph(scope *model.Scope, in []*Node) []*Node {
 	k, rows := in[inKeys].Shape().Dim(0), in[inObs].Shape().Dim(0)
 	if k == 1 {
 		b := minibatch{in[inObs], in[inAction], in[inNext], in[inReward], in[inDiscount], in[inWeight]}
-		l, ok := s.step(scope, b, sampler.NewKey(Reshape(in[inKeys], 3)), in[inProgress])
+		l, ok := s.step(scope, b, random.NewKey(Reshape(in[inKeys], 3)), in[inProgress])
 		return []*Node{ConvertDType(ok, dtypes.Int32), s.stack(l), l.absError}
 	}
 	var vars []*model.Variable
@@ -132,7 +132,7 @@ func (s *SAC) updateGraph(scope *model.Scope, in []*Node) []*Node {
 
 // minibatchAt cuts the i-th minibatch of b rows and its key out of the inputs; at
 // is its first row.
-func minibatchAt(in []*Node, i *Node, b int) (batch minibatch, key sampler.Key, at *Node) {
+func minibatchAt(in []*Node, i *Node, b int) (batch minibatch, key random.Key, at *Node) {
 	at = Mul(i, Const(i.Graph(), int32(b)))
 	cut := func(x, at *Node, n int) *Node {
 		starts, sizes := []*Node{at}, []int{n}
@@ -145,7 +145,7 @@ func minibatchAt(in []*Node, i *Node, b int) (batch minibatch, key sampler.Key, 
 		obs: cut(in[inObs], at, b), action: cut(in[inAction], at, b), next: cut(in[inNext], at, b),
 		reward: cut(in[inReward], at, b), discount: cut(in[inDiscount], at, b), weight: cut(in[inWeight], at, b),
 	}
-	return batch, sampler.NewKey(Reshape(cut(in[inKeys], i, 1), 3)), at
+	return batch, random.NewKey(Reshape(cut(in[inKeys], i, 1), 3)), at
 }
 
 // stack puts the figures of one update in the order of s.figures, [F].

@@ -14,10 +14,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stein-rl/stein/dataset"
 	"github.com/stein-rl/stein/engine"
 	"github.com/stein-rl/stein/experiments"
-	"github.com/stein-rl/stein/fid"
+	"github.com/stein-rl/stein/images/dataset"
+	"github.com/stein-rl/stein/images/fid"
 )
 
 // fidFlags are those of stein ebm fid.

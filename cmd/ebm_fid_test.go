@@ -7,16 +7,16 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stein-rl/stein/dataset"
-	"github.com/stein-rl/stein/fid"
-	"github.com/stein-rl/stein/picture"
+	"github.com/stein-rl/stein/images/dataset"
+	"github.com/stein-rl/stein/images/fid"
+	"github.com/stein-rl/stein/internal/picture"
 )
 
 // Ensure that a folder of pictures is compared with a data set, that the answer says by
 // which distance, and that what is missing is a mistake of usage.
 func TestEBMFID(t *testing.T) {
 	t.Chdir("..") // where .venv is
-	const fashion = "dataset/testdata/fashion-mnist"
+	const fashion = "images/dataset/testdata/fashion-mnist"
 	m, err := dataset.Open(t.Context(), dataset.Source{Name: "fashion-mnist", Path: fashion, Split: "test"})
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +57,7 @@ func TestEBMFIDOfRun(t *testing.T) {
 	t.Chdir("..") // where .venv is
 	dir := filepath.Join(t.TempDir(), "run")
 	code, _, stderr := run(t, "ebm", "train", "--config", "langevin", "--run-dir", dir, "--seed", "3",
-		"--set", "data={name: fashion-mnist, path: dataset/testdata/fashion-mnist, size: 8}",
+		"--set", "data={name: fashion-mnist, path: images/dataset/testdata/fashion-mnist, size: 8}",
 		"--set", "model.energy={channels: [4], patch: 2}", "--set", "model.sampler.steps=1",
 		"--set", "model={particles: 4, batch_size: 4, chains: {size: 8}}",
 		"--set", "eval={extractor: none, every: 0, samples: 4, pictures: 0}", "--set", "updates=2")

@@ -12,9 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stein-rl/stein/experiments"
-	"github.com/stein-rl/stein/export"
 	"github.com/stein-rl/stein/internal/settings"
-	"github.com/stein-rl/stein/normalize"
+	"github.com/stein-rl/stein/interop/export"
+	"github.com/stein-rl/stein/replay/normalize"
 )
 
 // exportFlags are those of stein export.

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stein-rl/stein/experiments"
-	"github.com/stein-rl/stein/sb3"
+	"github.com/stein-rl/stein/interop/sb3"
 )
 
 // importFlags are those of stein import.

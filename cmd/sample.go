@@ -11,13 +11,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stein-rl/stein/engine"
-	"github.com/stein-rl/stein/picture"
-	"github.com/stein-rl/stein/sampling"
+	"github.com/stein-rl/stein/internal/picture"
+	"github.com/stein-rl/stein/sampler/known"
 )
 
 // sampleFlags are those of `stein sample`.
 type sampleFlags struct {
-	cfg       sampling.Config
+	cfg       known.Config
 	target    string
 	dim       int
 	plot, gif string
@@ -69,7 +69,7 @@ Samplers: svgd       kernel width by the median, fixed step, density with the He
 }
 
 func (f *sampleFlags) run(stdout, stderr io.Writer) error {
-	density, err := sampling.NewDensity(f.target, f.dim)
+	density, err := known.NewDensity(f.target, f.dim)
 	if err != nil {
 		return usageError{err}
 	}
@@ -88,7 +88,7 @@ func (f *sampleFlags) run(stdout, stderr io.Writer) error {
 	if w := choice.Warning(); w != "" {
 		fmt.Fprintln(stderr, w)
 	}
-	result, err := sampling.Run(backend, f.cfg)
+	result, err := known.Run(backend, f.cfg)
 	if err != nil {
 		return err
 	}
@@ -105,11 +105,11 @@ func (f *sampleFlags) run(stdout, stderr io.Writer) error {
 }
 
 // pictures writes those that were asked for.
-func (f *sampleFlags) pictures(r sampling.Result) error {
-	scene := sampling.Scene(r.Config.Density)
+func (f *sampleFlags) pictures(r known.Result) error {
+	scene := known.Scene(r.Config.Density)
 	scene.Title = r.Config.Density.Name + ", " + r.Config.Sampler
 	if f.plot != "" {
-		end := sampling.Frame(r.Config.Density.Dim, r.X[:r.Config.Particles*r.Config.Density.Dim])
+		end := known.Frame(r.Config.Density.Dim, r.X[:r.Config.Particles*r.Config.Density.Dim])
 		end.Note = fmt.Sprintf("%d particles after %d steps", r.Config.Particles, r.Config.Steps)
 		if err := picture.Save(f.plot, func(w io.Writer) error { return scene.WritePNG(w, end) }); err != nil {
 			return err
@@ -126,7 +126,7 @@ func (f *sampleFlags) pictures(r sampling.Result) error {
 		if last > most {
 			step = i * last / most
 		}
-		frame := sampling.Frame(r.Config.Density.Dim, r.Path[step])
+		frame := known.Frame(r.Config.Density.Dim, r.Path[step])
 		frame.Note = fmt.Sprintf("step %d", step)
 		frames = append(frames, frame)
 	}
@@ -156,7 +156,7 @@ type sampleReport struct {
 	Seconds         float64  `json:"seconds"`
 }
 
-func newSampleReport(r sampling.Result) sampleReport {
+func newSampleReport(r known.Result) sampleReport {
 	entropy, stderr := r.Entropy()
 	wrong, _ := r.EntropyError()
 	mean, cov := r.MomentErrors()
@@ -164,16 +164,16 @@ func newSampleReport(r sampling.Result) sampleReport {
 	return sampleReport{
 		Target: c.Density.Name, Dim: c.Density.Dim, Sampler: c.Sampler,
 		Systems: c.Systems, Particles: c.Particles, Steps: c.Steps, Seed: c.Seed,
-		Entropy: known(entropy), EntropyStderr: known(stderr), ExactEntropy: c.Density.Entropy, EntropyError: known(wrong),
+		Entropy: finite(entropy), EntropyStderr: finite(stderr), ExactEntropy: c.Density.Entropy, EntropyError: finite(wrong),
 		MeanError: mean, CovarianceError: cov,
-		EffectiveShare: known(r.EffectiveShare()), Accepted: known(r.Accepted),
-		StepSize: r.StepSize, Bandwidth: known(r.Bandwidth),
+		EffectiveShare: finite(r.EffectiveShare()), Accepted: finite(r.Accepted),
+		StepSize: r.StepSize, Bandwidth: finite(r.Bandwidth),
 		FitSeconds: r.FitTime.Seconds(), Seconds: r.Time.Seconds(),
 	}
 }
 
-// known is nil for NaN, which JSON does not have.
-func known(x float64) *float64 {
+// finite is nil for NaN, which JSON does not have.
+func finite(x float64) *float64 {
 	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return nil
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/stein-rl/stein/cluster"
 	"github.com/stein-rl/stein/internal/settings"
-	"github.com/stein-rl/stein/sweep"
+	"github.com/stein-rl/stein/study"
+	"github.com/stein-rl/stein/study/ray"
 )
 
 // sweepFlags are those of stein sweep.
@@ -52,9 +52,9 @@ func (p placeFlags) check() error {
 }
 
 // openPlace makes what the trials of a sweep run on, and a function that ends it.
-func (a *app) openPlace(ctx context.Context, p placeFlags, dir string, jobs int) (on sweep.Executor, threads int, end func() error, err error) {
+func (a *app) openPlace(ctx context.Context, p placeFlags, dir string, jobs int) (on study.Executor, threads int, end func() error, err error) {
 	if p.ray == "" {
-		on, err = sweep.Here(dir)
+		on, err = study.Here(dir)
 		return on, 0, func() error { return nil }, err
 	}
 	env, err := p.environment()
@@ -68,8 +68,8 @@ func (a *app) openPlace(ctx context.Context, p placeFlags, dir string, jobs int)
 	if err != nil {
 		return nil, 0, nil, err
 	}
-	trials, err := cluster.OpenTrials(ctx, cluster.TrialsOptions{
-		Cluster: cluster.Cluster{Address: p.ray, Env: env, Log: log},
+	trials, err := ray.OpenTrials(ctx, ray.TrialsOptions{
+		Cluster: ray.Cluster{Address: p.ray, Env: env, Log: log},
 		Dir:     dir, Storage: p.storage, CPUs: p.cpus, GPUs: p.gpus, Jobs: jobs, Config: a.configText,
 	})
 	if err != nil {
@@ -82,7 +82,7 @@ func (p placeFlags) environment() (map[string]any, error) {
 	if p.runtimeEnv == "" {
 		return nil, nil
 	}
-	return cluster.ReadRuntimeEnv(p.runtimeEnv)
+	return ray.ReadRuntimeEnv(p.runtimeEnv)
 }
 
 // configText is a configuration file with all that it extends.
@@ -162,7 +162,7 @@ func (a *app) sweep(c *cobra.Command, f sweepFlags, args []string) error {
 		columns = width(a.stderr)
 	}
 	table := newTrialTable(a.stderr, columns, dir)
-	statuses, err := sweep.Sweep{
+	statuses, err := study.Sweep{
 		Dir: dir, Trials: trials, Jobs: f.jobs, Threads: threads, Retries: f.retries, On: on, Watch: table.show,
 	}.Run(c.Context())
 	table.close()
@@ -173,27 +173,27 @@ func (a *app) sweep(c *cobra.Command, f sweepFlags, args []string) error {
 }
 
 // trials are those that the command line asks for, and their folder.
-func (a *app) trials(f sweepFlags, args []string) (dir string, trials []sweep.Trial, err error) {
+func (a *app) trials(f sweepFlags, args []string) (dir string, trials []study.Trial, err error) {
 	if f.resume != "" {
 		if len(args) > 0 || len(f.sets) > 0 || len(f.only) > 0 || f.seeds != "" || f.out != "" {
 			return "", nil, errors.New("--resume goes on with all that was planned: leave NAME, --seeds, --only, --set and --out out")
 		}
-		trials, err = sweep.Planned(f.resume)
+		trials, err = study.Planned(f.resume)
 		return f.resume, trials, err
 	}
 	if len(args) == 0 {
 		return "", nil, errors.New("sweep what? A folder of configurations such as walker2d, a YAML file, or --resume FOLDER")
 	}
 	name := strings.TrimSuffix(args[0], "/")
-	m := sweep.Folder(name)
+	m := study.Folder(name)
 	if strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml") {
-		if m, err = sweep.ReadMatrix(name); err != nil {
+		if m, err = study.ReadMatrix(name); err != nil {
 			return "", nil, err
 		}
 	}
 	m.Set = append(m.Set, f.sets...)
 	if f.seeds != "" {
-		if m.Seeds, err = sweep.ParseSeeds(f.seeds); err != nil {
+		if m.Seeds, err = study.ParseSeeds(f.seeds); err != nil {
 			return "", nil, fmt.Errorf("--seeds: %w", err)
 		}
 	}
@@ -209,16 +209,16 @@ func (a *app) trials(f sweepFlags, args []string) (dir string, trials []sweep.Tr
 }
 
 // sweepEnd prints what became of the trials.
-func (a *app) sweepEnd(dir string, statuses []sweep.Status) error {
-	counts := map[sweep.State]int{}
+func (a *app) sweepEnd(dir string, statuses []study.Status) error {
+	counts := map[study.State]int{}
 	for _, s := range statuses {
 		counts[s.State]++
-		if s.State == sweep.Failed {
+		if s.State == study.Failed {
 			fmt.Fprintf(a.stdout, "failed      %s, %d attempts: %s\n            %s\n", s.Name, s.Attempt, s.Why, filepath.Join(dir, "logs", s.Name+".log"))
 		}
 	}
-	fmt.Fprintf(a.stdout, "trials      %d: %d done, %d failed", len(statuses), counts[sweep.Done], counts[sweep.Failed])
-	left := len(statuses) - counts[sweep.Done] - counts[sweep.Failed]
+	fmt.Fprintf(a.stdout, "trials      %d: %d done, %d failed", len(statuses), counts[study.Done], counts[study.Failed])
+	left := len(statuses) - counts[study.Done] - counts[study.Failed]
 	if left > 0 {
 		fmt.Fprintf(a.stdout, ", %d to go", left)
 	}
@@ -226,10 +226,10 @@ func (a *app) sweepEnd(dir string, statuses []sweep.Status) error {
 	switch {
 	case left > 0:
 		fmt.Fprintf(a.stdout, "next        stein sweep --resume %s\n", dir)
-	case counts[sweep.Done] > 0:
+	case counts[study.Done] > 0:
 		fmt.Fprintf(a.stdout, "next        stein report %s\n", dir)
 	}
-	if n := counts[sweep.Failed]; n > 0 {
+	if n := counts[study.Failed]; n > 0 {
 		return fmt.Errorf("%d of %d trials failed; the same command tries them again", n, len(statuses))
 	}
 	return nil

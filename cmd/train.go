@@ -15,9 +15,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/stein-rl/stein/agents"
-	"github.com/stein-rl/stein/cluster"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/study/ray"
 )
 
 // trainFlags are those of stein train.
@@ -193,7 +193,7 @@ func openHosts(ctx context.Context, env experiments.Env, dir string) (envbridge.
 	if err != nil {
 		return nil, nil, err
 	}
-	hosts, err := cluster.OpenHosts(ctx, cluster.Cluster{Address: env.Hosts, Env: env.RuntimeEnv, Log: log}, 1)
+	hosts, err := ray.OpenHosts(ctx, ray.Cluster{Address: env.Hosts, Env: env.RuntimeEnv, Log: log}, 1)
 	if err != nil {
 		return nil, nil, errors.Join(err, log.Close())
 	}

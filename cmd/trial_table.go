@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/stein-rl/stein/sweep"
+	"github.com/stein-rl/stein/study"
 )
 
 // trialTable shows a sweep: a table that is drawn again on a terminal, a line for
@@ -19,7 +19,7 @@ type trialTable struct {
 
 	mu     sync.Mutex
 	drawn  int // lines that stand above the cursor
-	states map[string]sweep.State
+	states map[string]study.State
 	tries  map[string]int
 	told   map[string]time.Time // when a line on a trial's progress was written
 	now    func() time.Time
@@ -34,13 +34,13 @@ const maxTrialRows = 20
 func newTrialTable(out io.Writer, columns int, dir string) *trialTable {
 	fmt.Fprintf(out, "sweep in %s\n", dir)
 	return &trialTable{
-		out: out, columns: columns, states: map[string]sweep.State{}, tries: map[string]int{},
+		out: out, columns: columns, states: map[string]study.State{}, tries: map[string]int{},
 		told: map[string]time.Time{}, now: time.Now,
 	}
 }
 
 // show is told of all trials at each change and once a second.
-func (t *trialTable) show(all []sweep.Status) {
+func (t *trialTable) show(all []study.Status) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.columns == 0 {
@@ -51,23 +51,23 @@ func (t *trialTable) show(all []sweep.Status) {
 }
 
 // lines writes what has changed since the last time.
-func (t *trialTable) lines(all []sweep.Status) {
+func (t *trialTable) lines(all []study.Status) {
 	first := len(t.states) == 0
 	for _, s := range all {
 		changed := t.states[s.Name] != s.State || t.tries[s.Name] != s.Attempt
 		t.states[s.Name], t.tries[s.Name] = s.State, s.Attempt
 		switch {
-		case changed && !(first && s.State == sweep.Waiting):
+		case changed && !(first && s.State == study.Waiting):
 			line := fmt.Sprintf("%s %s %s, step %s of %s", t.now().Format("15:04:05"), s.Name, word(s), thousands(s.Step), thousands(s.Steps))
 			if !math.IsNaN(s.Return) {
 				line += fmt.Sprintf(", return %.1f", s.Return)
 			}
-			if s.Why != "" && s.State != sweep.Running && s.State != sweep.Done {
+			if s.Why != "" && s.State != study.Running && s.State != study.Done {
 				line += ": " + s.Why
 			}
 			fmt.Fprintln(t.out, line)
 			t.told[s.Name] = t.now()
-		case s.State == sweep.Running && t.now().Sub(t.told[s.Name]) >= trialLineEvery:
+		case s.State == study.Running && t.now().Sub(t.told[s.Name]) >= trialLineEvery:
 			fmt.Fprintf(t.out, "%s %s step %s of %s, return %s, ETA %s\n", t.now().Format("15:04:05"), s.Name,
 				thousands(s.Step), thousands(s.Steps), figure(s.Return), t.eta(s))
 			t.told[s.Name] = t.now()
@@ -76,19 +76,19 @@ func (t *trialTable) lines(all []sweep.Status) {
 }
 
 // word is a state as a person says it.
-func word(s sweep.Status) string {
+func word(s study.Status) string {
 	on := ""
 	if s.Node != "" {
 		on = " on " + s.Node
 	}
 	switch {
-	case s.State == sweep.Running && s.From > 0:
+	case s.State == study.Running && s.From > 0:
 		return fmt.Sprintf("goes on%s (attempt %d)", on, s.Attempt)
-	case s.State == sweep.Running && s.Attempt > 1:
+	case s.State == study.Running && s.Attempt > 1:
 		return fmt.Sprintf("runs%s (attempt %d)", on, s.Attempt)
-	case s.State == sweep.Running:
+	case s.State == study.Running:
 		return "runs" + on
-	case s.State == sweep.Waiting && s.Why != "":
+	case s.State == study.Waiting && s.Why != "":
 		return "failed, waits to be tried again"
 	}
 	return string(s.State)
@@ -102,9 +102,9 @@ func figure(x float64) string {
 }
 
 // eta is the time that a running trial has to go, by the pace of its process.
-func (t *trialTable) eta(s sweep.Status) string {
+func (t *trialTable) eta(s study.Status) string {
 	did := s.Step - s.From
-	if s.State != sweep.Running || did <= 0 {
+	if s.State != study.Running || did <= 0 {
 		return ""
 	}
 	left := time.Duration(float64(t.now().Sub(s.Since)) * float64(s.Steps-s.Step) / float64(did))
@@ -115,20 +115,20 @@ func (t *trialTable) eta(s sweep.Status) string {
 }
 
 // draw draws the table over the last one.
-func (t *trialTable) draw(all []sweep.Status) {
+func (t *trialTable) draw(all []study.Status) {
 	rows := []string{fmt.Sprintf("%-44s %-9s %17s %10s %9s", "trial", "state", "step", "return", "ETA")}
-	counts := map[sweep.State]int{}
+	counts := map[study.State]int{}
 	for _, s := range all {
 		counts[s.State]++
 	}
 	shown := 0
-	for _, pass := range []func(sweep.Status) bool{
-		func(s sweep.Status) bool { return s.State == sweep.Running },
-		func(s sweep.Status) bool { return s.State == sweep.Failed },
-		func(s sweep.Status) bool {
-			return s.State == sweep.Done || s.State == sweep.Stopped || s.State == sweep.Early
+	for _, pass := range []func(study.Status) bool{
+		func(s study.Status) bool { return s.State == study.Running },
+		func(s study.Status) bool { return s.State == study.Failed },
+		func(s study.Status) bool {
+			return s.State == study.Done || s.State == study.Stopped || s.State == study.Early
 		},
-		func(s sweep.Status) bool { return s.State == sweep.Waiting },
+		func(s study.Status) bool { return s.State == study.Waiting },
 	} {
 		for _, s := range all {
 			if shown < maxTrialRows && pass(s) {
@@ -139,7 +139,7 @@ func (t *trialTable) draw(all []sweep.Status) {
 		}
 	}
 	rows = append(rows, fmt.Sprintf("%d trials: %d running, %d done, %d failed, %d waiting", len(all),
-		counts[sweep.Running], counts[sweep.Done], counts[sweep.Failed], counts[sweep.Waiting]+counts[sweep.Stopped]))
+		counts[study.Running], counts[study.Done], counts[study.Failed], counts[study.Waiting]+counts[study.Stopped]))
 	var b strings.Builder
 	if t.drawn > 0 {
 		fmt.Fprintf(&b, "\x1b[%dA", t.drawn)

@@ -15,8 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stein-rl/stein/internal/settings"
-	"github.com/stein-rl/stein/sweep"
-	"github.com/stein-rl/stein/tune"
+	"github.com/stein-rl/stein/study"
+	"github.com/stein-rl/stein/study/optuna"
 )
 
 // tuneFlags are those of stein tune.
@@ -83,11 +83,11 @@ func (a *app) tune(ctx context.Context, f tuneFlags, file string) (err error) {
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
 	o.Log = log
-	study, err := tune.Open(ctx, o)
+	opened, err := optuna.Open(ctx, o)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, study.Close()) }()
+	defer func() { err = errors.Join(err, opened.Close()) }()
 	on, threads, end, err := a.openPlace(ctx, f.place, o.Dir, f.jobs)
 	if err != nil {
 		return err
@@ -97,25 +97,25 @@ func (a *app) tune(ctx context.Context, f tuneFlags, file string) (err error) {
 		columns = width(a.stderr)
 	}
 	table := newTrialTable(a.stderr, columns, o.Dir)
-	statuses, err := sweep.Sweep{
-		Dir: o.Dir, Source: study, Jobs: f.jobs, Threads: threads, Retries: f.retries, On: on, Watch: table.show,
+	statuses, err := study.Sweep{
+		Dir: o.Dir, Source: opened, Jobs: f.jobs, Threads: threads, Retries: f.retries, On: on, Watch: table.show,
 	}.Run(ctx)
 	table.close()
 	if err := errors.Join(err, end()); err != nil {
 		return err
 	}
-	results, err := study.Results(context.WithoutCancel(ctx))
+	results, err := opened.Results(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
 	}
 	return a.tuneEnd(f, o, file, statuses, results)
 }
 
-func (a *app) tuneOptions(f tuneFlags, file string) (o tune.Options, err error) {
-	o = tune.Options{
+func (a *app) tuneOptions(f tuneFlags, file string) (o optuna.Options, err error) {
+	o = optuna.Options{
 		Catalog: a.catalog, Dir: f.out, Trials: f.trials, Storage: f.storage, Sampler: f.sampler, Pruner: f.pruner, Log: io.Discard,
 	}
-	if o.Plan, err = tune.ReadPlan(file, a.catalog); err != nil {
+	if o.Plan, err = optuna.ReadPlan(file, a.catalog); err != nil {
 		return o, err
 	}
 	if o.Dir == "" {
@@ -140,7 +140,7 @@ func (a *app) tuneOptions(f tuneFlags, file string) (o tune.Options, err error) 
 const maxResults = 10
 
 // tuneEnd prints the best settings, and writes the best of them as a configuration.
-func (a *app) tuneEnd(f tuneFlags, o tune.Options, file string, statuses []sweep.Status, results []tune.Result) error {
+func (a *app) tuneEnd(f tuneFlags, o optuna.Options, file string, statuses []study.Status, results []optuna.Result) error {
 	counts := map[string]int{}
 	for _, r := range results {
 		counts[r.State]++
@@ -163,9 +163,9 @@ func (a *app) tuneEnd(f tuneFlags, o tune.Options, file string, statuses []sweep
 	}
 	if f.asJSON {
 		return a.printJSON(struct {
-			Folder string        `json:"folder"`
-			Best   string        `json:"best,omitempty"`
-			Trials []tune.Result `json:"trials"`
+			Folder string          `json:"folder"`
+			Best   string          `json:"best,omitempty"`
+			Trials []optuna.Result `json:"trials"`
 		}{o.Dir, best, results})
 	}
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
@@ -187,7 +187,7 @@ func (a *app) tuneEnd(f tuneFlags, o tune.Options, file string, statuses []sweep
 		fmt.Fprintf(a.stdout, "best        %s\nnext        stein train --config %s\n", best, best)
 	}
 	for _, s := range statuses {
-		if s.State == sweep.Failed {
+		if s.State == study.Failed {
 			fmt.Fprintf(a.stdout, "failed      %s: %s\n", s.Name, s.Why)
 		}
 	}

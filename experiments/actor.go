@@ -11,8 +11,8 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/stein-rl/stein/agents"
-	"github.com/stein-rl/stein/checkpoint"
 	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
 // An Actor is a run's agent without its environment: it acts where observations come

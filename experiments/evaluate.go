@@ -9,7 +9,7 @@ import (
 	"strconv"
 
 	"github.com/stein-rl/stein/agents"
-	"github.com/stein-rl/stein/checkpoint"
+	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
 // An Exam is an evaluation of a run's agent.

@@ -14,10 +14,10 @@ import (
 
 	"github.com/gomlx/compute"
 
-	"github.com/stein-rl/stein/dataset"
-	"github.com/stein-rl/stein/ebm"
-	"github.com/stein-rl/stein/fid"
-	"github.com/stein-rl/stein/picture"
+	"github.com/stein-rl/stein/images/dataset"
+	"github.com/stein-rl/stein/images/ebm"
+	"github.com/stein-rl/stein/images/fid"
+	"github.com/stein-rl/stein/internal/picture"
 )
 
 // reference is what samples are compared with; nil where nothing is measured.

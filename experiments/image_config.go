@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/stein-rl/stein/dataset"
-	"github.com/stein-rl/stein/ebm"
+	"github.com/stein-rl/stein/images/dataset"
+	"github.com/stein-rl/stein/images/ebm"
 )
 
 // An ImageConfig is one image model's settings, all of them: what

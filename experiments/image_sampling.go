@@ -9,9 +9,9 @@ import (
 	"log/slog"
 	"path/filepath"
 
-	"github.com/stein-rl/stein/dataset"
-	"github.com/stein-rl/stein/ebm"
-	"github.com/stein-rl/stein/picture"
+	"github.com/stein-rl/stein/images/dataset"
+	"github.com/stein-rl/stein/images/ebm"
+	"github.com/stein-rl/stein/internal/picture"
 )
 
 // GalleryOf is the folder of a run's pictures.

@@ -12,11 +12,11 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/stein-rl/stein/checkpoint"
-	"github.com/stein-rl/stein/dataset"
-	"github.com/stein-rl/stein/ebm"
 	"github.com/stein-rl/stein/engine"
-	"github.com/stein-rl/stein/fid"
+	"github.com/stein-rl/stein/images/dataset"
+	"github.com/stein-rl/stein/images/ebm"
+	"github.com/stein-rl/stein/images/fid"
+	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
 // An ImageTraining is an image model about to learn, from its start or from a

@@ -10,8 +10,8 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/stein-rl/stein/agents"
-	"github.com/stein-rl/stein/checkpoint"
 	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
 // An Import is an agent that another program trained, about to become a run.

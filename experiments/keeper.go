@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/stein-rl/stein/agents"
-	"github.com/stein-rl/stein/checkpoint"
 	"github.com/stein-rl/stein/engine"
 	"github.com/stein-rl/stein/internal/tfevents"
+	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
 // keeper keeps the record of a training, whatever is trained: its folder's figures,

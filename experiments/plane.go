@@ -12,7 +12,7 @@ import (
 
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
-	"github.com/stein-rl/stein/picture"
+	"github.com/stein-rl/stein/internal/picture"
 )
 
 // A Plane is what an evaluation on a plane shows beyond its returns: where episodes

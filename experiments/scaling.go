@@ -2,9 +2,9 @@ package experiments
 
 import (
 	"github.com/stein-rl/stein/agents"
-	"github.com/stein-rl/stein/checkpoint"
 	"github.com/stein-rl/stein/envbridge"
-	"github.com/stein-rl/stein/normalize"
+	"github.com/stein-rl/stein/replay/normalize"
+	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
 // scalingFile is the checkpoint's file of running statistics, .json.

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/stein-rl/stein/agents"
-	"github.com/stein-rl/stein/checkpoint"
 	"github.com/stein-rl/stein/engine"
-	"github.com/stein-rl/stein/normalize"
+	"github.com/stein-rl/stein/replay/normalize"
+	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
 // A Training is a run about to go on, from its start or from a checkpoint.

@@ -4,7 +4,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/support/exceptions"
 
-	"github.com/stein-rl/stein/sampler"
+	"github.com/stein-rl/stein/random"
 )
 
 // A Choice is how one of M actions is taken at test time.
@@ -35,7 +35,7 @@ func (c Choice) Pick(q Query, draw Draw) *Node {
 
 // pick draws one action a state with probability ∝ exp(logits) by the Gumbel-max
 // trick: logits [B, M] -> [B, A].
-func pick(draw Draw, logits *Node, key sampler.Key) *Node {
+func pick(draw Draw, logits *Node, key random.Key) *Node {
 	if draw.Action.Shape().Dim(1) == 1 {
 		return Squeeze(draw.Action, 1)
 	}

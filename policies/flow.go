@@ -5,18 +5,20 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/stein-rl/stein/nn"
+
 	. "github.com/gomlx/gomlx/core/graph"
 
-	"github.com/stein-rl/stein/flows"
+	"github.com/stein-rl/stein/nn/flows"
 )
 
 // Flow is the policy of SAC-NF (Mazoure et al. 2019): a Gaussian whose draws run
 // through autoregressive flows that see the state (see flows.Autoregressive), and
 // then through tanh. Sampling is one pass; log-probabilities are exact.
 type Flow struct {
-	Network   `yaml:",inline"`
-	LogStdMin float64 `yaml:"log_std_min"` // clamp of the Gaussian's log σ, nats
-	LogStdMax float64 `yaml:"log_std_max"`
+	nn.Network `yaml:",inline"`
+	LogStdMin  float64 `yaml:"log_std_min"` // clamp of the Gaussian's log σ, nats
+	LogStdMax  float64 `yaml:"log_std_max"`
 
 	Layers  int `yaml:"layers" want:">= 1"`  // flows, each with the coordinates in another order
 	Width   int `yaml:"width" want:">= 1"`   // of the masked networks
@@ -36,7 +38,7 @@ var (
 // NewFlow has three flows over the network of NewGaussian.
 func NewFlow() Flow {
 	return Flow{
-		Network: Network{[]int{256, 256}, "relu"}, LogStdMin: -20, LogStdMax: 2,
+		Network: nn.Network{Hidden: []int{256, 256}, Activation: "relu"}, LogStdMin: -20, LogStdMax: 2,
 		Layers: 3, Width: 64, Context: 64, Act: "mean", Temperature: "1",
 	}
 }
@@ -79,7 +81,7 @@ func (p Flow) Greedy(q Query) *Node {
 func (p Flow) push(q Query, xi *Node) (draw Draw, std *Node) {
 	out := p.Apply(q.Scope.At("flow"), q.Obs, 2*q.ActDim+p.Context) // [B, 2A+C]
 	both := Slice(out, AxisRange(), AxisRange(0, 2*q.ActDim))
-	context := Activate(p.Activation, Slice(out, AxisRange(), AxisRangeToEnd(2*q.ActDim))) // [B, C]
+	context := nn.Activate(p.Activation, Slice(out, AxisRange(), AxisRangeToEnd(2*q.ActDim))) // [B, C]
 	mean, logStd := split(both, q.ActDim, p.LogStdMin, p.LogStdMax)
 	mean, logStd = InsertAxes(mean, 1), InsertAxes(logStd, 1) // [B, 1, A]
 	std = Exp(logStd)
@@ -87,7 +89,7 @@ func (p Flow) push(q Query, xi *Node) (draw Draw, std *Node) {
 	// log q(u) = Σ_d [−ξ²/2 − log σ − log √2π] − log|det ∂f|
 	logQ := ReduceSum(Sub(MulScalar(Square(xi), -0.5), logStd), -1)
 	logQ = AddScalar(logQ, -float64(q.ActDim)*math.Log(math.Sqrt(2*math.Pi)))
-	chain := flows.Alternating(p.Layers, q.ActDim, p.Width, func(x *Node) *Node { return Activate(p.Activation, x) })
+	chain := flows.Alternating(p.Layers, q.ActDim, p.Width, func(x *Node) *Node { return nn.Activate(p.Activation, x) })
 	u, logDet := chain.Forward(q.Scope.At("flows"), Add(mean, Mul(std, xi)), context)
 	action, logProb := Squash(u, Sub(logQ, logDet))
 	return Draw{Action: action, LogProb: logProb}, std

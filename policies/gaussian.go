@@ -3,6 +3,8 @@ package policies
 import (
 	"math"
 
+	"github.com/stein-rl/stein/nn"
+
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
@@ -10,9 +12,9 @@ import (
 // distribution whose mean and log standard deviation are two heads of one network,
 // squashed by tanh.
 type Gaussian struct {
-	Network   `yaml:",inline"`
-	LogStdMin float64 `yaml:"log_std_min"` // clamp of log σ, nats
-	LogStdMax float64 `yaml:"log_std_max"`
+	nn.Network `yaml:",inline"`
+	LogStdMin  float64 `yaml:"log_std_min"` // clamp of log σ, nats
+	LogStdMax  float64 `yaml:"log_std_max"`
 }
 
 var (
@@ -23,7 +25,7 @@ var (
 // NewGaussian has the sizes of Stable-Baselines3: two hidden layers of 256, log σ
 // in [−20, 2].
 func NewGaussian() Gaussian {
-	return Gaussian{Network{[]int{256, 256}, "relu"}, -20, 2}
+	return Gaussian{Network: nn.Network{Hidden: []int{256, 256}, Activation: "relu"}, LogStdMin: -20, LogStdMax: 2}
 }
 
 // Sample draws a = tanh(μ + σξ), ξ standard normal.

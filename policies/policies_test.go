@@ -11,7 +11,9 @@ import (
 	"github.com/gomlx/gomlx/ml/train/optimizer"
 
 	"github.com/stein-rl/stein/internal/enginetest"
+	"github.com/stein-rl/stein/nn"
 	"github.com/stein-rl/stein/policies"
+	"github.com/stein-rl/stein/random"
 	"github.com/stein-rl/stein/sampler"
 )
 
@@ -38,7 +40,7 @@ func newBench(t *testing.T, p policies.Policy, value func(*Node) *Node, particle
 func (b *bench) query(scope *model.Scope, rng, obs *Node) policies.Query {
 	g := obs.Graph()
 	return policies.Query{
-		Scope: scope.At("policy"), Key: sampler.NewKey(rng), Obs: obs, Particles: b.particles, ActDim: b.actDim,
+		Scope: scope.At("policy"), Key: random.NewKey(rng), Obs: obs, Particles: b.particles, ActDim: b.actDim,
 		Value: b.value, Alpha: Scalar(g, dtypes.Float32, b.alpha), Progress: Scalar(g, dtypes.Float32, 0.5),
 	}
 }
@@ -130,8 +132,8 @@ func bowl(a *Node) *Node {
 	return MulScalar(ReduceSum(Square(AddScalar(a, -0.3)), -1), -4)
 }
 
-func small(hidden ...int) policies.Network {
-	return policies.Network{Hidden: hidden, Activation: "elu"}
+func small(hidden ...int) nn.Network {
+	return nn.Network{Hidden: hidden, Activation: "elu"}
 }
 
 // met is MET-SVGD with everything learned, in small.

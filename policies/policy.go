@@ -5,7 +5,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 
-	"github.com/stein-rl/stein/sampler"
+	"github.com/stein-rl/stein/random"
 )
 
 // A Policy is a distribution over actions given states. Its methods build graphs:
@@ -21,10 +21,10 @@ type Policy interface {
 // A action dimensions.
 type Query struct {
 	Scope     *model.Scope
-	Key       sampler.Key // all randomness of the draw
-	Obs       *Node       // [B, S]
-	Particles int         // M
-	ActDim    int         // A
+	Key       random.Key // all randomness of the draw
+	Obs       *Node      // [B, S]
+	Particles int        // M
+	ActDim    int        // A
 	// Value is min_k Q_k(obs, a), [B, M, A] -> [B, M], a in (-1, 1). A policy that
 	// is no sampler ignores it.
 	Value func(action *Node) *Node

@@ -6,6 +6,8 @@ import (
 	"math"
 	"strings"
 
+	"github.com/stein-rl/stein/nn"
+
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/stein-rl/stein/sampler"
@@ -20,8 +22,8 @@ import (
 // steps, and so through first and second derivatives of the critic, to the Gaussian
 // and to what the sampler learns.
 type Stein struct {
-	Network `yaml:",inline"` // to the mean and log σ of the start
-	Initial Start            `yaml:"initial"`
+	nn.Network `yaml:",inline"` // to the mean and log σ of the start
+	Initial    Start            `yaml:"initial"`
 	// Target is the log-density that particles climb.
 	//
 	//	squashed: min_k Q_k(s, tanh u)/α + log|d tanh(u)/du|, so that actions have
@@ -57,7 +59,7 @@ func NewStein() Stein {
 		return sampler.ScaleConfig{Kind: kind, Value: value, Hidden: []int{64, 64}, Rate: 0.9}
 	}
 	return Stein{
-		Network: Network{[]int{256, 256, 256}, "elu"},
+		Network: nn.Network{Hidden: []int{256, 256, 256}, Activation: "elu"},
 		Initial: Start{StdMin: 0.1, StdMax: 1},
 		Target:  "squashed",
 		Sampler: sampler.Config{

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/stein-rl/stein/nn"
+
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -13,6 +15,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/stein-rl/stein/internal/enginetest"
+	"github.com/stein-rl/stein/random"
 	"github.com/stein-rl/stein/sampler"
 )
 
@@ -56,8 +59,8 @@ func critic(w []*Node, obs *Node) func(x *Node) *Node {
 		b, m := x.Shape().Dim(0), x.Shape().Dim(1)
 		flat := Reshape(x, b*m, x.Shape().Dim(2))
 		h := Reshape(Dot(flat, w[1]).Product(), b, m, benchHidden)
-		h = Reshape(sampler.ELU(Add(h, InsertAxes(ofObs, 1))), b*m, benchHidden)
-		h = sampler.ELU(Add(Dot(h, w[3]).Product(), InsertAxes(w[4], 0)))
+		h = Reshape(nn.ELU(Add(h, InsertAxes(ofObs, 1))), b*m, benchHidden)
+		h = nn.ELU(Add(Dot(h, w[3]).Product(), InsertAxes(w[4], 0)))
 		return Reshape(AddScalar(Dot(h, Squeeze(w[5], -1)).Product(), 0), b, m)
 	}
 }
@@ -70,7 +73,7 @@ func policyUpdate(smp func(sigma, epsilon sampler.Scale) sampler.Sampler, m int)
 		target := sampler.LogDensity(func(x *Node) *Node {
 			return MulScalar(Min(q1(x), q2(x)), 1/benchAlpha)
 		})
-		at := sampler.At{Noise: sampler.KeyNoise{Key: sampler.NewKey(state)}}
+		at := sampler.At{Noise: sampler.KeyNoise{Key: random.NewKey(state)}}
 		scale := func(logs *Node) sampler.Scale { return sampler.Given{Reshape(Exp(logs), 1, 1, 1)} }
 		q0 := sampler.DiagonalGaussian{Mean: mean, Std: Exp(logStd)}
 		r := sampler.Start(at, q0, smp(scale(logSigma), scale(logEpsilon)), target, m, sampler.Steps{Max: benchSteps})
@@ -128,7 +131,7 @@ type imageStep struct {
 func imageSteps() []imageStep {
 	step := func(v sampler.SVGD) func(x, logQ *Node, l int) (*Node, *Node) {
 		return func(x, logQ *Node, l int) (*Node, *Node) {
-			at := sampler.At{Step: l, Noise: sampler.KeyNoise{Key: sampler.NewKey(RNGStateFromSeedForGraph(x.Graph(), 1))}}
+			at := sampler.At{Step: l, Noise: sampler.KeyNoise{Key: random.NewKey(RNGStateFromSeedForGraph(x.Graph(), 1))}}
 			s := sampler.State{X: x, LogQ: logQ, LogP: logQ, Score: MulScalar(x, -0.5)}
 			if v.Trace.HessianTrace { // ones for a probe: drawing numbers isn't what is timed
 				s.Probes, s.HessV = []*Node{OnesLike(x)}, []*Node{MulScalar(OnesLike(x), -0.5)}

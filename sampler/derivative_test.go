@@ -12,6 +12,7 @@ import (
 	"gonum.org/v1/gonum/floats/scalar"
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/stein-rl/stein/random"
 	"github.com/stein-rl/stein/sampler"
 )
 
@@ -66,7 +67,7 @@ func differentiate(t *testing.T, v sampler.SVGD, m, d int) jacobians {
 	}
 	var names []string
 	exec := MustNewExec(backendOf(t), func(x, state *Node) []*Node {
-		at := sampler.At{Noise: signsNoise{sampler.KeyNoise{Key: sampler.NewKey(state)}, r.weights}}
+		at := sampler.At{Noise: signsNoise{sampler.KeyNoise{Key: random.NewKey(state)}, r.weights}}
 		s := sampler.Run(at, v, sampler.LogDensity(tilted), x, ZerosLike(ReduceSum(x, -1)), sampler.Steps{Max: 1})
 		names = nil
 		var out []*Node

@@ -9,6 +9,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/stein-rl/stein/internal/enginetest"
+	"github.com/stein-rl/stein/random"
 	"github.com/stein-rl/stein/sampler"
 )
 
@@ -56,7 +57,7 @@ func faults(t *testing.T, smp sampler.SVGD, target sampler.Target, x []float64, 
 	t.Helper()
 	exec := MustNewExec(enginetest.PureGo(t), func(x, state *Node) (*Node, *Node) {
 		zero := ZerosLike(ReduceAndKeep(x, ReduceSum, 1))
-		at := sampler.At{Noise: sampler.KeyNoise{Key: sampler.NewKey(state)}, Mean: zero, Std: OnesLike(zero)}
+		at := sampler.At{Noise: sampler.KeyNoise{Key: random.NewKey(state)}, Mean: zero, Std: OnesLike(zero)}
 		r := sampler.Run(at, smp, target, x, ZerosLike(ReduceSum(x, -1)), sampler.Steps{Max: steps})
 		return r.Faults.NotFinite, r.Faults.TooFew
 	})

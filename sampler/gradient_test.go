@@ -9,6 +9,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/stein-rl/stein/internal/enginetest"
+	"github.com/stein-rl/stein/random"
 	"github.com/stein-rl/stein/sampler"
 )
 
@@ -30,7 +31,7 @@ func (r learnedRun) loss(theta, state *Node) (loss, taken *Node) {
 	mean := Add(BroadcastToDims(Reshape(part(0, d), 1, d), r.b, d), system)
 	std := BroadcastToDims(Exp(Reshape(part(d, 2*d), 1, d)), r.b, d)
 	scale := func(at int) sampler.Scale { return sampler.Given{Reshape(Exp(part(at, at+1)), 1, 1, 1)} }
-	at := sampler.At{Noise: sampler.KeyNoise{Key: sampler.NewKey(state)}}
+	at := sampler.At{Noise: sampler.KeyNoise{Key: random.NewKey(state)}}
 	q0 := sampler.DiagonalGaussian{Mean: mean, Std: std}
 	res := sampler.Start(at, q0, r.smp(scale(2*d), scale(2*d+1)), r.target, r.m, r.steps)
 	return ReduceAllMean(Sub(res.LogQ, res.LogP)), res.Taken

@@ -10,6 +10,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/stein-rl/stein/internal/enginetest"
+	"github.com/stein-rl/stein/random"
 	"github.com/stein-rl/stein/sampler"
 )
 
@@ -17,7 +18,7 @@ import (
 func draw(t *testing.T, m int, build func(g *Graph) sampler.Initial) (x, logQ []float64) {
 	t.Helper()
 	exec := MustNewExec(enginetest.PureGo(t), func(state *Node) []*Node {
-		noise := sampler.KeyNoise{Key: sampler.NewKey(state)}
+		noise := sampler.KeyNoise{Key: random.NewKey(state)}
 		x, logQ := build(state.Graph()).Draw(noise, m)
 		return []*Node{x, logQ}
 	})

@@ -7,6 +7,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/stein-rl/stein/internal/enginetest"
+	"github.com/stein-rl/stein/random"
 	"github.com/stein-rl/stein/sampler"
 )
 
@@ -19,7 +20,7 @@ func moments(t *testing.T, smp sampler.Sampler, systems, m, steps int) map[strin
 	sigma := []float64{0.5, 2}
 	exec := MustNewExec(enginetest.Backend(t), func(state *Node) *Node {
 		g := state.Graph()
-		at := sampler.At{Noise: sampler.KeyNoise{Key: sampler.NewKey(state)}}
+		at := sampler.At{Noise: sampler.KeyNoise{Key: random.NewKey(state)}}
 		std := BroadcastToDims(InsertAxes(Const(g, sigma), 0), systems, 2)
 		start := sampler.DiagonalGaussian{Mean: ZerosLike(std), Std: std}
 		target := sampler.Gaussian(InsertAxes(ZerosLike(std), 1), InsertAxes(std, 1))

@@ -3,6 +3,8 @@ package sampler
 import (
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
+
+	"github.com/stein-rl/stein/random"
 )
 
 // Noise is where a sampler's random numbers come from. A run draws from a KeyNoise;
@@ -28,9 +30,9 @@ const (
 )
 
 // KeyNoise draws everything from one key.
-type KeyNoise struct{ Key Key }
+type KeyNoise struct{ Key random.Key }
 
-func (n KeyNoise) at(use Use, step int) Key { return n.Key.Fold(int(use)).Fold(step) }
+func (n KeyNoise) at(use Use, step int) random.Key { return n.Key.Fold(int(use)).Fold(step) }
 
 // Normal draws standard normal numbers.
 func (n KeyNoise) Normal(use Use, step int, shape shapes.Shape) *Node {

@@ -11,6 +11,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/stein-rl/stein/internal/enginetest"
+	"github.com/stein-rl/stein/random"
 	"github.com/stein-rl/stein/sampler"
 )
 
@@ -33,7 +34,7 @@ func metExact() sampler.SVGD {
 func move(t testing.TB, smp sampler.Sampler, target sampler.Target, steps sampler.Steps, dims []int, flat []float64) (x, logQ []float64, taken []float64) {
 	t.Helper()
 	exec := MustNewExec(backendOf(t), func(x, state *Node) []*Node {
-		at := sampler.At{Noise: sampler.KeyNoise{Key: sampler.NewKey(state)}}
+		at := sampler.At{Noise: sampler.KeyNoise{Key: random.NewKey(state)}}
 		zero := ZerosLike(ReduceAndKeep(x, ReduceSum, 1))
 		logQ := sampler.Gaussian(zero, OnesLike(zero))(x)
 		r := sampler.Run(at, smp, target, x, logQ, steps)
@@ -165,7 +166,7 @@ func TestGramJacobian(t *testing.T) {
 			smp.Bandwidth = sampler.Fixed(6)
 			smp.Trace = sampler.Divergence{HessianTrace: true}
 			smp.Bound.Kind = sampler.Spectral
-			at := sampler.At{Noise: onesNoise{sampler.KeyNoise{Key: sampler.NewKey(state)}}}
+			at := sampler.At{Noise: onesNoise{sampler.KeyNoise{Key: random.NewKey(state)}}}
 			target := sampler.LogDensity(func(x *Node) *Node { return MulScalar(ReduceSum(Square(x), -1), -0.5) })
 			return sampler.Run(at, smp, target, x, ZerosLike(ReduceSum(x, -1)), sampler.Steps{Max: 1}).Infos[0].JacobianSq
 		})

@@ -3,6 +3,8 @@ package sampler
 import (
 	"math"
 
+	"github.com/stein-rl/stein/nn"
+
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
@@ -82,18 +84,10 @@ func MLP(weights, biases []*Node, quadratic float64) LogDensity {
 		for i, w := range weights {
 			h = Add(Dot(h, w).Product(), InsertAxes(biases[i], 0))
 			if i < len(weights)-1 {
-				h = ELU(h)
+				h = nn.ELU(h)
 			}
 		}
 		value := Reshape(h, dims[0], dims[1])
 		return Sub(value, MulScalar(ReduceSum(Square(x), -1), quadratic))
 	}
-}
-
-// ELU is x, or exp x − 1 below zero, for a finite x: x(1−m) + exp(xm) − 1, m the constant that tells
-// both apart. Products differentiate to products, twice and three times over, faster
-// than Where and Min do.
-func ELU(x *Node) *Node {
-	below := StopGradient(ConvertDType(LessThan(x, ZerosLike(x)), x.DType()))
-	return Add(Mul(x, OneMinus(below)), MinusOne(Exp(Mul(x, below))))
 }

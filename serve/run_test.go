@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"github.com/stein-rl/stein/agents"
-	"github.com/stein-rl/stein/checkpoint"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/internal/enginetest"
+	"github.com/stein-rl/stein/runs/checkpoint"
 	"github.com/stein-rl/stein/serve"
 	"github.com/stein-rl/stein/serve/client"
 )

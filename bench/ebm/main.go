@@ -12,9 +12,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/stein-rl/stein/ebm"
 	"github.com/stein-rl/stein/engine"
 	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/images/ebm"
 )
 
 func main() {

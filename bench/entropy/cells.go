@@ -3,7 +3,7 @@ package main
 import (
 	"strings"
 
-	"github.com/stein-rl/stein/sampling"
+	"github.com/stein-rl/stein/sampler/known"
 )
 
 // q⁰ is N(0, 2² I) everywhere and is not learned: a learned one would be the answer
@@ -17,7 +17,7 @@ const (
 
 // A cell is one run of the study.
 type cell struct {
-	sampling.Config
+	known.Config
 	label  string
 	target string
 	dim    int
@@ -26,15 +26,15 @@ type cell struct {
 // A method is a sampler with its settings.
 type method struct {
 	label  string
-	config sampling.Config
+	config known.Config
 }
 
 var (
-	pSVGD     = method{"P-SVGD, ε = 0.1", sampling.Config{Sampler: "p-svgd", StepSize: 0.1}}
-	pSVGDLong = method{"P-SVGD, ε = 1", sampling.Config{Sampler: "p-svgd", StepSize: 1}}
-	met       = method{"MET-SVGD", sampling.Config{Sampler: "met-svgd"}}
-	metRef    = method{"MET-SVGD, self term", sampling.Config{Sampler: "met-svgd", SelfTerm: true}}
-	metExact  = method{"MET-SVGD, exact log-det", sampling.Config{Sampler: "met-svgd", ExactDensity: true}}
+	pSVGD     = method{"P-SVGD, ε = 0.1", known.Config{Sampler: "p-svgd", StepSize: 0.1}}
+	pSVGDLong = method{"P-SVGD, ε = 1", known.Config{Sampler: "p-svgd", StepSize: 1}}
+	met       = method{"MET-SVGD", known.Config{Sampler: "met-svgd"}}
+	metRef    = method{"MET-SVGD, self term", known.Config{Sampler: "met-svgd", SelfTerm: true}}
+	metExact  = method{"MET-SVGD, exact log-det", known.Config{Sampler: "met-svgd", ExactDensity: true}}
 )
 
 type size struct{ m, l int }

@@ -22,7 +22,7 @@ import (
 	"github.com/gomlx/compute"
 
 	"github.com/stein-rl/stein/engine"
-	"github.com/stein-rl/stein/sampling"
+	"github.com/stein-rl/stein/sampler/known"
 )
 
 func main() {
@@ -111,7 +111,7 @@ func keep(table, only string) ([]record, error) {
 type row struct {
 	part  string
 	label string
-	r     sampling.Result
+	r     known.Result
 	// floor is the mean |error| of perfect samples with their true log density: M
 	// particles cannot do better than by luck.
 	floor    float64
@@ -121,12 +121,12 @@ type row struct {
 
 func measure(backend compute.Backend, part string, c cell) (row, error) {
 	start := time.Now()
-	d, err := sampling.NewDensity(c.target, c.dim)
+	d, err := known.NewDensity(c.target, c.dim)
 	if err != nil {
 		return row{}, err
 	}
 	c.Density, c.InitialStd = d, initialStd
-	r, err := sampling.Run(backend, c.Config)
+	r, err := known.Run(backend, c.Config)
 	if err != nil {
 		return row{}, fmt.Errorf("%s, %s %d, M = %d, L = %d: %w", c.label, c.target, c.dim, c.Particles, c.Steps, err)
 	}
@@ -136,7 +136,7 @@ func measure(backend compute.Backend, part string, c cell) (row, error) {
 		out.squashed = h
 		n := len(r.X) / d.Dim
 		for i := range n {
-			out.squashed += sampling.LogSlope(r.X[i*d.Dim:(i+1)*d.Dim]) / float64(n)
+			out.squashed += known.LogSlope(r.X[i*d.Dim:(i+1)*d.Dim]) / float64(n)
 		}
 	}
 	out.took = time.Since(start)
@@ -144,7 +144,7 @@ func measure(backend compute.Backend, part string, c cell) (row, error) {
 }
 
 // floor is the mean |error| of −mean log p over m exact samples.
-func floor(d sampling.Density, m int) float64 {
+func floor(d known.Density, m int) float64 {
 	const systems = 400
 	rng := rand.New(rand.NewPCG(5, 6))
 	x := make([]float64, d.Dim)

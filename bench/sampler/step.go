@@ -8,6 +8,7 @@ import (
 	"github.com/gomlx/compute"
 	. "github.com/gomlx/gomlx/core/graph"
 
+	"github.com/stein-rl/stein/random"
 	"github.com/stein-rl/stein/sampler"
 )
 
@@ -35,7 +36,7 @@ func step(b compute.Backend, o options) (result, error) {
 	}
 	ms, median, err := timed(b, o, func(in []*Node) []*Node {
 		v := wide(o.dims)
-		at := sampler.At{Noise: sampler.KeyNoise{Key: sampler.NewKey(in[0])}}
+		at := sampler.At{Noise: sampler.KeyNoise{Key: random.NewKey(in[0])}}
 		x, logQ := move(at, v, v.Probes(at, in[1]), in[1], ReduceSum(in[1], -1))
 		return []*Node{Add(ReduceAllSum(x), ReduceAllSum(logQ))}
 	}, args...)
@@ -114,7 +115,7 @@ func chain(b compute.Backend, o options, f link) (float64, error) {
 	_, median, err := timed(b, o, func(in []*Node) []*Node {
 		x, logQ := in[1], ReduceSum(in[1], -1)
 		for l := range imageChain {
-			at := sampler.At{Step: l, Noise: sampler.KeyNoise{Key: sampler.NewKey(in[0])}}
+			at := sampler.At{Step: l, Noise: sampler.KeyNoise{Key: random.NewKey(in[0])}}
 			x, logQ = f(at, Sign(in[1]), x, logQ)
 		}
 		return []*Node{Add(ReduceAllSum(x), ReduceAllSum(logQ))}

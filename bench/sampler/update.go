@@ -4,10 +4,13 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"github.com/stein-rl/stein/nn"
+
 	"github.com/gomlx/compute"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
+	"github.com/stein-rl/stein/random"
 	"github.com/stein-rl/stein/sampler"
 )
 
@@ -48,7 +51,7 @@ func policyUpdate(m int) func(in []*Node) []*Node {
 		target := sampler.LogDensity(func(x *Node) *Node { return MulScalar(Min(q1(x), q2(x)), 1/alpha) })
 		smp := metSVGD(learned(logSigma), learned(logEpsilon))
 		smp.Trace.SelfTerm = true // as the peers do
-		at := sampler.At{Noise: sampler.KeyNoise{Key: sampler.NewKey(state)}}
+		at := sampler.At{Noise: sampler.KeyNoise{Key: random.NewKey(state)}}
 		q0 := sampler.DiagonalGaussian{Mean: mean, Std: Exp(logStd)}
 		r := sampler.Start(at, q0, smp, target, m, sampler.Steps{Max: steps})
 		loss := ReduceAllMean(Sub(r.LogQ, r.LogP))
@@ -74,9 +77,9 @@ func critic(w []*Node, obs *Node) func(x *Node) *Node {
 	return func(x *Node) *Node {
 		b, m := x.Shape().Dim(0), x.Shape().Dim(1)
 		h := Dot(Reshape(x, b*m, actionDim), w[1]).Product() // [B·M, H]
-		h = sampler.ELU(Add(Reshape(h, b, m, hidden), InsertAxes(ofObs, 1)))
+		h = nn.ELU(Add(Reshape(h, b, m, hidden), InsertAxes(ofObs, 1)))
 		h = Dot(Reshape(h, b*m, hidden), w[3]).Product()
-		h = sampler.ELU(Add(h, InsertAxes(w[4], 0)))
+		h = nn.ELU(Add(h, InsertAxes(w[4], 0)))
 		return Add(Reshape(Dot(h, w[5]).Product(), b, m), w[6])
 	}
 }

@@ -13,14 +13,15 @@ import (
 
 	"github.com/stein-rl/stein/cmd"
 	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/nn"
 	"github.com/stein-rl/stein/policies"
 )
 
 // Mixture has a network that answers K means, and one standard deviation for all.
 type Mixture struct {
-	policies.Network `yaml:",inline"`
-	K                int     `want:">= 1"`
-	Std              float64 `want:"> 0"` // of each Gaussian, before tanh
+	nn.Network `yaml:",inline"`
+	K          int     `want:">= 1"`
+	Std        float64 `want:"> 0"` // of each Gaussian, before tanh
 }
 
 // Sample draws an action from a component taken at random, for every particle.
@@ -45,7 +46,7 @@ func (p Mixture) Sample(q policies.Query) policies.Draw {
 func catalog() experiments.Catalog {
 	c := experiments.Builtin()
 	c.Policies["mixture"] = func() policies.Policy { // with its defaults
-		return Mixture{policies.Network{Hidden: []int{256, 256}, Activation: "relu"}, 3, 0.3}
+		return Mixture{nn.Network{Hidden: []int{256, 256}, Activation: "relu"}, 3, 0.3}
 	}
 	return c
 }

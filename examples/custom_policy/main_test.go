@@ -14,17 +14,18 @@ import (
 
 	"github.com/stein-rl/stein/cmd"
 	"github.com/stein-rl/stein/internal/enginetest"
+	"github.com/stein-rl/stein/nn"
 	"github.com/stein-rl/stein/policies"
-	"github.com/stein-rl/stein/sampler"
+	"github.com/stein-rl/stein/random"
 )
 
 // Ensure that log π is the density of the draws: the mean of 1/π over those within
 // a box is the volume of the box.
 func TestDensity(t *testing.T) {
-	p := Mixture{policies.Network{Hidden: []int{8}, Activation: "relu"}, 3, 0.5}
+	p := Mixture{nn.Network{Hidden: []int{8}, Activation: "relu"}, 3, 0.5}
 	store := model.NewStore()
 	exec, err := model.NewExec(enginetest.Backend(t), store, func(scope *model.Scope, key, obs *Node) (*Node, *Node) {
-		d := p.Sample(policies.Query{Scope: scope, Key: sampler.NewKey(key), Obs: obs, Particles: 20_000, ActDim: 2})
+		d := p.Sample(policies.Query{Scope: scope, Key: random.NewKey(key), Obs: obs, Particles: 20_000, ActDim: 2})
 		return d.Action, d.LogProb
 	})
 	if err != nil {

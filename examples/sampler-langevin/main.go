@@ -10,6 +10,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/stein-rl/stein/engine"
+	"github.com/stein-rl/stein/random"
 	"github.com/stein-rl/stein/sampler"
 )
 
@@ -30,7 +31,7 @@ func run(out io.Writer) error {
 		return err
 	}
 	exec, err := NewExec(backend, func(key *Node) []*Node {
-		at := sampler.At{Noise: sampler.KeyNoise{Key: sampler.NewKey(key)}}
+		at := sampler.At{Noise: sampler.KeyNoise{Key: random.NewKey(key)}}
 		wide := MulScalar(Const(key.Graph(), [][]float32{{1}}), 1.5)
 		q0 := sampler.DiagonalGaussian{Mean: ZerosLike(wide), Std: wide}
 		r := sampler.Start(at, q0, sampler.MALA{StepSize: sampler.Fixed(0.3)}, modes, 4000, sampler.Steps{Max: 12})

@@ -13,6 +13,7 @@ import (
 	"github.com/gomlx/gomlx/ml/train/optimizer"
 
 	"github.com/stein-rl/stein/engine"
+	"github.com/stein-rl/stein/random"
 	"github.com/stein-rl/stein/sampler"
 )
 
@@ -37,7 +38,7 @@ func run(out io.Writer) error {
 		return err
 	}
 	exec, err := model.NewExec(backend, model.NewStore(), func(scope *model.Scope, key *Node) (loss, entropy *Node) {
-		at := sampler.At{Scope: scope, Noise: sampler.KeyNoise{Key: sampler.NewKey(key)}}
+		at := sampler.At{Scope: scope, Noise: sampler.KeyNoise{Key: random.NewKey(key)}}
 		wide := Const(key.Graph(), [][]float32{{1.5, 1.5}})
 		q0 := sampler.DiagonalGaussian{Mean: BroadcastToDims(ZerosLike(wide), 16, 2), Std: BroadcastToDims(wide, 16, 2)}
 		r := sampler.Start(at, q0, met, banana, 64, sampler.Steps{Max: 4}) // 16 systems of 64 particles

@@ -1,0 +1,241 @@
+package ebm
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/stein-rl/stein/random"
+	"github.com/stein-rl/stein/sampler"
+)
+
+// run draws particles from the initial distribution, or goes on from chains, and moves
+// them towards exp(f/τ).
+func (m *Model) run(scope *model.Scope, net *network, key random.Key, in []*Node) sampler.Result {
+	g := in[inProgress].Graph()
+	scope = scope.At(samplerScope)
+	q := m.cfg.Initial.build(scope.At(initialScope), g, m.shape)
+	smp, steps := m.cfg.Sampler.Build()
+	at := sampler.At{Scope: scope.At(movesScope), Noise: sampler.KeyNoise{Key: key}, Progress: in[inProgress]}
+	target := sampler.LogDensity(func(x *Node) *Node { return MulScalar(net.particles(x), 1/m.cfg.Temperature) })
+	x, logQ := q.Draw(at.Noise, m.cfg.Particles)
+	if l, ok := q.(sampler.Located); ok {
+		at.Mean, at.Std = l.Located()
+	}
+	if m.cfg.Chains.Size > 0 {
+		chains := InsertAxes(in[len(in)-2], 0) // [1, M, D]
+		fresh := InsertAxes(in[len(in)-1], 0, -1)
+		x = Where(BroadcastToShape(fresh, x.Shape()), x, chains)
+	}
+	if !m.cfg.Sampler.HasDensity() {
+		logQ = nil
+	}
+	return sampler.Run(at, smp, target, x, logQ, steps)
+}
+
+// The figures that Model itself looks at.
+const (
+	lostFigure   = "sampler/lost_at" // step at which a sample was no finite number; −1: none was
+	spreadFigure = "samples/spread"
+	gapFigure    = "energy/gap"
+	// −log-density of the data, a value of a picture
+	likelihoodFigure = "train/likelihood_loss"
+)
+
+// runFigures are what a run of the sampler is told by: docs/ebm.md has what each means.
+func (m *Model) runFigures(run sampler.Result) map[string]*Node {
+	figures := map[string]*Node{
+		lostFigure:           ReduceAllMax(run.Faults.NotFinite),
+		spreadFigure:         Sqrt(ReduceAllMean(Square(run.X))),
+		"sampler/score_norm": ReduceAllMean(Sqrt(ReduceSum(Square(run.Score), -1))),
+	}
+	put := func(name string, of func(sampler.Info) *Node) {
+		if x := run.Mean(of); x != nil {
+			figures[name] = x
+		}
+	}
+	put("sampler/sigma", func(i sampler.Info) *Node { return i.Bandwidth })
+	put("sampler/epsilon", func(i sampler.Info) *Node { return i.StepSize })
+	put("sampler/epsilon_used", func(i sampler.Info) *Node { return i.Used })
+	put("sampler/epsilon_bound", func(i sampler.Info) *Node { return i.Bound })
+	put("sampler/bound_share", func(i sampler.Info) *Node { return i.Bites })
+	put("sampler/acceptance", func(i sampler.Info) *Node { return i.Accepted })
+	put("sampler/stein_identity", func(i sampler.Info) *Node { return i.Stein })
+	if accepted := figures["sampler/acceptance"]; accepted != nil {
+		figures["sampler/rejection"] = OneMinus(accepted)
+	}
+	if run.LogQ != nil {
+		figures["sampler/entropy"] = Neg(m.meanAlive(run, run.LogQ))
+	}
+	if run.Alive != nil {
+		figures["sampler/alive"] = ReduceAllMean(ConvertDType(run.Alive, run.X.DType()))
+	}
+	if m.cfg.Particles > 1 {
+		figures["sampler/sigma_median"] = ReduceAllMean(sampler.Median{}.Value(sampler.At{}, sampler.ParticlesOf(run.X)))
+	}
+	if m.cfg.Sampler.StopBelow > 0 {
+		figures["sampler/steps_taken"] = ReduceAllMean(run.Taken)
+	}
+	for name, x := range figures {
+		figures[name] = StopGradient(x)
+	}
+	return figures
+}
+
+// drawGraph answers samples, [M, D], by the averaged weights; with way, where the first
+// of them are at the start and after each step, [L+1, K, D], too.
+func (m *Model) drawGraph(way bool) func(scope *model.Scope, in []*Node) []*Node {
+	return func(scope *model.Scope, in []*Node) []*Node {
+		key := random.NewKey(in[inKey])
+		if !m.contrastive() {
+			q := m.cfg.Initial.build(scope.At(samplerScope).At(initialScope), key0(in), m.shape)
+			x, _ := q.Draw(sampler.KeyNoise{Key: key}, m.cfg.Particles)
+			return []*Node{Reshape(x, m.cfg.Particles, -1), wayOf([]*Node{x})}[:1+boolInt(way)]
+		}
+		net := m.cfg.Energy.build(scope.At(averageScope), key0(in), m.shape)
+		run := m.run(scope, net, key, in)
+		out := []*Node{Reshape(run.X, m.cfg.Particles, -1)}
+		if way {
+			var all []*Node
+			for _, s := range run.Path {
+				all = append(all, s.X)
+			}
+			out = append(out, wayOf(append(all, run.X)))
+		}
+		return out
+	}
+}
+
+func key0(in []*Node) *Graph { return in[inKey].Graph() }
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// wayLimit is how many particles a way follows.
+const wayLimit = 16
+
+func wayOf(states []*Node) *Node {
+	few := make([]*Node, len(states))
+	for i, x := range states {
+		few[i] = Squeeze(Slice(x, AxisRange(), AxisRange(0, min(wayLimit, x.Shape().Dim(1)))), 0)
+	}
+	return Stack(few, 0)
+}
+
+// drawing is drawGraph, compiled at its first use.
+func (m *Model) drawing(way bool) (*model.Exec, error) {
+	if m.drawings[way] == nil {
+		exec, err := model.NewExec(m.backend, m.store, m.drawGraph(way))
+		if err != nil {
+			return nil, err
+		}
+		m.drawings[way] = exec
+	}
+	return m.drawings[way], nil
+}
+
+// Draw answers n samples by the averaged weights, [n, D]: where there are chains, chains
+// drawn at random and taken on by as many steps as an update does. The same seed and
+// model give the same ones. progress may be nil.
+func (m *Model) Draw(ctx context.Context, n int, seed uint64, progress func(done, total int)) ([]float32, error) {
+	all := make([]float32, 0, n*m.shape.Size())
+	for batch := uint64(0); len(all) < n*m.shape.Size(); batch++ {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		x, _, err := m.drawBatch(seed, batch, false)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, x...)
+		if progress != nil {
+			progress(min(n, len(all)/m.shape.Size()), n)
+		}
+	}
+	return all[:n*m.shape.Size()], nil
+}
+
+// Way is where a few samples are at the start and after each step, [steps+1][K·D].
+func (m *Model) Way(seed uint64) ([][]float32, error) {
+	_, way, err := m.drawBatch(seed, 0, true)
+	return way, err
+}
+
+func (m *Model) drawBatch(seed, batch uint64, way bool) (x []float32, states [][]float32, err error) {
+	exec, err := m.drawing(way)
+	if err != nil {
+		return nil, nil, fmt.Errorf("ebm: drawing: %w", err)
+	}
+	key := random.KeyOf(random.Mix(m.seed, seed), drawStream, batch)
+	in := []any{float32(1), tensors.FromFlatDataAndDimensions(key[:], 3)}
+	if m.cfg.Chains.Size > 0 {
+		rng := rand.New(rand.NewPCG(random.Mix(m.seed, seed), batch))
+		in = append(in, m.chainsAt(rng)...)
+	}
+	out, err := exec.Call(in...)
+	if err != nil {
+		return nil, nil, fmt.Errorf("ebm: drawing: %w", err)
+	}
+	x = tensors.MustCopyFlatData[float32](out[0])
+	if way {
+		flat, length := tensors.MustCopyFlatData[float32](out[1]), out[1].Shape().Dim(0)
+		size := len(flat) / length
+		for i := range length {
+			states = append(states, flat[i*size:(i+1)*size])
+		}
+	}
+	return x, states, nil
+}
+
+// chainsAt are chains to draw from, in an order of their own; those that have not begun
+// start anew.
+func (m *Model) chainsAt(rng *rand.Rand) []any {
+	places := rng.Perm(m.cfg.Chains.Size)[:m.cfg.Particles]
+	x, fresh := make([]float32, m.cfg.Particles*m.shape.Size()), make([]bool, m.cfg.Particles)
+	for i, p := range places {
+		copy(x[i*m.shape.Size():(i+1)*m.shape.Size()], m.chains.x[p*m.shape.Size():])
+		fresh[i] = !m.chains.used[p]
+	}
+	return []any{
+		tensors.FromFlatDataAndDimensions(x, m.cfg.Particles, m.shape.Size()),
+		tensors.FromFlatDataAndDimensions(fresh, m.cfg.Particles),
+	}
+}
+
+// Energies are f of pictures [N, D] by the averaged weights, [N]; nil without an energy.
+func (m *Model) Energies(pictures []float32) ([]float64, error) {
+	if !m.contrastive() {
+		return nil, nil
+	}
+	if m.energies == nil {
+		exec, err := model.NewExec(m.backend, m.store, func(scope *model.Scope, x *Node) *Node {
+			return m.cfg.Energy.build(scope.At(averageScope), x.Graph(), m.shape).f(x)
+		})
+		if err != nil {
+			return nil, fmt.Errorf("ebm: energies: %w", err)
+		}
+		m.energies = exec
+	}
+	size := m.cfg.Particles * m.shape.Size() // few enough at a time, and always as many: one compilation
+	batch := make([]float32, size)
+	var all []float64
+	for at := 0; at < len(pictures); at += size {
+		n := copy(batch, pictures[at:]) / m.shape.Size()
+		out, err := m.energies.Call(m.pictures(batch))
+		if err != nil {
+			return nil, fmt.Errorf("ebm: energies: %w", err)
+		}
+		for _, f := range tensors.MustCopyFlatData[float32](out[0])[:n] {
+			all = append(all, float64(f))
+		}
+	}
+	return all, nil
+}

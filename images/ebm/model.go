@@ -1,0 +1,310 @@
+package ebm
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strings"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/stein-rl/stein/nn"
+	"github.com/stein-rl/stein/nn/flows"
+	"github.com/stein-rl/stein/random"
+)
+
+// Model is an energy with the sampler that draws from it. One goroutine uses it at a
+// time. The graphs are in update.go and draw.go.
+type Model struct {
+	cfg     Config
+	shape   Shape
+	seed    uint64
+	backend compute.Backend
+	store   *model.Store // all variables
+	chains  *chains
+
+	updating *model.Exec
+	drawings map[bool]*model.Exec // by whether the way is asked for
+	energies *model.Exec
+	figures  []string // names of what an update reports, in order
+
+	state    State
+	progress float32
+}
+
+// State is what a model carries besides its variables and its chains.
+type State struct {
+	Updates  uint64 `json:"updates"`
+	Prepared bool   `json:"prepared"` // the initial distribution has seen pictures
+}
+
+// A Divergence ends a training as a result: learning went where it can't go on from.
+type Divergence struct {
+	Update int64  `json:"update"`
+	Cause  string `json:"cause"`
+}
+
+func (d *Divergence) Error() string {
+	return fmt.Sprintf("ebm: diverged in update %d: %s", d.Update, d.Cause)
+}
+
+// Streams of random numbers: what is drawn follows from the seed and a count alone.
+const (
+	updateStream  = iota + 1
+	chainStream   // which chains an update takes
+	drawStream    // Draw
+	pictureStream // which pictures an update takes
+	placeStream   // groups of alike pictures
+)
+
+// The scopes: one for each part that is trained, by its own optimiser, and the moving
+// average of the energy's weights.
+const (
+	energyScope  = "energy"
+	averageScope = "average"
+	samplerScope = "sampler"
+	initialScope = "initial" // below the sampler's
+	movesScope   = "moves"   // below the sampler's: σ and ε
+)
+
+// New makes a model of pictures of a shape. Its variables get their first values from
+// seed, and the update is compiled, so that a graph that can't be built is an error here.
+func New(backend compute.Backend, cfg Config, shape Shape, seed uint64) (*Model, error) {
+	m, err := NewSampler(backend, cfg, shape, seed)
+	if err != nil {
+		return nil, err
+	}
+	if m.updating, err = model.NewExec(backend, m.store, m.updateGraph); err == nil {
+		_, err = m.updating.Compile(m.inputShapes()...)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ebm: compiling an update: %w", err)
+	}
+	return m, nil
+}
+
+// NewSampler is New for a model that is drawn from and never updated.
+func NewSampler(backend compute.Backend, cfg Config, shape Shape, seed uint64) (*Model, error) {
+	if err := cfg.Check(shape); err != nil {
+		return nil, fmt.Errorf("ebm: %w", err)
+	}
+	m := &Model{
+		cfg: cfg, shape: shape, seed: seed, backend: backend, store: model.NewStore(),
+		chains: newChains(cfg.Chains, shape.Size()), drawings: map[bool]*model.Exec{}, progress: 1,
+	}
+	err := nn.Create(backend, m.store, seed, m.inputShapes(), func(scope *model.Scope, in []*Node) {
+		if m.contrastive() { // the average follows variables that must exist first
+			cfg.Energy.build(scope.At(averageScope), in[inData].Graph(), shape)
+			for v := range scope.At(averageScope).IterVariables() {
+				v.SetTrainable(false)
+			}
+		}
+		figures, _, _ := m.step(scope, in)
+		m.figures = names(figures)
+	})
+	if err == nil {
+		err = m.startAverage()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ebm: making the variables: %w", err)
+	}
+	return m, nil
+}
+
+func (m *Model) contrastive() bool { return m.cfg.Objective == "contrastive" }
+
+// startAverage copies the energy's weights into their average.
+func (m *Model) startAverage() error {
+	for v := range m.store.Scope(averageScope).IterVariables() {
+		value, err := m.store.GetVariable(averaged(v)).Value()
+		if err != nil {
+			return err
+		}
+		if value, err = value.LocalClone(); err != nil {
+			return err
+		}
+		if err := v.SetValue(value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// averaged is the path of the variable that v is the average of.
+func averaged(v *model.Variable) string {
+	return model.JoinPath("/", energyScope, strings.TrimPrefix(v.Path(), "/"+averageScope))
+}
+
+// Prepare places the initial distribution by pictures [N, D], once; a model that was
+// restored has it behind.
+func (m *Model) Prepare(pictures []float32) error {
+	if m.state.Prepared {
+		return nil
+	}
+	scope := m.store.RootScope().At(samplerScope).At(initialScope)
+	if err := m.cfg.Initial.place(scope, pictures, m.shape.Size(), random.Mix(m.seed, placeStream)); err != nil {
+		return err
+	}
+	if m.cfg.Initial.Kind == "glow" {
+		if err := m.prepareGlow(pictures); err != nil {
+			return err
+		}
+	}
+	m.state.Prepared = true
+	return nil
+}
+
+// prepareGlow fits the actnorms to a batch of pictures.
+func (m *Model) prepareGlow(pictures []float32) error {
+	exec, err := model.NewExec(m.backend, m.store, func(scope *model.Scope, x *Node) *Node {
+		_, logDet := m.cfg.Initial.glow(m.shape).Initialise(scope.At(samplerScope).At(initialScope), x)
+		return ReduceAllMean(logDet)
+	})
+	if err != nil {
+		return fmt.Errorf("ebm: preparing Glow: %w", err)
+	}
+	defer exec.Finalize()
+	n := min(m.cfg.BatchSize, len(pictures)/m.shape.Size())
+	if _, err := exec.Call(m.pictures(pictures[:n*m.shape.Size()])); err != nil {
+		return fmt.Errorf("ebm: preparing Glow: %w", err)
+	}
+	return nil
+}
+
+// pictures is x as [N, H, W, C].
+func (m *Model) pictures(x []float32) *tensors.Tensor {
+	return tensors.FromFlatDataAndDimensions(x, len(x)/m.shape.Size(), m.shape.Height, m.shape.Width, m.shape.Channels)
+}
+
+// inputShapes are those of an update.
+func (m *Model) inputShapes() []shapes.Shape {
+	all := make([]shapes.Shape, inCount)
+	all[inProgress] = shapes.Make(dtypes.Float32)
+	all[inKey] = RNGStateShape
+	all[inData] = shapes.Make(dtypes.Float32, m.cfg.BatchSize, m.shape.Height, m.shape.Width, m.shape.Channels)
+	return append(all[:inChains], m.chainShapes()...)
+}
+
+// chainShapes are those of the chains that particles go on from: none where there are none.
+func (m *Model) chainShapes() []shapes.Shape {
+	if m.cfg.Chains.Size == 0 {
+		return nil
+	}
+	return []shapes.Shape{
+		shapes.Make(dtypes.Float32, m.cfg.Particles, m.shape.Size()),
+		shapes.Make(dtypes.Bool, m.cfg.Particles),
+	}
+}
+
+// Update takes one gradient step of every part from pictures [BatchSize, D]. A
+// *Divergence is its error where the step was not sound; the variables are then those
+// from before it.
+func (m *Model) Update(pictures []float32) (map[string]float64, error) {
+	key := random.KeyOf(m.seed, updateStream, m.state.Updates)
+	in := []any{m.progress, tensors.FromFlatDataAndDimensions(key[:], 3), m.pictures(pictures)}
+	places, more := m.chainInputs(m.state.Updates)
+	out, err := m.updating.Call(append(in, more...)...)
+	if err != nil {
+		return nil, fmt.Errorf("ebm: update %d: %w", m.state.Updates, err)
+	}
+	values := tensors.MustCopyFlatData[float32](out[1])
+	if !tensors.ToScalar[bool](out[0]) {
+		return nil, &Divergence{int64(m.state.Updates), m.notFinite(values)}
+	}
+	if places != nil {
+		m.chains.put(places, tensors.MustCopyFlatData[float32](out[2]))
+	}
+	for _, x := range out {
+		x.FinalizeAll()
+	}
+	m.state.Updates++
+	figures := map[string]float64{}
+	for i, name := range m.figures {
+		figures[name] = float64(values[i])
+	}
+	if nats, ok := figures[likelihoodFigure]; ok {
+		size := m.shape.Size()
+		figures["train/bits_per_dim"] = flows.BitsPerDim(-nats*float64(size), size)
+	}
+	return figures, m.cfg.Diverged.check(int64(m.state.Updates), figures)
+}
+
+// chainInputs are what an update or a draw goes on from, and the places to put it back.
+func (m *Model) chainInputs(count uint64) (places []int, in []any) {
+	if m.cfg.Chains.Size == 0 {
+		return nil, nil
+	}
+	places, x, fresh := m.chains.take(m.seed, count, m.cfg.Particles)
+	return places, []any{
+		tensors.FromFlatDataAndDimensions(x, m.cfg.Particles, m.shape.Size()),
+		tensors.FromFlatDataAndDimensions(fresh, m.cfg.Particles),
+	}
+}
+
+// notFinite says what of an update is no finite number. Where particles left the
+// numbers, the rest follows from that.
+func (m *Model) notFinite(values []float32) string {
+	var all []string
+	for i, x := range values {
+		if m.figures[i] == lostFigure && x >= 0 {
+			return fmt.Sprintf("a sample, its density or its score is not finite at step %g of the sampler", x)
+		}
+		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+			all = append(all, fmt.Sprintf("%s is %v", m.figures[i], x))
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// check says where figures are beyond the limits.
+func (l Limits) check(update int64, m map[string]float64) error {
+	if spread := m[spreadFigure]; l.Spread > 0 && spread > l.Spread {
+		return &Divergence{update, fmt.Sprintf("the samples have left the range of pictures: their root mean square is %.3g, beyond %g", spread, l.Spread)}
+	}
+	if gap := m[gapFigure]; l.Gap > 0 && math.Abs(gap) > l.Gap {
+		return &Divergence{update, fmt.Sprintf("f of data and samples are %.3g apart, beyond %g", gap, l.Gap)}
+	}
+	return nil
+}
+
+// SetProgress says which share of the training is behind, in [0, 1].
+func (m *Model) SetProgress(share float64) { m.progress = float32(share) }
+
+// Shape is that of the pictures.
+func (m *Model) Shape() Shape { return m.shape }
+
+// BatchSize is how many pictures an update takes.
+func (m *Model) BatchSize() int { return m.cfg.BatchSize }
+
+// Store holds the variables, optimisers' included. With State and the chains it is all
+// that resuming needs.
+func (m *Model) Store() *model.Store { return m.store }
+
+// State is what to save besides.
+func (m *Model) State() State { return m.state }
+
+// SetState is the way back from State; the Store's values are set by whoever reads them.
+func (m *Model) SetState(s State) { m.state = s }
+
+// HasChains says whether there are chains to save.
+func (m *Model) HasChains() bool { return m.cfg.Chains.Size > 0 }
+
+// SaveChains writes the chains, and LoadChains reads them back.
+func (m *Model) SaveChains(w io.Writer) error { return m.chains.save(w) }
+
+// LoadChains reads what SaveChains wrote.
+func (m *Model) LoadChains(r io.Reader) error { return m.chains.load(r) }
+
+// Close frees what was compiled.
+func (m *Model) Close() {
+	for _, exec := range []*model.Exec{m.updating, m.drawings[false], m.drawings[true], m.energies} {
+		if exec != nil {
+			exec.Finalize()
+		}
+	}
+}

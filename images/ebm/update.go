@@ -1,0 +1,147 @@
+package ebm
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/gomlx/compute/dtypes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/stein-rl/stein/nn"
+	"github.com/stein-rl/stein/random"
+	"github.com/stein-rl/stein/sampler"
+)
+
+// The inputs of an update: M particles and N pictures. The last two are there where
+// samples go on from chains.
+const (
+	inProgress = iota // scalar
+	inKey             // uint64 [3]
+	inData            // [N, H, W, C]
+	inChains          // [M, D]
+	inFresh           // bool [M], who starts anew
+	inCount
+)
+
+// updateGraph is one update: whether it was sound, bool; its figures, [F] in the order
+// of m.figures; and the samples, [M, D].
+func (m *Model) updateGraph(scope *model.Scope, in []*Node) []*Node {
+	figures, ok, x := m.step(scope, in)
+	stacked := make([]*Node, len(m.figures))
+	for i, name := range m.figures {
+		stacked[i] = ConvertDType(figures[name], dtypes.Float32)
+	}
+	return []*Node{ok, Stack(stacked, 0), x}
+}
+
+// step builds both losses, then takes a gradient step of both parts.
+func (m *Model) step(scope *model.Scope, in []*Node) (figures map[string]*Node, ok, x *Node) {
+	if !m.contrastive() {
+		return m.likelihoodStep(scope, in)
+	}
+	g := in[inData].Graph()
+	key := random.NewKey(in[inKey])
+	net := m.cfg.Energy.build(scope.At(energyScope), g, m.shape)
+	run := m.run(scope, net, key.Fold(0), in)
+	x = StopGradient(run.X) // [1, M, D]
+
+	data := in[inData]
+	if m.cfg.DataNoise > 0 {
+		data = Add(data, MulScalar(key.Fold(1).Normal(data.Shape()), m.cfg.DataNoise))
+	}
+	figures = m.runFigures(run)
+	energyLoss := m.energyLoss(net, data, x, figures)
+	samplerLoss := m.samplerLoss(scope, run, figures)
+
+	sound := IsFinite(energyLoss)
+	if samplerLoss != nil {
+		sound = And(sound, IsFinite(samplerLoss))
+	}
+	norms, ok := m.adam().Step(m.store, scope, sound, []nn.Part{
+		{Scope: energyScope, Loss: energyLoss, Rate: m.cfg.EnergyLR, Clip: m.cfg.GradClip},
+		{Scope: samplerScope, Loss: samplerLoss, Rate: m.cfg.SamplerLR, Clip: m.cfg.GradClip},
+	}, func() { m.follow(net, g) })
+	for name, norm := range norms {
+		figures["train/grad_norm_"+name] = norm
+	}
+	return figures, ok, Reshape(x, m.cfg.Particles, -1)
+}
+
+func (m *Model) adam() nn.Adam {
+	return nn.Adam{Epsilon: m.cfg.AdamEps, Beta1: m.cfg.Beta1}
+}
+
+// energyLoss is E_q[f] − E_data[f] with the regularisers, scalar: data [N, H, W, C], x
+// [1, M, D].
+func (m *Model) energyLoss(net *network, data, x *Node, figures map[string]*Node) *Node {
+	real, drawn := net.f(data), net.particles(x)
+	fReal, fDrawn := ReduceAllMean(real), ReduceAllMean(drawn)
+	loss := Sub(fDrawn, fReal)
+	figures["energy/data"], figures["energy/samples"] = StopGradient(fReal), StopGradient(fDrawn)
+	figures[gapFigure] = StopGradient(Neg(loss))
+	if m.cfg.Magnitude > 0 {
+		square := Add(ReduceAllMean(Square(real)), ReduceAllMean(Square(drawn)))
+		loss = Add(loss, MulScalar(square, m.cfg.Magnitude))
+	}
+	if m.cfg.GradientPenalty > 0 {
+		slope := Gradient(ReduceAllSum(real), data)[0]
+		penalty := MulScalar(ReduceAllSum(Square(slope)), 1/float64(data.Shape().Dim(0)))
+		figures["energy/slope"] = StopGradient(penalty)
+		loss = Add(loss, MulScalar(penalty, m.cfg.GradientPenalty))
+	}
+	figures["train/energy_loss"] = StopGradient(loss)
+	return loss
+}
+
+// samplerLoss is E[log q − f/τ], the divergence of q from p up to log Z, scalar; nil where
+// the sampler has no density or nothing that learns.
+func (m *Model) samplerLoss(scope *model.Scope, run sampler.Result, figures map[string]*Node) *Node {
+	if run.LogQ == nil || m.cfg.SamplerLR == 0 {
+		return nil
+	}
+	loss := m.meanAlive(run, Sub(run.LogQ, run.LogP))
+	figures["train/sampler_loss"] = StopGradient(loss)
+	return loss
+}
+
+// meanAlive is the mean of x [1, M] over the particles that are alive.
+func (m *Model) meanAlive(run sampler.Result, x *Node) *Node {
+	if run.Alive == nil {
+		return ReduceAllMean(x)
+	}
+	alive := StopGradient(run.Alive)
+	count := MaxScalar(ReduceAllSum(ConvertDType(alive, x.DType())), 1)
+	return Div(ReduceAllSum(Where(alive, x, ZerosLike(x))), count)
+}
+
+// follow moves the average of the weights, and takes the power iterations on.
+func (m *Model) follow(net *network, g *Graph) {
+	for _, step := range net.follow {
+		step()
+	}
+	for v := range m.store.Scope(averageScope).IterVariables() {
+		now, old := m.store.GetVariable(averaged(v)).NodeValue(g), v.NodeValue(g)
+		v.SetNodeValue(Add(MulScalar(old, m.cfg.Average), MulScalar(now, 1-m.cfg.Average)))
+	}
+}
+
+// likelihoodStep fits the initial distribution alone, by the likelihood of the data.
+func (m *Model) likelihoodStep(scope *model.Scope, in []*Node) (figures map[string]*Node, ok, x *Node) {
+	g := in[inData].Graph()
+	initial := scope.At(samplerScope).At(initialScope)
+	logP := m.cfg.Initial.glow(m.shape).LogProb(initial, in[inData]) // [N]
+	loss := MulScalar(ReduceAllMean(logP), -1/float64(m.shape.Size()))
+	figures = map[string]*Node{likelihoodFigure: StopGradient(loss)}
+	q := m.cfg.Initial.build(initial, g, m.shape)
+	drawn, _ := q.Draw(sampler.KeyNoise{Key: random.NewKey(in[inKey])}, m.cfg.Particles)
+	drawn = StopGradient(drawn)
+	figures[spreadFigure] = Sqrt(ReduceAllMean(Square(drawn)))
+	norms, ok := m.adam().Step(m.store, scope, IsFinite(loss), []nn.Part{
+		{Scope: samplerScope, Loss: loss, Rate: m.cfg.SamplerLR, Clip: m.cfg.GradClip},
+	}, nil)
+	figures["train/grad_norm_"+samplerScope] = norms[samplerScope]
+	return figures, ok, Reshape(drawn, m.cfg.Particles, -1)
+}
+
+func names(figures map[string]*Node) []string { return slices.Sorted(maps.Keys(figures)) }

@@ -1,0 +1,204 @@
+package fid
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+	"gonum.org/v1/gonum/mat"
+
+	"github.com/stein-rl/stein/images/dataset"
+	"github.com/stein-rl/stein/runs/checkpoint"
+)
+
+// A Reference is what the pictures of a data set look like to an extractor.
+type Reference struct {
+	extractor Extractor
+	gaussian  *Gaussian
+	some      Features // of the first pictures, for the kernel distance
+}
+
+// Options of a Reference. The zero value keeps a cache where the user's caches lie.
+type Options struct {
+	Cache    string // folder of statistics; empty: stein/fid in the user's cache folder
+	NoCache  bool   // neither read nor write one
+	Progress func(done, total int)
+}
+
+// keptFeatures is how many pictures' features a Reference keeps.
+const keptFeatures = 5000
+
+// NewReference extracts the features of a data set, or reads what is known of them from
+// the cache, whose key is made of the pictures' bytes, the extractor and its weights.
+func NewReference(ctx context.Context, e Extractor, images *dataset.Images, o Options) (*Reference, error) {
+	keyed, ok := e.(interface{ cacheKey() string })
+	if o.NoCache || !ok { // an extractor of another package has no key that one could trust
+		return newReference(ctx, e, images, o)
+	}
+	if o.Cache == "" {
+		o.Cache = cacheFolder()
+	}
+	sum := sha256.Sum256([]byte(fmt.Sprintf("2/%s/%s", keyed.cacheKey(), images.Key())))
+	path := filepath.Join(o.Cache, hex.EncodeToString(sum[:16])+".safetensors")
+	r, err := readReference(path, e)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return r, err
+	}
+	if r, err = newReference(ctx, e, images, o); err != nil {
+		return nil, err
+	}
+	return r, r.write(path)
+}
+
+func newReference(ctx context.Context, e Extractor, images *dataset.Images, o Options) (*Reference, error) {
+	f, err := e.Features(ctx, images, o.Progress)
+	if err != nil {
+		return nil, err
+	}
+	g, err := f.Fit()
+	if err != nil {
+		return nil, err
+	}
+	kept := min(f.N, keptFeatures)
+	return &Reference{e, g, Features{N: kept, Dim: f.Dim, Values: f.Values[:kept*f.Dim]}}, nil
+}
+
+// The arrays of a cached Reference.
+const (
+	cachedCount    = "/count"
+	cachedMean     = "/mean"
+	cachedFactor   = "/factor"
+	cachedFeatures = "/features"
+)
+
+// write puts the file in its place when it is whole.
+func (r *Reference) write(path string) (err error) {
+	dim := len(r.gaussian.Mean)
+	rank, _ := r.gaussian.factor.Dims()
+	store := model.NewStore()
+	for name, value := range map[string]*tensors.Tensor{
+		cachedCount:    tensors.FromScalar(int64(r.gaussian.N)),
+		cachedMean:     tensors.FromFlatDataAndDimensions(r.gaussian.Mean, dim),
+		cachedFactor:   tensors.FromFlatDataAndDimensions(r.gaussian.factor.RawMatrix().Data, rank, dim),
+		cachedFeatures: tensors.FromFlatDataAndDimensions(r.some.Values, r.some.N, dim),
+	} {
+		if _, err := store.CreateVariable(name, value); err != nil {
+			return fmt.Errorf("fid: cache: %w", err)
+		}
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("fid: cache: %w", err)
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), "*.part")
+	if err != nil {
+		return fmt.Errorf("fid: cache: %w", err)
+	}
+	defer os.Remove(file.Name()) // nothing any more where all went well
+	out := bufio.NewWriter(file)
+	err = errors.Join(checkpoint.WriteStore(out, store), out.Flush(), file.Sync(), file.Close())
+	if err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("fid: cache %s: %w", path, err)
+	}
+	return nil
+}
+
+func readReference(path string, e Extractor) (*Reference, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("fid: cache: %w", err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("fid: cache: %w", err)
+	}
+	r, err := parseReference(bufio.NewReader(file), info.Size(), e)
+	if err != nil {
+		return nil, fmt.Errorf("fid: cache %s: %w; delete it, it is made again", path, err)
+	}
+	return r, nil
+}
+
+func parseReference(in *bufio.Reader, size int64, e Extractor) (*Reference, error) {
+	store, dim := model.NewStore(), e.Dim()
+	if err := checkpoint.ReadStore(in, size, store); err != nil {
+		return nil, err
+	}
+	values := map[string]*tensors.Tensor{}
+	for name, dims := range map[string][]int{cachedCount: {}, cachedMean: {dim}, cachedFactor: {-1, dim}, cachedFeatures: {-1, dim}} {
+		v := store.GetVariable(name)
+		if v == nil || v.Shape().Rank() != len(dims) || len(dims) > 0 && v.Shape().Dim(-1) != dim {
+			return nil, fmt.Errorf("no %s of %v", name, dims)
+		}
+		value, err := v.Value()
+		if err != nil {
+			return nil, err
+		}
+		values[name] = value
+	}
+	var err error
+	flat := func(name string) []float64 {
+		v, failed := tensors.CopyFlatData[float64](values[name])
+		err = errors.Join(err, failed)
+		return v
+	}
+	count, e1 := tensors.CopyFlatData[int64](values[cachedCount])
+	some, e2 := tensors.CopyFlatData[float32](values[cachedFeatures])
+	g := &Gaussian{Mean: flat(cachedMean)}
+	factor := flat(cachedFactor)
+	if err = errors.Join(err, e1, e2); err != nil {
+		return nil, err
+	}
+	g.N, g.factor = int(count[0]), mat.NewDense(len(factor)/dim, dim, factor)
+	return &Reference{e, g, Features{N: len(some) / dim, Dim: dim, Values: some}}, nil
+}
+
+// Score compares pictures with the reference. progress may be nil.
+func (r *Reference) Score(ctx context.Context, images *dataset.Images, progress func(done, total int)) (Score, error) {
+	f, err := r.extractor.Features(ctx, images, progress)
+	if err != nil {
+		return Score{}, err
+	}
+	return r.ScoreFeatures(f)
+}
+
+// How the kernel distance is taken: with more pictures to a subset, or more subsets, it
+// costs more and varies less. The published code takes 100 of 1000.
+const (
+	kidSubsets = 10
+	kidSize    = 1000
+	kidSeed    = 1
+	isParts    = 10
+)
+
+// ScoreFeatures compares features that have been extracted with the reference.
+func (r *Reference) ScoreFeatures(f Features) (Score, error) {
+	s := Score{Metric: r.extractor.Metric(), N: f.N, Reference: r.gaussian.N}
+	g, err := f.Fit()
+	if err != nil {
+		return s, err
+	}
+	if s.Frechet, err = Frechet(r.gaussian, g); err != nil {
+		return s, err
+	}
+	if s.KID, s.KIDStd, err = KID(r.some, f, kidSubsets, kidSize, kidSeed); err != nil {
+		return s, err
+	}
+	if c, ok := r.extractor.(Classifier); ok && f.N >= isParts {
+		if s.Inception, s.InceptionStd, err = InceptionScore(c.Logits(f), isParts); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}

@@ -1,0 +1,127 @@
+package export_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/internal/enginetest"
+	"github.com/stein-rl/stein/interop/export"
+	"github.com/stein-rl/stein/nn"
+	"github.com/stein-rl/stein/policies"
+	"github.com/stein-rl/stein/replay/normalize"
+)
+
+// Ensure that onnxruntime answers what Stein does, for every kind of policy that can
+// be exported: best actions, drawn ones and their densities.
+func TestONNXRuntime(t *testing.T) {
+	const obsDim, actDim, rows = 3, 2, 20
+	gaussian := policies.NewGaussian()
+	gaussian.Network = nn.Network{Hidden: []int{16, 8}, Activation: "elu"}
+	flow := policies.NewFlow()
+	flow.Network = nn.Network{Hidden: []int{16}, Activation: "relu"}
+	flow.Layers, flow.Width, flow.Context, flow.Act = 2, 8, 4, "mean"
+	moments := &normalize.Moments{Mean: []float64{1, -2, 0.5}, Var: []float64{4, 0.25, 1}, Count: 10}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for name, p := range map[string]export.Policy{
+		"gaussian, normalised": {Kind: gaussian, Obs: moments, Clip: 5},
+		"flow":                 {Kind: flow},
+	} {
+		cfg := agents.Defaults()
+		cfg.Critic.Hidden = []int{8}
+		s, err := agents.NewActor(enginetest.Backend(t), p.Kind, envbridge.Spec{ID: "test", Copies: 1, ObsDim: obsDim, ActDim: actDim}, cfg, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		oracle, err := agents.NewOracle(s, []int{rows})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer oracle.Close()
+
+		raw, seen := make([]float32, rows*obsDim), make([]float32, rows*obsDim) // by the model; by the networks
+		for i := range raw {
+			raw[i] = float32(rng.NormFloat64())
+			seen[i] = raw[i]
+			if p.Obs != nil {
+				raw[i] *= 4 // now and then beyond the clip
+				d := i % obsDim
+				x := (float64(raw[i]) - p.Obs.Mean[d]) / math.Sqrt(p.Obs.Var[d]+1e-8)
+				seen[i] = float32(min(max(x, -p.Clip), p.Clip))
+			}
+		}
+		best, err := oracle.Ask(seen, true, 1, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		drawn, err := oracle.Ask(seen, false, 1, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Weights, err = export.Weights(s); err != nil {
+			t.Fatal(err)
+		}
+		p.ObsDim, p.ActDim = obsDim, actDim
+		var model bytes.Buffer
+		if err := export.WriteONNX(&model, p, nil); err != nil {
+			t.Fatal(err)
+		}
+		got := inPython(t, model.Bytes(), map[string]any{
+			"observations": table(raw, obsDim), "best": table(best.Action, actDim), "drawn": table(drawn.Action, actDim), "log_prob": drawn.LogProb,
+		})
+		t.Logf("%s: %+v", name, got)
+		// The log-density at an action near ±1 has large derivatives.
+		if got.Best > 1e-5 || got.Drawn > 1e-5 || got.LogProb > 1e-3 {
+			t.Errorf("%s: onnxruntime is off by %+v", name, got)
+		}
+	}
+}
+
+func table(x []float32, width int) (rows [][]float32) {
+	for ; len(x) > 0; x = x[width:] {
+		rows = append(rows, x[:width])
+	}
+	return rows
+}
+
+// distances are the largest between onnxruntime and Stein.
+type distances struct {
+	Best, Drawn float64
+	LogProb     float64 `json:"log_prob"`
+}
+
+func inPython(t *testing.T, model []byte, questions map[string]any) (d distances) {
+	t.Helper()
+	python, err := envbridge.FindPython("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "policy.onnx")
+	if err := os.WriteFile(file, model, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in, err := json.Marshal(questions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(python, "testdata/onnx.py", file)
+	c.Stdin = bytes.NewReader(in)
+	var errs bytes.Buffer
+	c.Stderr = &errs
+	out, err := c.Output()
+	if err == nil {
+		err = json.Unmarshal(out, &d)
+	}
+	if err != nil {
+		t.Fatalf("%v, %s%s", err, out, errs.String())
+	}
+	return d
+}

@@ -1,0 +1,210 @@
+package export
+
+import (
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/stein-rl/stein/nn"
+	"github.com/stein-rl/stein/nn/flows"
+	"github.com/stein-rl/stein/policies"
+	"github.com/stein-rl/stein/replay/normalize"
+)
+
+// A Policy is one to write as ONNX: what kind it is, and its weights by the names
+// that Weights gives them.
+type Policy struct {
+	Kind           policies.Policy // Gaussian or Flow
+	Weights        []Tensor
+	ObsDim, ActDim int
+	Obs            *normalize.Moments // observations go through these first; nil: they don't
+	Clip           float64            // of what is normalised
+}
+
+// WriteONNX writes the policy as a model with the inputs
+//
+//	observation [N, S]  raw
+//	noise       [N, A]  standard normal; zeros give the best action
+//
+// and the outputs
+//
+//	action      [N, A]  in [−1, 1]
+//	log_prob    [N]     log π(action|observation), nats
+//	mean        [N, A]  of the Gaussian that the noise is scaled by, before tanh
+//	log_std     [N, A]
+//
+// A policy of particles is no network that ends: it asks the critic at every step,
+// and is refused.
+func WriteONNX(out io.Writer, p Policy, metadata map[string]string) error {
+	b := &builder{p: p, weights: map[string]Tensor{}}
+	for _, t := range p.Weights {
+		b.weights[t.Name] = t
+	}
+	b.end(graphInput, "observation", p.ObsDim)
+	b.end(graphInput, "noise", p.ActDim)
+	var action, logProb string
+	switch kind := p.Kind.(type) {
+	case policies.Gaussian:
+		b.base("policy.gaussian", kind.Network, kind.LogStdMin, kind.LogStdMax, 0)
+		action, logProb = b.squash(b.drawn, b.logQ)
+	case policies.Flow:
+		context := b.base("policy.flow", kind.Network, kind.LogStdMin, kind.LogStdMax, kind.Context)
+		u, logQ := b.flows(kind, b.drawn, b.logQ, b.activated(kind.Activation, context))
+		action, logProb = b.squash(u, logQ)
+	default:
+		return fmt.Errorf("export: a policy of kind %T can't be written as ONNX: Gaussian and flow can; all weights can as safetensors", p.Kind)
+	}
+	if b.err != nil {
+		return b.err
+	}
+	for name, of := range map[string]string{"action": action, "log_prob": logProb, "mean": b.mean, "log_std": b.logStd} {
+		b.add("Identity", name, nil, of)
+	}
+	b.end(graphOutput, "action", p.ActDim)
+	b.end(graphOutput, "log_prob", 0)
+	b.end(graphOutput, "mean", p.ActDim)
+	b.end(graphOutput, "log_std", p.ActDim)
+	return b.write(out, metadata)
+}
+
+// A builder keeps the first error, and what the Gaussian at the start gives.
+type builder struct {
+	network
+	p                         Policy
+	weights                   map[string]Tensor
+	mean, logStd, drawn, logQ string
+	err                       error
+}
+
+// weight is a variable, or an error where there is none of that rank.
+func (b *builder) weight(name string, rank int) Tensor {
+	t, ok := b.weights[name]
+	if (!ok || len(t.Shape) != rank) && b.err == nil {
+		b.err = fmt.Errorf("export: no weights %s of rank %d", name, rank)
+	}
+	if b.err != nil {
+		return Tensor{Name: name, Shape: make([]int, rank)}
+	}
+	return t
+}
+
+func (b *builder) activated(name, x string) string {
+	y, err := b.activate(name, x)
+	if err != nil && b.err == nil {
+		b.err = err
+	}
+	return y
+}
+
+// linear is x·W + b for the columns from and to of a layer's outputs.
+func (b *builder) linear(x, layer string, from, to int) string {
+	w, bias := b.weight(layer+".weights", 2), b.weight(layer+".biases", 1)
+	if to > w.Shape[1] && b.err == nil {
+		b.err = fmt.Errorf("export: %s has %d outputs, want %d", layer, w.Shape[1], to)
+	}
+	if b.err != nil {
+		return x
+	}
+	part := fmt.Sprintf("%s.%d_%d", layer, from, to)
+	return b.op("Gemm", x, b.array(columns(w, part+".weights", from, to)), b.array(Tensor{part + ".biases", []int{to - from}, bias.Data[from:to]}))
+}
+
+func columns(w Tensor, name string, from, to int) Tensor {
+	t := Tensor{Name: name, Shape: []int{w.Shape[0], to - from}}
+	for i := range w.Shape[0] {
+		t.Data = append(t.Data, w.Data[i*w.Shape[1]+from:i*w.Shape[1]+to]...)
+	}
+	return t
+}
+
+// base builds the network and the Gaussian of its two first heads; it gives the rest
+// of the outputs, extra of them.
+func (b *builder) base(scope string, net nn.Network, low, high float64, extra int) (rest string) {
+	x := b.normalized("observation")
+	for i := range net.Hidden {
+		layer := fmt.Sprintf("%s.hidden_%d", scope, i)
+		w := b.weight(layer+".weights", 2)
+		x = b.activated(net.Activation, b.linear(x, layer, 0, w.Shape[1]))
+	}
+	a, layer := b.p.ActDim, scope+".out"
+	b.mean = b.linear(x, layer, 0, a)
+	b.logStd = b.op("Clip", b.linear(x, layer, a, 2*a), b.number(low), b.number(high))
+	if extra > 0 {
+		rest = b.linear(x, layer, 2*a, 2*a+extra)
+	}
+	b.drawn = b.op("Add", b.mean, b.op("Mul", b.op("Exp", b.logStd), "noise"))
+	// log q(u) = Σ_d [−ξ²/2 − log σ − log √2π]
+	each := b.op("Add", b.op("Mul", b.op("Mul", "noise", "noise"), b.number(0.5)), b.logStd)
+	b.logQ = b.op("Neg", b.op("Add", b.sum(each), b.number(float64(a)*math.Log(math.Sqrt(2*math.Pi)))))
+	return rest
+}
+
+func (b *builder) normalized(x string) string {
+	m := b.p.Obs
+	if m == nil {
+		return x
+	}
+	mean, std := Tensor{Name: "normalize.mean", Shape: []int{b.p.ObsDim}}, Tensor{Name: "normalize.std", Shape: []int{b.p.ObsDim}}
+	for i := range b.p.ObsDim {
+		mean.Data, std.Data = append(mean.Data, float32(m.Mean[i])), append(std.Data, float32(math.Sqrt(m.Var[i]+1e-8)))
+	}
+	scaled := b.op("Div", b.op("Sub", x, b.array(mean)), b.array(std))
+	return b.op("Clip", scaled, b.number(-b.p.Clip), b.number(b.p.Clip))
+}
+
+// sum adds up the last axis, [N, A] -> [N].
+func (b *builder) sum(x string) string {
+	return b.opWith("ReduceSum", map[string]int{"keepdims": 0}, x, b.axis(1))
+}
+
+// squash is policies.Squash: tanh, and log q less log|det|, which is
+// Σ_d −2(|u| + softplus(−2|u|) − ln 2).
+func (b *builder) squash(u, logQ string) (action, logProb string) {
+	abs := b.op("Abs", u)
+	each := b.op("Sub", b.op("Add", abs, b.op("Softplus", b.op("Mul", abs, b.number(-2)))), b.number(math.Ln2))
+	return b.op("Tanh", u), b.op("Add", logQ, b.op("Mul", b.sum(each), b.number(2)))
+}
+
+// flows is flows.Alternating with the masks multiplied into the weights.
+func (b *builder) flows(kind policies.Flow, x, logQ, context string) (y, logDensity string) {
+	const limit = 2 // of log scales, flows.Autoregressive's default
+	dim := b.p.ActDim
+	unit := make([]int, kind.Width)
+	for k := range unit {
+		unit[k] = k % dim
+	}
+	for i, link := range flows.Alternating(kind.Layers, dim, kind.Width, nil) {
+		order := link.(flows.Autoregressive).Order
+		scope := fmt.Sprintf("policy.flows.link_%d", i)
+		h := b.masked(x, scope+".in", order, unit, func(place, degree int) bool { return place < degree })
+		h = b.op("Add", h, b.op("MatMul", context, b.array(b.weight(scope+".cond.weights", 2))))
+		h = b.masked(b.activated(kind.Activation, h), scope+".mid", unit, unit, func(from, to int) bool { return from <= to })
+		h = b.activated(kind.Activation, h)
+		sees := func(degree, place int) bool { return degree <= place }
+		scale := b.op("Mul", b.masked(h, scope+".log_scale", unit, order, sees), b.number(1./limit))
+		scale = b.op("Mul", b.op("Tanh", scale), b.number(limit))
+		x = b.op("Add", b.op("Mul", x, b.op("Exp", scale)), b.masked(h, scope+".shift", unit, order, sees))
+		logQ = b.op("Sub", logQ, b.sum(scale))
+	}
+	return x, logQ
+}
+
+// masked is a layer whose weights count where sees says so.
+func (b *builder) masked(x, layer string, from, to []int, sees func(from, to int) bool) string {
+	w, bias := b.weight(layer+".weights", 2), b.weight(layer+".biases", 1)
+	if b.err == nil && len(w.Data) != len(from)*len(to) {
+		b.err = fmt.Errorf("export: %s has weights of shape %v, want [%d %d]", layer, w.Shape, len(from), len(to))
+	}
+	if b.err != nil {
+		return x
+	}
+	w.Data = append([]float32(nil), w.Data...)
+	for i := range from {
+		for j := range to {
+			if !sees(from[i], to[j]) {
+				w.Data[i*len(to)+j] = 0
+			}
+		}
+	}
+	return b.op("Gemm", x, b.array(w), b.array(bias))
+}

@@ -1,0 +1,150 @@
+package sb3
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/stein-rl/stein/interop/torchfile"
+)
+
+// A layer is one of PyTorch's Linear: weights [outputs, inputs].
+type layer struct {
+	weights, biases torchfile.Tensor
+}
+
+func (l layer) inputs() int  { return l.weights.Shape[1] }
+func (l layer) outputs() int { return l.weights.Shape[0] }
+
+// A state is a state_dict that is taken apart.
+type state map[string]torchfile.Tensor
+
+// layer takes the layer of a name, where there is one.
+func (s state) layer(name string) (l layer, found bool, err error) {
+	l.weights, found = s[name+".weight"]
+	if !found {
+		return l, false, nil
+	}
+	var biased bool
+	if l.biases, biased = s[name+".bias"]; !biased || len(l.weights.Shape) != 2 || l.outputs() == 0 || l.inputs() == 0 ||
+		!slices.Equal(l.biases.Shape, []int{l.outputs()}) {
+		return l, true, fmt.Errorf("layer %s has weights of shape %v and biases of shape %v", name, l.weights.Shape, l.biases.Shape)
+	}
+	delete(s, name+".weight")
+	delete(s, name+".bias")
+	return l, true, nil
+}
+
+// layers takes those of a Sequential, name.0, name.2 and so on: activations stand
+// between them.
+func (s state) layers(name string) (all []layer, err error) {
+	for {
+		l, found, err := s.layer(fmt.Sprintf("%s.%d", name, 2*len(all)))
+		if err != nil || !found {
+			return all, err
+		}
+		if n := len(all); n > 0 && all[n-1].outputs() != l.inputs() {
+			return nil, fmt.Errorf("layer %s.%d takes %d numbers, the one before gives %d", name, 2*n, l.inputs(), all[n-1].outputs())
+		}
+		all = append(all, l)
+	}
+}
+
+// take brings the weights of MlpPolicy under Stein's names.
+func (m *Model) take(weights map[string]torchfile.Tensor) error {
+	s := state(maps.Clone(weights))
+	m.Weights = map[string]torchfile.Tensor{}
+	if err := m.takeActor(s); err != nil {
+		return err
+	}
+	for _, c := range []struct{ theirs, ours string }{{"critic", "/critic"}, {"critic_target", "/target"}} {
+		for k := range 2 {
+			if err := m.takeCritic(s, fmt.Sprintf("%s.qf%d", c.theirs, k), fmt.Sprintf("%s/q%d", c.ours, k)); err != nil {
+				return err
+			}
+		}
+	}
+	if len(s) > 0 {
+		return fmt.Errorf("weights %v are none that can be imported: that is MlpPolicy with two critics, without gSDE and without an extractor of features", slices.Sorted(maps.Keys(s)))
+	}
+	m.Policy.Activation, m.Critic.Activation = m.Settings.activation, m.Settings.activation
+	return nil
+}
+
+func (m *Model) takeActor(s state) error {
+	hidden, err := s.layers("actor.latent_pi")
+	if err != nil {
+		return err
+	}
+	mean, hasMean, err := s.layer("actor.mu")
+	if err != nil {
+		return err
+	}
+	logStd, hasStd, err := s.layer("actor.log_std")
+	if err != nil {
+		return err
+	}
+	if len(hidden) == 0 || !hasMean || !hasStd {
+		return errors.New("no actor of soft actor-critic (actor.latent_pi.0, actor.mu, actor.log_std) with a hidden layer")
+	}
+	width := hidden[len(hidden)-1].outputs()
+	m.ObsDim, m.ActDim = hidden[0].inputs(), mean.outputs()
+	if mean.inputs() != width || logStd.inputs() != width || logStd.outputs() != m.ActDim {
+		return fmt.Errorf("heads of %d to %d and %d to %d numbers behind a layer of %d", mean.inputs(), mean.outputs(), logStd.inputs(), logStd.outputs(), width)
+	}
+	for i, l := range hidden {
+		m.Policy.Hidden = append(m.Policy.Hidden, l.outputs())
+		m.put(fmt.Sprintf("/policy/gaussian/hidden_%d", i), l, 0, l.inputs(), true)
+	}
+	// Two heads there are one layer here: means, then log σ.
+	m.put("/policy/gaussian/out", layer{
+		torchfile.Tensor{Shape: []int{2 * m.ActDim, width}, Data: slices.Concat(mean.weights.Data, logStd.weights.Data)},
+		torchfile.Tensor{Shape: []int{2 * m.ActDim}, Data: slices.Concat(mean.biases.Data, logStd.biases.Data)},
+	}, 0, width, true)
+	return nil
+}
+
+func (m *Model) takeCritic(s state, theirs, ours string) error {
+	all, err := s.layers(theirs)
+	if err != nil {
+		return err
+	}
+	n := len(all)
+	if n < 2 || all[0].inputs() != m.ObsDim+m.ActDim || all[n-1].outputs() != 1 {
+		return fmt.Errorf("critic %s is none of %d numbers of observation and %d of action with a hidden layer", theirs, m.ObsDim, m.ActDim)
+	}
+	var hidden []int
+	for _, l := range all[:n-1] {
+		hidden = append(hidden, l.outputs())
+	}
+	if m.Critic.Hidden == nil {
+		m.Critic.Hidden = hidden
+	}
+	if !slices.Equal(hidden, m.Critic.Hidden) {
+		return fmt.Errorf("critic %s has hidden layers of %v, another one of %v", theirs, hidden, m.Critic.Hidden)
+	}
+	// One layer there, of observation and action side by side, is the sum of two here.
+	m.put(ours+"/of_obs", all[0], 0, m.ObsDim, true)
+	m.put(ours+"/of_action", all[0], m.ObsDim, m.ObsDim+m.ActDim, false)
+	for i, l := range all[1 : n-1] {
+		m.put(fmt.Sprintf("%s/rest/hidden_%d", ours, i), l, 0, l.inputs(), true)
+	}
+	m.put(ours+"/rest/out", all[n-1], 0, all[n-1].inputs(), true)
+	return nil
+}
+
+// put stores the part of a layer for the inputs from and to, transposed.
+func (m *Model) put(path string, l layer, from, to int, biased bool) {
+	out := l.outputs()
+	t := torchfile.Tensor{Shape: []int{to - from, out}, Data: make([]float32, (to-from)*out)}
+	for i := range to - from {
+		for j := range out {
+			t.Data[i*out+j] = l.weights.Data[j*l.inputs()+from+i]
+		}
+	}
+	m.Weights[path+"/weights"] = t
+	if biased {
+		m.Weights[path+"/biases"] = l.biases
+	}
+}

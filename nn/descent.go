@@ -1,0 +1,130 @@
+package nn
+
+import (
+	"errors"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+	"github.com/gomlx/gomlx/ml/train/optimizer"
+)
+
+// A Part is what one loss trains: the variables under a scope.
+type Part struct {
+	Scope string
+	Loss  *Node   // scalar; nil: this part learns nothing
+	Rate  float64 // Adam's learning rate, at its largest
+	Clip  float64 // largest global norm of the gradient; 0: no limit
+}
+
+// Adam is the optimiser, as PyTorch has it: Epsilon is added to the root of the
+// unbiased second moment.
+type Adam struct {
+	Epsilon float64
+	Beta1   float64 // 0: 0.9
+	Share   *Node   // of every part's rate, scalar float32: a schedule's; nil: all of it
+}
+
+// Step takes the gradient step of every part and then does after, which may change
+// variables that follow the trained ones. Where sound, a norm of a gradient or a loss
+// is not finite, no variable of the store changes. norms are by scope, before clipping;
+// ok is bool, scalar.
+func (a Adam) Step(store *model.Store, scope *model.Scope, sound *Node, parts []Part, after func()) (norms map[string]*Node, ok *Node) {
+	g := sound.Graph()
+	ok, norms = sound, map[string]*Node{}
+	before := map[*model.Variable]*Node{}
+	for v := range store.IterVariables() {
+		before[v] = v.NodeValue(g)
+	}
+	for _, part := range parts {
+		if part.Loss == nil {
+			continue
+		}
+		scope := scope.At("%s", part.Scope)
+		grads := scope.BuildTrainableVariablesGradientsGraph(part.Loss)
+		norm := globalNorm(grads)
+		norms[part.Scope] = norm
+		ok = And(ok, IsFinite(norm))
+		if part.Clip > 0 {
+			shrink := MinScalar(Div(Const(g, float32(part.Clip)), MaxScalar(norm, 1e-6)), 1.0)
+			for i := range grads {
+				grads[i] = Mul(grads[i], shrink)
+			}
+		}
+		a.setRate(scope, part.Rate, g)
+		a.optimizer(part.Rate).UpdateGraphWithGradients(scope, grads, dtypes.Float32)
+	}
+	if after != nil {
+		after()
+	}
+	for v := range store.IterVariables() {
+		if old := before[v]; old != nil && v.NodeValue(g) != old {
+			v.SetNodeValue(Where(ok, v.NodeValue(g), old))
+		}
+	}
+	return norms, ok
+}
+
+// setRate gives the variable that the optimiser reads its value for this step: the rate of
+// a run that goes on is that of its settings, not of its checkpoint.
+func (a Adam) setRate(scope *model.Scope, rate float64, g *Graph) {
+	now := Const(g, float32(rate))
+	if a.Share != nil {
+		now = Mul(now, a.Share)
+	}
+	optimizer.LearningRateVar(scope, dtypes.Float32, rate).SetNodeValue(now)
+}
+
+func (a Adam) optimizer(rate float64) gradientOptimizer {
+	adam := optimizer.Adam().LearningRate(rate).Epsilon(a.Epsilon)
+	if a.Beta1 > 0 {
+		adam = adam.Betas(a.Beta1, 0.999)
+	}
+	return adam.Done().(gradientOptimizer)
+}
+
+// gradientOptimizer is what GoMLX's optimisers have besides their Interface.
+type gradientOptimizer interface {
+	UpdateGraphWithGradients(scope *model.Scope, grads []*Node, lossDType dtypes.DType)
+}
+
+func globalNorm(grads []*Node) *Node {
+	var sum *Node
+	for _, x := range grads {
+		if sum == nil {
+			sum = ReduceAllSum(Square(x))
+		} else {
+			sum = Add(sum, ReduceAllSum(Square(x)))
+		}
+	}
+	return Sqrt(sum)
+}
+
+// errBuilt ends a graph that is built for its variables alone.
+var errBuilt = errors.New("built")
+
+// Create makes the variables that build makes, optimisers' included, by building it for
+// inputs of the given shapes without compiling it, and gives them their first values,
+// from seed.
+func Create(backend compute.Backend, store *model.Store, seed uint64, in []shapes.Shape, build func(*model.Scope, []*Node)) error {
+	store.RootScope().SetParam(model.ParamInitialSeed, int64(seed))
+	if err := store.SetRNGStateFromSeed(int64(seed)); err != nil {
+		return err
+	}
+	done := false
+	exec, err := model.NewExec(backend, store, func(scope *model.Scope, in []*Node) []*Node {
+		build(scope, in)
+		done = true
+		panic(errBuilt)
+	})
+	if err != nil {
+		return err
+	}
+	defer exec.Finalize()
+	if _, err = exec.Compile(in...); !done {
+		return err
+	}
+	return store.InitializeVariables(backend, nil)
+}

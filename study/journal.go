@@ -1,0 +1,177 @@
+package study
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// The files of a sweep's folder, beside a folder for each trial.
+const (
+	planName    = "sweep.json"    // the trials
+	journalName = "journal.jsonl" // what has happened, a line each
+	logsDir     = "logs"          // what each trial's processes said on stderr
+	lockName    = ".lock"
+)
+
+// What can happen to a trial.
+const (
+	began   = "began"   // a process trains it from its start
+	resumed = "resumed" // a process goes on with it
+	done    = "done"
+	failed  = "failed"  // its process ended with an error
+	stopped = "stopped" // its process was told to stop, and left a checkpoint
+	lost    = "lost"    // the machine that its process was on
+	early   = "early"   // it was ended before its last step: a Source had seen enough
+)
+
+// An event is a line of the journal.
+type event struct {
+	Time    time.Time `json:"time"`
+	Trial   string    `json:"trial"`
+	Event   string    `json:"event"`
+	Attempt int       `json:"attempt,omitempty"`
+	Step    int64     `json:"step,omitempty"`
+	Code    int       `json:"code,omitempty"`
+	Node    string    `json:"node,omitempty"` // machine that it begins on, where that isn't this one
+	Why     string    `json:"why,omitempty"`
+}
+
+// A journal is a file that events are appended to. Each is on the disk before what
+// follows from it happens.
+type journal struct{ file *os.File }
+
+// openJournal reads what is there and opens it to append. A last line that was cut
+// short by a crash is dropped.
+func openJournal(dir string) (*journal, []event, error) {
+	path := filepath.Join(dir, journalName)
+	data, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fmt.Errorf("sweep: %w", err)
+	}
+	whole := data[:bytes.LastIndexByte(data, '\n')+1]
+	var events []event
+	for line := range bytes.Lines(whole) {
+		var e event
+		if err := json.Unmarshal(line, &e); err != nil {
+			return nil, nil, fmt.Errorf("sweep: %s, line %d: %w", path, len(events)+1, err)
+		}
+		events = append(events, e)
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, nil, fmt.Errorf("sweep: %w", err)
+	}
+	if err := f.Truncate(int64(len(whole))); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("sweep: %w", err), f.Close())
+	}
+	if _, err := f.Seek(0, 2); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("sweep: %w", err), f.Close())
+	}
+	return &journal{f}, events, nil
+}
+
+func (j *journal) write(e event) error {
+	e.Time = time.Now().UTC()
+	line, err := json.Marshal(e)
+	if err == nil {
+		_, err = j.file.Write(append(line, '\n'))
+	}
+	if err == nil {
+		err = j.file.Sync()
+	}
+	if err != nil {
+		return fmt.Errorf("sweep: journal: %w", err)
+	}
+	return nil
+}
+
+// plan is sweep.json.
+type plan struct {
+	Version int     `json:"version"`
+	Trials  []Trial `json:"trials"`
+}
+
+const planVersion = 1
+
+// readPlan gives an empty one where there is none.
+func readPlan(dir string) (plan, error) {
+	p := plan{Version: planVersion}
+	path := filepath.Join(dir, planName)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return p, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &p)
+	}
+	if err != nil {
+		return p, fmt.Errorf("sweep: %s: %w", path, err)
+	}
+	if p.Version != planVersion {
+		return p, fmt.Errorf("sweep: %s is of version %d, this stein reads %d", path, p.Version, planVersion)
+	}
+	return p, nil
+}
+
+func (p plan) write(dir string) error {
+	data, err := json.MarshalIndent(p, "", "  ")
+	if err != nil {
+		return fmt.Errorf("sweep: %w", err)
+	}
+	temp := filepath.Join(dir, "."+planName)
+	if err := os.WriteFile(temp, append(data, '\n'), 0o644); err != nil {
+		return fmt.Errorf("sweep: %w", err)
+	}
+	if err := os.Rename(temp, filepath.Join(dir, planName)); err != nil {
+		return fmt.Errorf("sweep: %w", err)
+	}
+	return nil
+}
+
+// merge adds trials to the plan and answers them as the plan has them: what was
+// planned before keeps its threads. One that now has another configuration is an
+// error: its run would be two halves of different ones.
+func (p *plan) merge(trials []Trial, threads int) ([]Trial, error) {
+	byName := map[string]Trial{}
+	for _, t := range p.Trials {
+		byName[t.Name] = t
+	}
+	var merged []Trial
+	for _, t := range trials {
+		old, ok := byName[t.Name]
+		if ok && old.Sum != t.Sum {
+			return nil, fmt.Errorf("sweep: trial %s was planned with another configuration: name another --out, or give what was given then (%v)", t.Name, old.Sets)
+		}
+		if ok {
+			t = old
+		} else {
+			if t.Threads == 0 {
+				t.Threads = threads
+			}
+			p.Trials = append(p.Trials, t)
+		}
+		merged = append(merged, t)
+	}
+	return merged, nil
+}
+
+// lock keeps a second sweep out of a folder.
+func lock(dir string) (*flock.Flock, error) {
+	l := flock.New(filepath.Join(dir, lockName))
+	ok, err := l.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("sweep: locking %s: %w", dir, err)
+	}
+	if !ok {
+		return nil, fmt.Errorf("sweep: %s is in use by another process", dir)
+	}
+	return l, nil
+}

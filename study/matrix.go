@@ -1,0 +1,355 @@
+// Package study makes many runs of stein train: a matrix of configurations, settings
+// and seeds, a folder and a process for each, a journal of what has happened, so that
+// a sweep that was stopped or killed goes on where it was.
+package study
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/internal/settings"
+	"github.com/stein-rl/stein/report"
+)
+
+// A Matrix says which trials a sweep has: every configuration, with every entry of
+// the list, every combination of the grid, and every seed.
+type Matrix struct {
+	Configs []string      `yaml:"configs"` // names, patterns such as walker2d/met-*, files
+	Seeds   Seeds         `yaml:"seeds"`   // a number of them, from 0, or a list
+	Set     Assignments   `yaml:"set"`     // for all trials
+	Grid    Grid          `yaml:"grid"`    // key: [values]
+	List    []Assignments `yaml:"list"`    // settings that belong together
+}
+
+// Assignments are key=value, the value YAML, as stein train --set has them. In a file
+// they are a mapping.
+type Assignments []string
+
+// A Grid has several values for each key, in the file's order.
+type Grid [][]string // [key][value], each key=value
+
+// Seeds of the trials of one configuration.
+type Seeds []uint64
+
+// A Trial is one run of a sweep.
+type Trial struct {
+	Name    string   `json:"name"` // of its folder
+	Config  string   `json:"config"`
+	Seed    uint64   `json:"seed"`
+	Sets    []string `json:"sets,omitempty"`
+	Steps   int64    `json:"steps"`
+	Sum     string   `json:"sum"`     // of the resolved configuration
+	Threads int      `json:"threads"` // to compute with; 0: not said yet
+}
+
+// UnmarshalYAML reads a mapping.
+func (a *Assignments) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind != yaml.MappingNode {
+		return fmt.Errorf("line %d: want key: value lines", n.Line)
+	}
+	for i := 0; i < len(n.Content); i += 2 {
+		text, err := Flow(n.Content[i+1])
+		if err != nil {
+			return err
+		}
+		*a = append(*a, n.Content[i].Value+"="+text)
+	}
+	return nil
+}
+
+// UnmarshalYAML reads a mapping of lists.
+func (g *Grid) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind != yaml.MappingNode {
+		return fmt.Errorf("line %d: want key: [value, value] lines", n.Line)
+	}
+	for i := 0; i < len(n.Content); i += 2 {
+		key, values := n.Content[i].Value, n.Content[i+1]
+		if values.Kind != yaml.SequenceNode || len(values.Content) == 0 {
+			return fmt.Errorf("line %d: %s: want a list of values", values.Line, key)
+		}
+		var axis []string
+		for _, v := range values.Content {
+			text, err := Flow(v)
+			if err != nil {
+				return err
+			}
+			axis = append(axis, key+"="+text)
+		}
+		*g = append(*g, axis)
+	}
+	return nil
+}
+
+// UnmarshalYAML reads a number or a list.
+func (s *Seeds) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind == yaml.SequenceNode {
+		var list []uint64
+		if err := n.Decode(&list); err != nil {
+			return fmt.Errorf("line %d: seeds: want numbers from 0 on", n.Line)
+		}
+		*s = list
+		return nil
+	}
+	count, err := countOf(n.Value)
+	*s = count
+	return err
+}
+
+// countOf are the first so many seeds.
+func countOf(text string) (Seeds, error) {
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || n < 1 || n > 10_000 {
+		return nil, fmt.Errorf("seeds %q: want a number of seeds, or a list such as 0,7", text)
+	}
+	var s Seeds
+	for i := range n {
+		s = append(s, i)
+	}
+	return s, nil
+}
+
+// ParseSeeds reads 5, for the seeds 0 to 4, or a list: 3,7 (one alone: 3,).
+func ParseSeeds(text string) (Seeds, error) {
+	if !strings.Contains(text, ",") {
+		return countOf(text)
+	}
+	var s Seeds
+	for item := range strings.SplitSeq(strings.Trim(text, ", "), ",") {
+		x, err := strconv.ParseUint(strings.TrimSpace(item), 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("seeds %q: %q is no number", text, item)
+		}
+		s = append(s, x)
+	}
+	return s, nil
+}
+
+// Flow is a YAML value on one line.
+func Flow(n *yaml.Node) (string, error) {
+	var style func(*yaml.Node)
+	style = func(n *yaml.Node) {
+		if n.Kind == yaml.MappingNode || n.Kind == yaml.SequenceNode {
+			n.Style = yaml.FlowStyle
+		}
+		n.HeadComment, n.LineComment, n.FootComment = "", "", ""
+		for _, c := range n.Content {
+			style(c)
+		}
+	}
+	style(n)
+	text, err := yaml.Marshal(n)
+	if err != nil {
+		return "", fmt.Errorf("line %d: %w", n.Line, err)
+	}
+	return strings.Join(strings.Fields(string(text)), " "), nil
+}
+
+// ReadMatrix reads a sweep's YAML file.
+func ReadMatrix(file string) (Matrix, error) {
+	var m Matrix
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return m, fmt.Errorf("sweep: %w", err)
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec.KnownFields(true)
+	if err := dec.Decode(&m); err != nil && !errors.Is(err, io.EOF) {
+		return m, fmt.Errorf("sweep: %s: %s", file, strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	if len(m.Configs) == 0 {
+		return m, fmt.Errorf("sweep: %s: configs: which? Such as [walker2d/sac, walker2d/met-*]", file)
+	}
+	for i, c := range m.Configs { // files are named relative to the matrix's
+		if isFile(c) && !filepath.IsAbs(c) {
+			m.Configs[i] = filepath.Join(filepath.Dir(file), c)
+		}
+	}
+	return m, nil
+}
+
+// Folder is the matrix of an embedded folder: all of its configurations that have a
+// published figure, or all where none has; or of one configuration.
+func Folder(name string) Matrix {
+	var all, published []string
+	for _, c := range experiments.Names() {
+		if c == name || strings.HasPrefix(c, strings.TrimSuffix(name, "/")+"/") {
+			all = append(all, c)
+			if report.IsPublished(c) {
+				published = append(published, c)
+			}
+		}
+	}
+	if len(published) > 0 && !slices.Contains(all, name) {
+		all = published
+	}
+	if len(all) == 0 {
+		all = []string{name} // a pattern, or a file: Trials says what is wrong with it
+	}
+	return Matrix{Configs: all}
+}
+
+func isFile(config string) bool {
+	return strings.HasSuffix(config, ".yaml") || strings.HasSuffix(config, ".yml")
+}
+
+// Trials lists the matrix's trials whose configuration's name, or its last part,
+// matches one of the patterns only, where there are any. Every one is resolved: what
+// is wrong with a setting is an error before anything starts.
+func (m Matrix) Trials(catalog experiments.Catalog, only []string) ([]Trial, error) {
+	configs, err := m.configs(only)
+	if err != nil {
+		return nil, err
+	}
+	seeds := m.Seeds
+	if len(seeds) == 0 {
+		seeds = Seeds{0}
+	}
+	var trials []Trial
+	names := map[string]bool{}
+	for _, seed := range seeds { // the first seed of all comes before the second of any
+		for _, config := range configs {
+			for _, varied := range m.variants() {
+				t, err := trial(catalog, config, m.Set, varied, seed)
+				if err != nil {
+					return nil, err
+				}
+				if names[t.Name] {
+					return nil, fmt.Errorf("sweep: two trials are named %s: is a value or a seed given twice?", t.Name)
+				}
+				names[t.Name] = true
+				trials = append(trials, t)
+			}
+		}
+	}
+	return trials, nil
+}
+
+// configs are those named and matched.
+func (m Matrix) configs(only []string) ([]string, error) {
+	var all []string
+	for _, c := range m.Configs {
+		matched := []string{c}
+		if strings.ContainsAny(c, "*?[") && !isFile(c) {
+			matched = slices.DeleteFunc(experiments.Names(), func(name string) bool { ok, _ := path.Match(c, name); return !ok })
+			if len(matched) == 0 {
+				return nil, fmt.Errorf("sweep: no configuration matches %s (`stein configs` lists them)", c)
+			}
+		}
+		for _, one := range matched {
+			if !slices.Contains(all, one) {
+				all = append(all, one)
+			}
+		}
+	}
+	if len(only) == 0 {
+		return all, nil
+	}
+	kept := slices.DeleteFunc(slices.Clone(all), func(c string) bool {
+		return !slices.ContainsFunc(only, func(pattern string) bool {
+			whole, _ := path.Match(pattern, c)
+			last, _ := path.Match(pattern, strings.TrimSuffix(path.Base(c), path.Ext(c)))
+			return whole || last
+		})
+	})
+	if len(kept) == 0 {
+		return nil, fmt.Errorf("sweep: --only %s matches none of %s", strings.Join(only, ", "), strings.Join(all, ", "))
+	}
+	return kept, nil
+}
+
+// variants are the list's entries, each with every combination of the grid.
+func (m Matrix) variants() [][]string {
+	all := [][]string{nil}
+	if len(m.List) > 0 {
+		all = nil
+		for _, entry := range m.List {
+			all = append(all, entry)
+		}
+	}
+	for _, axis := range m.Grid {
+		var next [][]string
+		for _, before := range all {
+			for _, value := range axis {
+				next = append(next, append(slices.Clone(before), value))
+			}
+		}
+		all = next
+	}
+	return all
+}
+
+// Resolve is the trial of one configuration, settings and seed, without a name.
+func Resolve(catalog experiments.Catalog, config string, sets []string, seed uint64) (Trial, error) {
+	if isFile(config) { // the sweep may be continued from elsewhere
+		path, err := filepath.Abs(config)
+		if err != nil {
+			return Trial{}, fmt.Errorf("sweep: %w", err)
+		}
+		config = path
+	}
+	t := Trial{Config: config, Seed: seed, Sets: sets}
+	cfg, err := catalog.Resolve(config, append(slices.Clone(sets), fmt.Sprintf("seed=%d", seed)))
+	if err != nil {
+		return t, fmt.Errorf("sweep: %w", err)
+	}
+	text, err := settings.Encode(cfg)
+	if err != nil {
+		return t, fmt.Errorf("sweep: %w", err)
+	}
+	t.Steps, t.Sum, t.Threads = cfg.Steps, sum(text), cfg.Engine.Threads
+	return t, nil
+}
+
+func trial(catalog experiments.Catalog, config string, set, varied []string, seed uint64) (Trial, error) {
+	t, err := Resolve(catalog, config, slices.Concat(set, varied), seed)
+	if err != nil {
+		return t, err
+	}
+	config = t.Config
+	name := strings.TrimSuffix(config, path.Ext(config))
+	if isFile(config) {
+		name = filepath.Base(name)
+	}
+	parts := []string{strings.ReplaceAll(name, "/", "-")}
+	for _, v := range varied {
+		key, value, _ := strings.Cut(v, "=")
+		parts = append(parts, plain(key[strings.LastIndexByte(key, '.')+1:]+"="+value))
+	}
+	name = strings.Join(parts, "-")
+	if len(name) > 120 {
+		name = name[:100] + "-" + sum([]byte(name))[:8]
+	}
+	t.Name = fmt.Sprintf("%s-s%d", name, seed)
+	return t, nil
+}
+
+func sum(data []byte) string {
+	s := sha256.Sum256(data)
+	return hex.EncodeToString(s[:8])
+}
+
+// plain is a text that can name a folder.
+func plain(text string) string {
+	return strings.Map(func(c rune) rune {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("=._-", c) {
+			return c
+		}
+		if c == ' ' || c == '"' || c == '\'' {
+			return -1
+		}
+		return '_'
+	}, text)
+}

@@ -1,0 +1,195 @@
+// Package optuna looks for good settings: Optuna thinks of some, a sweep's executors try
+// them, what came of it goes back to Optuna.
+package optuna
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/study"
+)
+
+// A Plan says what is tuned: a YAML file of the user's.
+type Plan struct {
+	Config   string            `yaml:"config"`
+	Seeds    study.Seeds       `yaml:"seeds"` // each settings are tried with; 0 alone where not given
+	Set      study.Assignments `yaml:"set"`   // for all trials
+	Metric   string            `yaml:"metric"`
+	Minimize bool              `yaml:"minimize"`
+	Space    Space             `yaml:"space"`
+}
+
+// DefaultMetric is what is to be as high as can be.
+const DefaultMetric = "eval/mean_reward"
+
+// A Space has a range or choices for each key, in the file's order.
+type Space []Axis
+
+// An Axis is where the values of one key come from.
+type Axis struct {
+	Key     string
+	Choices []string // YAML on a line; nil: Low to High
+	Low     float64
+	High    float64
+	Step    float64 // 0: none
+	Log     bool
+	Whole   bool // whole numbers
+}
+
+// UnmarshalYAML reads a mapping of keys to {low, high, log, step} or {choices}.
+func (s *Space) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind != yaml.MappingNode {
+		return fmt.Errorf("line %d: space: want key: {low: …, high: …} or key: {choices: […]} lines", n.Line)
+	}
+	for i := 0; i < len(n.Content); i += 2 {
+		axis, err := parseAxis(n.Content[i].Value, n.Content[i+1])
+		if err != nil {
+			return fmt.Errorf("line %d: %s: %w", n.Content[i].Line, n.Content[i].Value, err)
+		}
+		*s = append(*s, axis)
+	}
+	return nil
+}
+
+func parseAxis(key string, n *yaml.Node) (Axis, error) {
+	var spec struct {
+		Low, High, Step yaml.Node
+		Log             bool
+		Choices         []yaml.Node
+	}
+	a := Axis{Key: key}
+	if err := strict(n, &spec); err != nil {
+		return a, err
+	}
+	if len(spec.Choices) > 0 {
+		if !spec.Low.IsZero() || !spec.High.IsZero() {
+			return a, errors.New("either choices, or low and high")
+		}
+		for i := range spec.Choices {
+			text, err := study.Flow(&spec.Choices[i])
+			if err != nil {
+				return a, err
+			}
+			a.Choices = append(a.Choices, text)
+		}
+		return a, nil
+	}
+	if spec.Low.IsZero() || spec.High.IsZero() {
+		return a, errors.New("want low and high, or choices")
+	}
+	a.Log, a.Whole = spec.Log, spec.Low.Tag == "!!int" && spec.High.Tag == "!!int"
+	for _, number := range []struct {
+		node yaml.Node
+		to   *float64
+	}{{spec.Low, &a.Low}, {spec.High, &a.High}, {spec.Step, &a.Step}} {
+		if !number.node.IsZero() {
+			if err := number.node.Decode(number.to); err != nil {
+				return a, fmt.Errorf("%q is no number", number.node.Value)
+			}
+		}
+	}
+	if !(a.Low < a.High) || a.Log && a.Low <= 0 || a.Step < 0 || a.Log && a.Step > 0 {
+		return a, errors.New("want low below high; with log low above 0 and no step")
+	}
+	return a, nil
+}
+
+// strict decodes a node and refuses keys that it doesn't know.
+func strict(n *yaml.Node, to any) error {
+	data, err := yaml.Marshal(n)
+	if err != nil {
+		return err
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec.KnownFields(true)
+	return dec.Decode(to)
+}
+
+// ReadPlan reads a plan and tries it: what is wrong with a key is an error here.
+func ReadPlan(file string, catalog experiments.Catalog) (Plan, error) {
+	p := Plan{Metric: DefaultMetric}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return p, fmt.Errorf("tune: %w", err)
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec.KnownFields(true)
+	if err := dec.Decode(&p); err != nil && !errors.Is(err, io.EOF) {
+		return p, fmt.Errorf("tune: %s: %s", file, strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	if p.Config == "" || len(p.Space) == 0 {
+		return p, fmt.Errorf("tune: %s: want config: NAME and space: with a setting or more", file)
+	}
+	if len(p.Seeds) == 0 {
+		p.Seeds = study.Seeds{0}
+	}
+	if ext := filepath.Ext(p.Config); (ext == ".yaml" || ext == ".yml") && !filepath.IsAbs(p.Config) {
+		if p.Config, err = filepath.Abs(filepath.Join(filepath.Dir(file), p.Config)); err != nil {
+			return p, fmt.Errorf("tune: %w", err)
+		}
+	}
+	for _, end := range [][]string{p.Space.end(false), p.Space.end(true)} {
+		if _, err := study.Resolve(catalog, p.Config, append(append([]string{}, p.Set...), end...), p.Seeds[0]); err != nil {
+			return p, fmt.Errorf("tune: %s: %w", file, err)
+		}
+	}
+	return p, nil
+}
+
+// end are the settings at one end of every axis.
+func (s Space) end(high bool) (sets []string) {
+	for _, a := range s {
+		value := any(a.Low)
+		switch {
+		case len(a.Choices) > 0 && high:
+			value = a.Choices[len(a.Choices)-1]
+		case len(a.Choices) > 0:
+			value = a.Choices[0]
+		case high:
+			value = a.High
+		}
+		sets = append(sets, a.Key+"="+a.text(value))
+	}
+	return sets
+}
+
+// text is a value as YAML.
+func (a Axis) text(value any) string {
+	switch x := value.(type) {
+	case string:
+		return x
+	case float64:
+		if a.Whole {
+			return strconv.FormatInt(int64(math.Round(x)), 10)
+		}
+		return strconv.FormatFloat(x, 'g', -1, 64)
+	}
+	return fmt.Sprint(value)
+}
+
+// forOptuna describes the space to the driver.
+func (s Space) forOptuna() map[string]any {
+	all := map[string]any{}
+	for _, a := range s {
+		if len(a.Choices) > 0 {
+			all[a.Key] = map[string]any{"choices": a.Choices}
+			continue
+		}
+		one := map[string]any{"low": a.Low, "high": a.High, "log": a.Log, "whole": a.Whole}
+		if a.Step > 0 {
+			one["step"] = a.Step
+		}
+		all[a.Key] = one
+	}
+	return all
+}

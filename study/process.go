@@ -1,0 +1,130 @@
+package study
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/runs/checkpoint"
+)
+
+// A start says how a trial's process begins.
+type start struct {
+	args     []string
+	from     int64 // step
+	complete bool  // there is nothing to do
+}
+
+// An outcome is what an End means for the trial.
+type outcome struct {
+	code        int
+	interrupted bool
+	lost        bool
+	why         string
+}
+
+// prepare looks at what there is of a trial: nothing, a run to continue, or one that
+// has all its steps. A run without a usable checkpoint has nothing to continue from,
+// and is removed.
+func (w *at) prepare(ctx context.Context, t Trial) (start, error) {
+	dir := filepath.Join(w.Dir, t.Name)
+	s := start{args: []string{"--log-level", "warn", "train", "--json", "--config", ConfigFile, "--run-dir", RunFolder, "--seed", strconv.FormatUint(t.Seed, 10)}}
+	for _, set := range t.Sets {
+		s.args = append(s.args, "--set", set)
+	}
+	s.args = append(s.args, "--threads", strconv.Itoa(t.Threads))
+	if err := w.On.Fetch(ctx, t.Name); err != nil {
+		return s, err
+	}
+	if !exists(dir) {
+		return s, nil
+	}
+	if exists(filepath.Join(dir, "run.json")) {
+		if err := free(ctx, dir, w.On.Dying()); err != nil {
+			return s, err
+		}
+		newest, _, err := checkpoint.Latest(experiments.CheckpointsOf(dir))
+		if err == nil {
+			s.from = newest.Manifest.Step
+			s.complete = s.from >= t.Steps
+			s.args = []string{"--log-level", "warn", "train", "--json", "--resume", RunFolder}
+			return s, nil
+		}
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return s, fmt.Errorf("sweep: clearing away what was begun: %w", err)
+	}
+	return s, nil
+}
+
+// train runs a trial's process to its end and keeps what it said.
+func (w *at) train(ctx context.Context, t Trial, s start, started func(string) error) outcome {
+	end, err := w.On.Train(ctx, Job{t, s.args}, started)
+	if err == nil {
+		err = w.log(t.Name, end.Stderr)
+	}
+	if err != nil {
+		return outcome{code: 1, why: err.Error()}
+	}
+	if end.Code != 0 || end.Lost {
+		lines := strings.Split(strings.TrimSpace(end.Stderr), "\n")
+		why := strings.TrimPrefix(lines[len(lines)-1], "stein: ")
+		if why == "" {
+			why = fmt.Sprintf("it ended with code %d and said nothing", end.Code)
+		}
+		return outcome{code: max(1, end.Code), lost: end.Lost, why: why}
+	}
+	var result struct{ Interrupted bool }
+	if err := json.Unmarshal([]byte(end.Stdout), &result); err != nil {
+		return outcome{code: 1, why: fmt.Sprintf("its result is no JSON: %v", err)}
+	}
+	return outcome{interrupted: result.Interrupted, why: "it was told to stop by someone else"}
+}
+
+// log adds to what a trial's processes said.
+func (w *at) log(trial, said string) error {
+	f, err := os.OpenFile(filepath.Join(w.Dir, logsDir, trial+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("sweep: %w", err)
+	}
+	_, err = f.WriteString(said)
+	return errors.Join(err, f.Close())
+}
+
+// free waits until no process is in a run's folder: those of a sweep that was killed
+// may still be dying.
+func free(ctx context.Context, dir string, patience time.Duration) error {
+	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		folder, err := experiments.OpenFolder(dir)
+		if err == nil {
+			return folder.Close()
+		}
+		if ctx.Err() != nil || time.Now().After(end) {
+			return err
+		}
+	}
+}
+
+// look reads how far a trial is from its metrics.
+func (w *at) look(s *Status) {
+	s.Return = math.NaN()
+	table, err := experiments.ReadTable(filepath.Join(w.Dir, s.Name))
+	if err != nil || len(table.Rows) == 0 {
+		return
+	}
+	s.Step = max(s.From, table.Step(len(table.Rows)-1))
+	for _, metric := range []string{"eval/mean_reward", "rollout/ep_rew_mean"} {
+		if _, values := table.Series(metric); len(values) > 0 {
+			s.Return = values[len(values)-1]
+			return
+		}
+	}
+}
