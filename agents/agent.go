@@ -24,12 +24,6 @@ type Scheduled interface{ SetProgress(share float64) }
 // their random numbers anew.
 type Reseeder interface{ SeedGreedy(seed uint64) }
 
-var (
-	_ Judge     = (*SAC)(nil)
-	_ Scheduled = (*SAC)(nil)
-	_ Reseeder  = (*SAC)(nil)
-)
-
 // Metrics are scalars by their Stable-Baselines3 name, such as train/critic_loss.
 type Metrics = map[string]float64
 

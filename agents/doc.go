@@ -11,6 +11,6 @@
 //		env.Send(action)                      // the simulator works ...
 //		agent.Update(buffer.Sample())         // ... while the learner does
 //
-// SAC is the one agent: soft actor-critic (Haarnoja et al. 2018), which trains any
+// Package sac is the one learner: soft actor-critic (Haarnoja et al. 2018), which trains any
 // policies.Policy.
 package agents

@@ -10,6 +10,17 @@ import (
 	"github.com/stein-rl/stein/envbridge"
 )
 
+// start opens real Gymnasium environments for a test.
+func start(t testing.TB, w envbridge.Worker) *envbridge.Bridge {
+	t.Helper()
+	env, err := envbridge.Start(context.Background(), w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { env.Close() })
+	return env
+}
+
 // constant is an agent that always does the same.
 type constant struct {
 	agents.Agent

@@ -133,9 +133,9 @@ func (l *Loop) check() error {
 	if len(l.Envs) == 0 || l.Agent == nil || l.Buffer == nil || l.Steps < 1 {
 		return errors.New("agents: a loop needs Envs, an Agent, a Buffer and Steps")
 	}
-	if l.Config.TrainEvery < 1 || l.Config.FusedUpdates < 1 || l.Config.BatchSize < 1 {
+	if l.Schedule.TrainEvery < 1 || l.Schedule.FusedUpdates < 1 || l.Schedule.BatchSize < 1 {
 		return fmt.Errorf("agents: TrainEvery %d, FusedUpdates %d, BatchSize %d: want 1 or more",
-			l.Config.TrainEvery, l.Config.FusedUpdates, l.Config.BatchSize)
+			l.Schedule.TrainEvery, l.Schedule.FusedUpdates, l.Schedule.BatchSize)
 	}
 	first := l.Envs[0].Spec()
 	for _, env := range l.Envs {

@@ -14,11 +14,11 @@ import (
 // A Loop is a training run: its parts, and how far it goes. Agent, Buffer and
 // Envs are the caller's to close.
 type Loop struct {
-	Envs   []envbridge.Env // of one environment; they are stepped in turn
-	Agent  Agent
-	Buffer replay.Buffer // of as many copies as Envs have together
-	Config Config        // the schedule
-	Steps  int64         // environment steps in all; a step of one copy counts one
+	Envs     []envbridge.Env // of one environment; they are stepped in turn
+	Agent    Agent
+	Buffer   replay.Buffer // of as many copies as Envs have together
+	Schedule Schedule
+	Steps    int64 // environment steps in all; a step of one copy counts one
 
 	Seed    uint64 // of uniform actions and minibatches
 	EnvSeed int64  // of the environments; copies count up from it
@@ -135,7 +135,7 @@ func (l *Loop) remember(w *worker, step envbridge.Step) error {
 func (l *Loop) act(ctx context.Context, w *worker, obs []float32) error {
 	defer l.clock.Phase("act")()
 	copy(w.obs, obs)
-	if l.state.Step < l.Config.RandomSteps {
+	if l.state.Step < l.Schedule.RandomSteps {
 		rng := rand.New(rand.NewPCG(random.Mix(l.Seed, randomStream), uint64(l.state.Step)<<16|uint64(w.first)))
 		for i := range w.action {
 			w.action[i] = 2*rng.Float32() - 1
@@ -157,7 +157,7 @@ func (l *Loop) act(ctx context.Context, w *worker, obs []float32) error {
 
 // learn does the updates that the steps since before have made due.
 func (l *Loop) learn(before int64) error {
-	c := l.Config
+	c := l.Schedule
 	if learned := l.state.Step - max(before, c.LearningStarts); learned > 0 {
 		l.state.Owed += float64(learned) * c.UpdateToData
 	}
@@ -177,7 +177,7 @@ func (l *Loop) learn(before int64) error {
 func (l *Loop) update(k int) error {
 	stop := l.clock.Phase("sample")
 	rng := rand.New(rand.NewPCG(random.Mix(l.Seed, batchStream), l.state.Batches))
-	err := l.Buffer.Sample(&l.batch, k*l.Config.BatchSize, rng)
+	err := l.Buffer.Sample(&l.batch, k*l.Schedule.BatchSize, rng)
 	if err == nil && l.Normalizer != nil {
 		l.Normalizer.Obs(l.batch.Obs)
 		l.Normalizer.Obs(l.batch.Next)

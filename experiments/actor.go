@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"slices"
 
+	"github.com/stein-rl/stein/agents/sac"
+
 	"github.com/gomlx/compute"
 	"github.com/gomlx/gomlx/ml/model"
 
@@ -22,7 +24,7 @@ type Actor struct {
 	Info   Info
 	Config Config
 	Spec   envbridge.Spec // one copy; without a time limit
-	Agent  *agents.SAC
+	Agent  *sac.Learner
 	Norm   agents.Normalizer // what observations go through first; nil: they don't
 	At     Moment
 
@@ -58,14 +60,14 @@ func (c Catalog) OpenActor(backend compute.Backend, dir, which string, log *slog
 		return nil, err
 	}
 	a.Spec = envbridge.Spec{ID: a.Config.Env.ID, Copies: 1}
-	if a.Spec.ObsDim, a.Spec.ActDim, err = agents.Sizes(weights); err != nil {
+	if a.Spec.ObsDim, a.Spec.ActDim, err = sac.Sizes(weights); err != nil {
 		return nil, fmt.Errorf("%s: %w", saved.Path, err)
 	}
 	m, err := a.moment(saved, weights)
 	if err != nil {
 		return nil, err
 	}
-	a.Agent, err = agents.NewIdle(backend, a.Config.Policy.Value, a.Spec, a.Config.Agent, uint64(a.Info.Seed.Stream(streamAgent)))
+	a.Agent, err = sac.NewIdle(backend, a.Config.Policy.Value, a.Spec, a.Config.Agent, uint64(a.Info.Seed.Stream(streamAgent)))
 	if err != nil {
 		return nil, err
 	}

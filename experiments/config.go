@@ -7,7 +7,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/agents/sac"
+
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/internal/settings"
 	"github.com/stein-rl/stein/policies"
@@ -27,7 +28,7 @@ type Config struct {
 
 	Env       Env
 	Policy    settings.Kind[policies.Policy]
-	Agent     agents.Config
+	Agent     sac.Config
 	Replay    Replay
 	Normalize Normalize
 

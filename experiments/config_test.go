@@ -7,7 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/agents/sac"
+
 	"github.com/stein-rl/stein/internal/settings"
 	"github.com/stein-rl/stein/policies"
 )
@@ -54,8 +55,8 @@ func TestDefaultsAreComplete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := agents.Defaults(); !reflect.DeepEqual(cfg.Agent, want) {
-		t.Errorf("agent\n%+v, but agents.Defaults() has\n%+v", cfg.Agent, want)
+	if want := sac.Defaults(); !reflect.DeepEqual(cfg.Agent, want) {
+		t.Errorf("agent\n%+v, but sac.Defaults() has\n%+v", cfg.Agent, want)
 	}
 	text, err := embedded.ReadFile("configs/" + defaults + ".yaml")
 	if err != nil {

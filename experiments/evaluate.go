@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/stein-rl/stein/agents/sac"
+
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/runs/checkpoint"
 )
@@ -74,7 +76,7 @@ func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
 			return m, err
 		}
 	}
-	learner, err := agents.NewActor(backend, m.Config.Policy.Value, env.Spec(), m.Config.Agent, uint64(m.Seed.Stream(streamAgent)))
+	learner, err := sac.NewActor(backend, m.Config.Policy.Value, env.Spec(), m.Config.Agent, uint64(m.Seed.Stream(streamAgent)))
 	if err != nil {
 		return m, err
 	}

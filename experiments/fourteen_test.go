@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/stein-rl/stein/agents/sac"
+
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/internal/enginetest"
@@ -62,7 +64,7 @@ func TestFourteenLearn(t *testing.T) {
 			if !strings.Contains(cfg.About, "published") {
 				t.Errorf("about: %q names no published figure", cfg.About)
 			}
-			sac, err := agents.NewSAC(enginetest.PureGo(t), cfg.Policy.Value, spec, cfg.Agent, 1)
+			sac, err := sac.New(enginetest.PureGo(t), cfg.Policy.Value, spec, cfg.Agent, 1)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -104,7 +106,7 @@ func BenchmarkUpdate(b *testing.B) {
 				b.Fatal(err)
 			}
 			cfg.Agent.FusedUpdates = 1
-			sac, err := agents.NewSAC(enginetest.Backend(b), cfg.Policy.Value, spec, cfg.Agent, 1)
+			sac, err := sac.New(enginetest.Backend(b), cfg.Policy.Value, spec, cfg.Agent, 1)
 			if err != nil {
 				b.Fatal(err)
 			}

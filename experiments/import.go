@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/stein-rl/stein/agents/sac"
+
 	"github.com/gomlx/compute"
 	"github.com/gomlx/gomlx/core/tensors"
 
@@ -20,7 +22,7 @@ type Import struct {
 	ObsDim, ActDim int
 	Step           int64                      // environment steps that it has had
 	Updates        uint64                     // gradient steps
-	Weights        map[string]*tensors.Tensor // as agents.SAC.Weights has them
+	Weights        map[string]*tensors.Tensor // as sac.Learner.Weights has them
 	Command        []string                   // as the user typed it, for the record
 }
 
@@ -33,7 +35,7 @@ func (i Import) Run(backend compute.Backend, log *slog.Logger, make func() (*Fol
 		return "", errors.New("import: the configuration normalises by statistics that an imported agent hasn't: leave normalize.obs and normalize.reward false")
 	}
 	spec := envbridge.Spec{ID: c.Env.ID, Copies: 1, ObsDim: i.ObsDim, ActDim: i.ActDim}
-	agent, err := agents.NewIdle(backend, c.Policy.Value, spec, c.Agent, uint64(c.Seed.Stream(streamAgent)))
+	agent, err := sac.NewIdle(backend, c.Policy.Value, spec, c.Agent, uint64(c.Seed.Stream(streamAgent)))
 	if err != nil {
 		return "", err
 	}
@@ -41,7 +43,7 @@ func (i Import) Run(backend compute.Backend, log *slog.Logger, make func() (*Fol
 	if err := agent.SetWeights(i.Weights); err != nil {
 		return "", fmt.Errorf("import: %w", err)
 	}
-	agent.SetState(agents.State{Updates: i.Updates})
+	agent.SetState(sac.State{Updates: i.Updates})
 
 	folder, err := make()
 	if err != nil {

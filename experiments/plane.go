@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stein-rl/stein/agents/sac"
+
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/internal/picture"
@@ -38,7 +40,7 @@ type Portrayal struct {
 	Entropy float64 `json:"entropy"` // the policy's own estimate, −mean log π, nats
 	Exact   float64 `json:"exact"`   // of exp(Q/α) on (−1, 1)², by a grid, nats
 
-	portrait agents.Portrait
+	portrait sac.Portrait
 }
 
 // multiGoal are the goals of python_env/stein_env/multigoal.py by layout, reached
@@ -80,7 +82,7 @@ func planar(spec envbridge.Spec) error {
 }
 
 // onPlane evaluates, counts goals, portrays and draws.
-func (m *Mark) onPlane(ctx context.Context, x Exam, env envbridge.Env, learner *agents.SAC, agent agents.Agent, norm agents.Normalizer, seed int64) (err error) {
+func (m *Mark) onPlane(ctx context.Context, x Exam, env envbridge.Env, learner *sac.Learner, agent agents.Agent, norm agents.Normalizer, seed int64) (err error) {
 	traced := newTracer(env, x.Episodes)
 	if m.Evaluation, err = agents.Evaluate(ctx, traced, agent, norm, x.Episodes, seed); err != nil {
 		return err
@@ -107,7 +109,7 @@ func actionGrid() []float32 {
 }
 
 // portray asks the agent at shownStates.
-func portray(agent *agents.SAC, norm agents.Normalizer) ([]Portrayal, error) {
+func portray(agent *sac.Learner, norm agents.Normalizer) ([]Portrayal, error) {
 	grid := actionGrid()
 	var all []Portrayal
 	for _, state := range shownStates {
@@ -131,7 +133,7 @@ func portray(agent *agents.SAC, norm agents.Normalizer) ([]Portrayal, error) {
 
 // gridEntropy is that of the density ∝ exp(Q/α) which is flat in each cell of the
 // grid, nats.
-func gridEntropy(p agents.Portrait) float64 {
+func gridEntropy(p sac.Portrait) float64 {
 	top := math.Inf(-1)
 	for _, v := range p.Value {
 		top = max(top, float64(v)/p.Alpha)
@@ -284,7 +286,7 @@ func (s Portrayal) draw() (image.Image, error) {
 }
 
 // An impulsive agent draws from its policy where it is asked for its best action.
-type impulsive struct{ *agents.SAC }
+type impulsive struct{ *sac.Learner }
 
 // Act draws an action for each row of obs.
-func (i impulsive) Act(obs []float32, _ bool) ([]float32, error) { return i.SAC.Act(obs, false) }
+func (i impulsive) Act(obs []float32, _ bool) ([]float32, error) { return i.Learner.Act(obs, false) }

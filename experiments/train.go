@@ -9,6 +9,8 @@ import (
 	"math"
 	"time"
 
+	"github.com/stein-rl/stein/agents/sac"
+
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/engine"
 	"github.com/stein-rl/stein/replay/normalize"
@@ -48,7 +50,7 @@ type Result struct {
 type run struct {
 	Training
 	env, evalEnv envs
-	agent        *agents.SAC
+	agent        *sac.Learner
 	memory       memory
 	scaling      *normalize.Normalizer // nil: nothing is normalised
 	loop         *agents.Loop
@@ -138,7 +140,7 @@ func (r *run) build(ctx context.Context, from *checkpoint.Checkpoint) error {
 		return err
 	}
 	started := time.Now()
-	r.agent, err = agents.NewSAC(backend, c.Policy.Value, r.env.Spec(), c.Agent, uint64(seed.Stream(streamAgent)))
+	r.agent, err = sac.New(backend, c.Policy.Value, r.env.Spec(), c.Agent, uint64(seed.Stream(streamAgent)))
 	if err != nil {
 		return err
 	}
@@ -147,7 +149,7 @@ func (r *run) build(ctx context.Context, from *checkpoint.Checkpoint) error {
 
 	r.state, r.step, r.written = r.write, func() int64 { return r.loop.State().Step }, r.wrote
 	r.loop = &agents.Loop{
-		Agent: r.agent, Buffer: r.memory, Config: c.Agent, Steps: c.Steps,
+		Agent: r.agent, Buffer: r.memory, Schedule: c.Agent.Schedule, Steps: c.Steps,
 		Seed: uint64(seed.Stream(streamReplay)), EnvSeed: seed.Stream(streamEnv),
 		Recorder: r, Every: c.Log.Every,
 		Periodic: []agents.Periodic{
@@ -288,7 +290,7 @@ func (r *run) breakOff() error {
 
 // restore puts a checkpoint's state into the parts.
 func (r *run) restore(c *checkpoint.Checkpoint) error {
-	var learner agents.State
+	var learner sac.State
 	var state agents.LoopState
 	if err := errors.Join(c.Store(agentFile, r.agent.Store()), c.JSON(agentFile, &learner), c.JSON(loopFile, &state),
 		restoreScaling(r.scaling, c)); err != nil {
@@ -301,9 +303,9 @@ func (r *run) restore(c *checkpoint.Checkpoint) error {
 		return c.File(replayFile, r.memory.Load)
 	}
 	if state.Step > r.Config.Agent.LearningStarts {
-		r.loop.Config.LearningStarts = state.Step + max(r.Config.Agent.LearningStarts, int64(r.Config.Agent.BatchSize))
+		r.loop.Schedule.LearningStarts = state.Step + max(r.Config.Agent.LearningStarts, int64(r.Config.Agent.BatchSize))
 		r.Log.Warn("the checkpoint holds no replay memory: learning waits until it has filled again",
-			"checkpoint", c.Path, "until_step", r.loop.Config.LearningStarts)
+			"checkpoint", c.Path, "until_step", r.loop.Schedule.LearningStarts)
 	}
 	return nil
 }

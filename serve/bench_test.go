@@ -10,9 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stein-rl/stein/agents/sac"
+
 	"google.golang.org/grpc"
 
-	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/serve/servepb"
 )
 
@@ -42,7 +43,7 @@ func BenchmarkBatch(b *testing.B) {
 	agent := newRun(b, *benchConfig).learner(b, 1)
 	for _, rows := range []int{1, 8, 16, 32, 64} {
 		b.Run(fmt.Sprintf("rows=%d", rows), func(b *testing.B) {
-			oracle, err := agents.NewOracle(agent, []int{rows})
+			oracle, err := sac.NewOracle(agent, []int{rows})
 			if err != nil {
 				b.Fatal(err)
 			}

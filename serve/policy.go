@@ -8,10 +8,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stein-rl/stein/agents/sac"
+
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/experiments"
 )
 
@@ -20,7 +21,7 @@ import (
 type policy struct {
 	name   string
 	actor  *experiments.Actor
-	oracle *agents.Oracle
+	oracle *sac.Oracle
 	drawn  bool // greedy actions are drawn too: they depend on seed and place
 	limits Limits
 	log    *slog.Logger
@@ -46,7 +47,7 @@ type job struct {
 }
 
 type reply struct {
-	agents.Answer
+	sac.Answer
 	step int64
 	err  error
 }

@@ -9,7 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/agents/sac"
+
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/internal/enginetest"
@@ -48,9 +49,9 @@ func newRun(t testing.TB, config string, sets ...string) run {
 }
 
 // learner is the one whose weights come from a seed.
-func (r run) learner(t testing.TB, seed uint64) *agents.SAC {
+func (r run) learner(t testing.TB, seed uint64) *sac.Learner {
 	t.Helper()
-	s, err := agents.NewActor(enginetest.Backend(t), r.cfg.Policy.Value, r.spec, r.cfg.Agent, seed)
+	s, err := sac.NewActor(enginetest.Backend(t), r.cfg.Policy.Value, r.spec, r.cfg.Agent, seed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +60,7 @@ func (r run) learner(t testing.TB, seed uint64) *agents.SAC {
 }
 
 // save writes a checkpoint of a step.
-func (r run) save(t testing.TB, step int64, s *agents.SAC) {
+func (r run) save(t testing.TB, step int64, s *sac.Learner) {
 	t.Helper()
 	_, err := checkpoint.Write(experiments.CheckpointsOf(r.dir), step, func(w *checkpoint.Writer) error { return w.Store("agent", s.Store()) })
 	if err != nil {

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stein-rl/stein/agents/sac"
+
 	"github.com/gomlx/gomlx/core/tensors"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -23,7 +25,6 @@ import (
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
 
-	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/serve"
 	"github.com/stein-rl/stein/serve/client"
@@ -186,7 +187,7 @@ func TestLoad(t *testing.T) {
 // one changes nothing.
 func TestReload(t *testing.T) {
 	r := newRun(t, "pendulum/sac", small...)
-	learners := []*agents.SAC{r.learner(t, 1), r.learner(t, 2)} // of even and odd steps
+	learners := []*sac.Learner{r.learner(t, 1), r.learner(t, 2)} // of even and odd steps
 	r.save(t, 0, learners[0])
 	c := config(t, r)
 	c.Reload = 10 * time.Millisecond

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stein-rl/stein/agents/sac"
+
 	"github.com/gomlx/compute"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
@@ -19,7 +21,6 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 
-	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/serve/servepb"
 )
@@ -133,7 +134,7 @@ func (s *Server) open(source Source) (*policy, error) {
 		jobs: make(chan *job, s.config.Limits.Queue), swaps: make(chan swap),
 	}
 	p.at(actor.At)
-	if p.oracle, err = agents.NewOracle(actor.Agent, s.config.Limits.sizes()); err == nil {
+	if p.oracle, err = sac.NewOracle(actor.Agent, s.config.Limits.sizes()); err == nil {
 		p.drawn, err = p.oracle.Draws()
 	}
 	if err != nil {

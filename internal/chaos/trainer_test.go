@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stein-rl/stein/agents/sac"
+
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/runs/checkpoint"
@@ -143,7 +145,7 @@ func (p place) newest(t *testing.T) counters {
 		t.Fatalf("%v, skipped %v", err, skipped)
 	}
 	var loop agents.LoopState
-	var learner agents.State
+	var learner sac.State
 	if err := c.JSON("loop", &loop); err != nil {
 		t.Fatal(err)
 	}

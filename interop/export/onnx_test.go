@@ -10,7 +10,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/agents/sac"
+
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/internal/enginetest"
 	"github.com/stein-rl/stein/interop/export"
@@ -34,14 +35,14 @@ func TestONNXRuntime(t *testing.T) {
 		"gaussian, normalised": {Kind: gaussian, Obs: moments, Clip: 5},
 		"flow":                 {Kind: flow},
 	} {
-		cfg := agents.Defaults()
+		cfg := sac.Defaults()
 		cfg.Critic.Hidden = []int{8}
-		s, err := agents.NewActor(enginetest.Backend(t), p.Kind, envbridge.Spec{ID: "test", Copies: 1, ObsDim: obsDim, ActDim: actDim}, cfg, 3)
+		s, err := sac.NewActor(enginetest.Backend(t), p.Kind, envbridge.Spec{ID: "test", Copies: 1, ObsDim: obsDim, ActDim: actDim}, cfg, 3)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer s.Close()
-		oracle, err := agents.NewOracle(s, []int{rows})
+		oracle, err := sac.NewOracle(s, []int{rows})
 		if err != nil {
 			t.Fatal(err)
 		}

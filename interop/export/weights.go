@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/stein-rl/stein/agents/sac"
+
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/tensors"
 
-	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/replay/normalize"
 )
 
@@ -15,7 +16,7 @@ import (
 // policy.gaussian.hidden_0.weights: policy, both critics (critic.q0, critic.q1) and
 // their targets (target.q0, target.q1), and alpha.log_alpha. What optimisers keep is
 // left out. Weights of a layer are [inputs, outputs].
-func Weights(s *agents.SAC) ([]Tensor, error) {
+func Weights(s *sac.Learner) ([]Tensor, error) {
 	var all []Tensor
 	for path, v := range s.Weights() {
 		if v.DType() != dtypes.Float32 {

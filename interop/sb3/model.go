@@ -17,9 +17,9 @@ type Model struct {
 	ObsDim, ActDim int
 	Policy, Critic Network
 	Settings       Settings
-	// Weights by the paths that agents.SAC has for its variables, such as
+	// Weights by the paths that sac.Learner has for its variables, such as
 	// /policy/gaussian/hidden_0/weights; those of layers are [inputs, outputs]. All
-	// of agents.SAC.Weights are there.
+	// of sac.Learner.Weights are there.
 	Weights map[string]torchfile.Tensor
 }
 

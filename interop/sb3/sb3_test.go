@@ -11,9 +11,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stein-rl/stein/agents/sac"
+
 	"github.com/gomlx/gomlx/core/tensors"
 
-	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/internal/enginetest"
@@ -52,14 +53,14 @@ func load(t testing.TB, name string) []byte {
 func read(data []byte) (*sb3.Model, error) { return sb3.Read(bytes.NewReader(data), int64(len(data))) }
 
 // learner is the imported agent.
-func learner(t *testing.T, m *sb3.Model) *agents.SAC {
+func learner(t *testing.T, m *sb3.Model) *sac.Learner {
 	t.Helper()
 	cfg, err := experiments.Builtin().Resolve("pendulum/sac", append(m.Assignments(), "seed=1"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	spec := envbridge.Spec{ID: "Pendulum-v1", Copies: 1, ObsDim: m.ObsDim, ActDim: m.ActDim}
-	s, err := agents.NewActor(enginetest.Backend(t), cfg.Policy.Value, spec, cfg.Agent, 1)
+	s, err := sac.NewActor(enginetest.Backend(t), cfg.Policy.Value, spec, cfg.Agent, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

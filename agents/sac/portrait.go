@@ -1,4 +1,4 @@
-package agents
+package sac
 
 import (
 	"fmt"
@@ -23,14 +23,14 @@ type Portrait struct {
 // Portrait draws from the policy at obs [S], a number of times its particles, and
 // asks the critic about actions [G*A]. It takes random numbers from the stream of
 // greedy actions, and compiles a graph of its own.
-func (s *SAC) Portrait(obs []float32, times int, actions []float32) (Portrait, error) {
+func (s *Learner) Portrait(obs []float32, times int, actions []float32) (Portrait, error) {
 	a := s.spec.ActDim
 	if len(obs) != s.spec.ObsDim || times < 1 || len(actions) == 0 || len(actions)%a != 0 {
-		return Portrait{}, fmt.Errorf("agents: portrait: an observation of %d numbers, %d draws, %d numbers of actions, in an environment of %d and %d", len(obs), times, len(actions), s.spec.ObsDim, a)
+		return Portrait{}, fmt.Errorf("sac: portrait: an observation of %d numbers, %d draws, %d numbers of actions, in an environment of %d and %d", len(obs), times, len(actions), s.spec.ObsDim, a)
 	}
 	exec, err := model.NewExec(s.backend, s.store, s.portraitGraph)
 	if err != nil {
-		return Portrait{}, fmt.Errorf("agents: portrait: %w", err)
+		return Portrait{}, fmt.Errorf("sac: portrait: %w", err)
 	}
 	defer exec.Finalize()
 	rows := make([]float32, 0, times*len(obs))
@@ -42,13 +42,13 @@ func (s *SAC) Portrait(obs []float32, times int, actions []float32) (Portrait, e
 	out, err := exec.Call(s.progress, tensors.FromFlatDataAndDimensions(k[:], 3),
 		tensors.FromFlatDataAndDimensions(rows, times, len(obs)), tensors.FromFlatDataAndDimensions(actions, len(actions)/a, a))
 	if err != nil {
-		return Portrait{}, fmt.Errorf("agents: portrait: %w", err)
+		return Portrait{}, fmt.Errorf("sac: portrait: %w", err)
 	}
 	drawn, logProb := tensors.MustCopyFlatData[float32](out[0]), tensors.MustCopyFlatData[float32](out[1])
 	p := Portrait{Value: tensors.MustCopyFlatData[float32](out[3]), Alpha: float64(tensors.ToScalar[float32](out[4]))}
 	for i, alive := range tensors.MustCopyFlatData[bool](out[2]) {
 		if alive && math.IsNaN(float64(logProb[i])) {
-			return Portrait{}, fmt.Errorf("agents: portrait: log-probability of draw %d is NaN", i)
+			return Portrait{}, fmt.Errorf("sac: portrait: log-probability of draw %d is NaN", i)
 		}
 		if alive {
 			p.Actions, p.LogProb = append(p.Actions, drawn[i*a:(i+1)*a]...), append(p.LogProb, logProb[i])
@@ -60,7 +60,7 @@ func (s *SAC) Portrait(obs []float32, times int, actions []float32) (Portrait, e
 // portraitGraph answers draws [N, M, A], their log-probabilities and whether they
 // are alive, both [N, M], the values of actions [G, A] at the first row of obs, [G],
 // and α.
-func (s *SAC) portraitGraph(scope *model.Scope, in []*Node) []*Node {
+func (s *Learner) portraitGraph(scope *model.Scope, in []*Node) []*Node {
 	progress, k, obs, actions := in[0], in[1], in[2], in[3]
 	q := s.query(scope, obs, random.NewKey(k), progress)
 	d := s.policy.Sample(q)

@@ -1,4 +1,4 @@
-package agents
+package sac
 
 import (
 	"fmt"
@@ -14,7 +14,7 @@ import (
 
 // step builds one update of every part, and answers its losses and whether all was
 // finite; where it was not, no variable changes.
-func (s *SAC) step(scope *model.Scope, b minibatch, key random.Key, progress *Node) (l losses, ok *Node) {
+func (s *Learner) step(scope *model.Scope, b minibatch, key random.Key, progress *Node) (l losses, ok *Node) {
 	l = s.losses(scope, b, key, progress)
 	sound := And(IsFinite(l.critic), IsFinite(l.policy))
 	norms, ok := nn.Adam{Epsilon: s.cfg.AdamEps, Share: s.rateShare(progress)}.Step(s.store, scope, sound, []nn.Part{
@@ -29,7 +29,7 @@ func (s *SAC) step(scope *model.Scope, b minibatch, key random.Key, progress *No
 }
 
 // rateShare is the schedule's share of every learning rate, nil for all of it.
-func (s *SAC) rateShare(progress *Node) *Node {
+func (s *Learner) rateShare(progress *Node) *Node {
 	if s.cfg.LRSchedule == "linear" {
 		return Sub(Const(progress.Graph(), float32(1)), progress)
 	}
@@ -37,7 +37,7 @@ func (s *SAC) rateShare(progress *Node) *Node {
 }
 
 // followCritic moves every variable of the target a share Tau towards the critic's.
-func (s *SAC) followCritic(g *Graph) {
+func (s *Learner) followCritic(g *Graph) {
 	for v := range s.store.Scope(criticScope).IterVariables() {
 		if !v.Trainable { // the optimiser's live there too
 			continue
@@ -75,7 +75,7 @@ const (
 // all variables. Nothing is captured from outside of its closures, and outside
 // every scalar is a Const: the engine's cache of scalars knows no closures, and
 // would hand one a node of another.
-func (s *SAC) updateGraph(scope *model.Scope, in []*Node) []*Node {
+func (s *Learner) updateGraph(scope *model.Scope, in []*Node) []*Node {
 	g := in[0].Graph()
 	k, rows := in[inKeys].Shape().Dim(0), in[inObs].Shape().Dim(0)
 	if k == 1 {
@@ -149,7 +149,7 @@ func minibatchAt(in []*Node, i *Node, b int) (batch minibatch, key random.Key, a
 }
 
 // stack puts the figures of one update in the order of s.figures, [F].
-func (s *SAC) stack(l losses) *Node {
+func (s *Learner) stack(l losses) *Node {
 	all := make([]*Node, len(s.figures))
 	for i, name := range s.figures {
 		all[i] = ConvertDType(l.stats[name], dtypes.Float32)

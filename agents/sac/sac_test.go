@@ -1,4 +1,4 @@
-package agents_test
+package sac_test
 
 import (
 	"fmt"
@@ -8,10 +8,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stein-rl/stein/agents/sac"
+
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
-	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/internal/enginetest"
 	"github.com/stein-rl/stein/nn"
@@ -40,16 +41,16 @@ func (known) Sample(q policies.Query) policies.Draw {
 	}
 }
 
-func tiny() agents.Config {
-	c := agents.Defaults()
+func tiny() sac.Config {
+	c := sac.Defaults()
 	c.Critic = nn.Network{Hidden: []int{5, 4}, Activation: "tanh"}
 	c.Particles, c.BatchSize, c.FusedUpdates = 2, 4, 1
 	return c
 }
 
-func newSAC(t testing.TB, policy policies.Policy, cfg agents.Config) *agents.SAC {
+func newSAC(t testing.TB, policy policies.Policy, cfg sac.Config) *sac.Learner {
 	t.Helper()
-	s, err := agents.NewSAC(enginetest.Backend(t), policy, envbridge.Spec{ID: "test", Copies: 1, ObsDim: obsDim, ActDim: actDim}, cfg, 5)
+	s, err := sac.New(enginetest.Backend(t), policy, envbridge.Spec{ID: "test", Copies: 1, ObsDim: obsDim, ActDim: actDim}, cfg, 5)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +78,7 @@ func randomBatch(n, s, a int) *replay.Batch {
 }
 
 // weights reads a variable.
-func weights(t testing.TB, s *agents.SAC, path string) []float32 {
+func weights(t testing.TB, s *sac.Learner, path string) []float32 {
 	t.Helper()
 	v := s.Store().GetVariable(path)
 	if v == nil {
@@ -114,7 +115,7 @@ func wide(x []float32) []float64 {
 }
 
 // valuesOf are those of the critics under scope, in plain Go.
-func valuesOf(t testing.TB, s *agents.SAC, scope string, obs, action []float64) (each [2]float64) {
+func valuesOf(t testing.TB, s *sac.Learner, scope string, obs, action []float64) (each [2]float64) {
 	for k := range each {
 		at := func(name string) []float64 { return wide(weights(t, s, fmt.Sprintf("/%s/q%d/%s", scope, k, name))) }
 		h := layer(obs, at("of_obs/weights"), at("of_obs/biases"))
@@ -332,7 +333,7 @@ func TestAct(t *testing.T) {
 	cfg := tiny()
 	a, b := newSAC(t, gaussian(8), cfg), newSAC(t, gaussian(8), cfg)
 	obs := randomBatch(4, obsDim, actDim).Obs
-	act := func(s *agents.SAC, greedy bool) []float32 {
+	act := func(s *sac.Learner, greedy bool) []float32 {
 		x, err := s.Act(obs, greedy)
 		if err != nil {
 			t.Fatal(err)
@@ -375,14 +376,14 @@ func TestActTakesLivingParticles(t *testing.T) {
 }
 
 // Ensure that settings and policies that can't work are errors before anything runs.
-func TestNewSACErrors(t *testing.T) {
+func TestNewErrors(t *testing.T) {
 	spec := envbridge.Spec{ID: "test", Copies: 1, ObsDim: obsDim, ActDim: actDim}
 	cfg := tiny()
 	cfg.Critic.Hidden = nil
-	if _, err := agents.NewSAC(enginetest.Backend(t), known{}, spec, cfg, 1); err == nil || !strings.Contains(err.Error(), "critic") {
+	if _, err := sac.New(enginetest.Backend(t), known{}, spec, cfg, 1); err == nil || !strings.Contains(err.Error(), "critic") {
 		t.Errorf("no hidden layers: error %v", err)
 	}
-	if _, err := agents.NewSAC(enginetest.Backend(t), crooked{}, spec, tiny(), 1); err == nil || !strings.Contains(err.Error(), "crooked") {
+	if _, err := sac.New(enginetest.Backend(t), crooked{}, spec, tiny(), 1); err == nil || !strings.Contains(err.Error(), "crooked") {
 		t.Errorf("a policy that can't be built: error %v", err)
 	}
 }

@@ -1,10 +1,11 @@
-package agents_test
+package sac_test
 
 import (
 	"math"
 	"testing"
 
-	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/agents/sac"
+
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/internal/enginetest"
 )
@@ -15,7 +16,7 @@ func TestPortrait(t *testing.T) {
 	cfg := small()
 	cfg.Particles, cfg.Alpha = 10, 0.3
 	spec := envbridge.Spec{ID: "made-up", Copies: 1, ObsDim: 2, ActDim: 1}
-	s, err := agents.NewActor(enginetest.PureGo(t), gaussian(16), spec, cfg, 3)
+	s, err := sac.NewActor(enginetest.PureGo(t), gaussian(16), spec, cfg, 3)
 	if err != nil {
 		t.Fatal(err)
 	}

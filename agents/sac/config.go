@@ -1,9 +1,10 @@
-package agents
+package sac
 
 import (
 	"errors"
 	"fmt"
 
+	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/nn"
 )
 
@@ -34,17 +35,11 @@ type Config struct {
 	// LRSchedule is how the three rates go over the training: constant, or linear, to
 	// zero at its end, where the critics' last steps then move their values no more.
 	LRSchedule string  `yaml:"lr_schedule" want:"constant|linear"`
-	AdamEps    float64 `yaml:"adam_eps" want:"> 0"`    // as in PyTorch: added to the root of the unbiased second moment
-	GradClip   float64 `yaml:"grad_clip" want:">= 0"`  // largest global norm of a part's gradient; 0: no limit
-	Tau        float64 `yaml:"tau" want:"> 0, <= 1"`   // share of the critic that its target takes over at each update (1 − polyak)
-	BatchSize  int     `yaml:"batch_size" want:">= 1"` // transitions per update
+	AdamEps    float64 `yaml:"adam_eps" want:"> 0"`   // as in PyTorch: added to the root of the unbiased second moment
+	GradClip   float64 `yaml:"grad_clip" want:">= 0"` // largest global norm of a part's gradient; 0: no limit
+	Tau        float64 `yaml:"tau" want:"> 0, <= 1"`  // share of the critic that its target takes over at each update (1 − polyak)
 
-	// The schedule, in environment steps: one step of one copy counts one.
-	RandomSteps    int64   `yaml:"random_steps" want:">= 0"`    // steps with uniform actions at the start
-	LearningStarts int64   `yaml:"learning_starts" want:">= 0"` // steps before the first update
-	TrainEvery     int64   `yaml:"train_every" want:">= 1"`     // steps between rounds of updates
-	UpdateToData   float64 `yaml:"update_to_data" want:"> 0"`   // updates per step, whatever the number of copies
-	FusedUpdates   int     `yaml:"fused_updates" want:">= 1"`   // K, updates done in one call of the engine
+	agents.Schedule `yaml:",inline"`
 }
 
 // Defaults are Stable-Baselines3's for SAC, with eight updates fused every eight
@@ -53,8 +48,10 @@ func Defaults() Config {
 	return Config{
 		Gamma: 0.99, NStep: 1, Alpha: 1, AutoAlpha: true, Particles: 1,
 		Critic: nn.Network{Hidden: []int{256, 256}, Activation: "relu"}, Value: "min",
-		ActorLR: 3e-4, CriticLR: 3e-4, AlphaLR: 3e-4, LRSchedule: "constant", AdamEps: 1e-8, Tau: 0.005, BatchSize: 256,
-		RandomSteps: 10_000, LearningStarts: 10_000, TrainEvery: 8, UpdateToData: 1, FusedUpdates: 8,
+		ActorLR: 3e-4, CriticLR: 3e-4, AlphaLR: 3e-4, LRSchedule: "constant", AdamEps: 1e-8, Tau: 0.005,
+		Schedule: agents.Schedule{
+			BatchSize: 256, RandomSteps: 10_000, LearningStarts: 10_000, TrainEvery: 8, UpdateToData: 1, FusedUpdates: 8,
+		},
 	}
 }
 

@@ -1,4 +1,4 @@
-package agents
+package sac
 
 import (
 	. "github.com/gomlx/gomlx/core/graph"
@@ -22,7 +22,7 @@ type critics struct {
 }
 
 // critics are those of a scope, at obs [B, S].
-func (s *SAC) critics(scope *model.Scope, obs *Node) critics {
+func (s *Learner) critics(scope *model.Scope, obs *Node) critics {
 	return critics{s.cfg.Critic, s.cfg.Value, scope, obs}
 }
 

@@ -1,4 +1,4 @@
-package agents
+package sac
 
 import (
 	"maps"
@@ -35,7 +35,7 @@ type losses struct {
 
 // losses builds all three before anything is updated: every part sees the others
 // as they were, and the engine may work on them at the same time.
-func (s *SAC) losses(scope *model.Scope, b minibatch, key random.Key, progress *Node) losses {
+func (s *Learner) losses(scope *model.Scope, b minibatch, key random.Key, progress *Node) losses {
 	l := losses{stats: map[string]*Node{}}
 	now := s.query(scope, b.obs, key.Fold(0), progress)
 	next := s.query(scope, b.next, key.Fold(1), progress)
@@ -82,7 +82,7 @@ func (s *SAC) losses(scope *model.Scope, b minibatch, key random.Key, progress *
 }
 
 // query is what the policy is asked about obs [B, S].
-func (s *SAC) query(scope *model.Scope, obs *Node, key random.Key, progress *Node) policies.Query {
+func (s *Learner) query(scope *model.Scope, obs *Node, key random.Key, progress *Node) policies.Query {
 	return policies.Query{
 		Scope: scope.At(policyScope), Key: key, Obs: obs,
 		Particles: s.cfg.Particles, ActDim: s.spec.ActDim,

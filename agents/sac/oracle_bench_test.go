@@ -1,4 +1,4 @@
-package agents_test
+package sac_test
 
 import (
 	"fmt"
@@ -6,7 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/agents/sac"
+
 	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/internal/enginetest"
 )
@@ -39,8 +40,8 @@ func BenchmarkStart(b *testing.B) {
 				b.ReportMetric((processorTime(b)-before).Seconds()/float64(b.N), "cpu-s")
 			})
 		}
-		idle := func(b *testing.B) *agents.SAC {
-			s, err := agents.NewIdle(enginetest.Backend(b), cfg.Policy.Value, walker, cfg.Agent, 1)
+		idle := func(b *testing.B) *sac.Learner {
+			s, err := sac.NewIdle(enginetest.Backend(b), cfg.Policy.Value, walker, cfg.Agent, 1)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -48,7 +49,7 @@ func BenchmarkStart(b *testing.B) {
 		}
 		measure("idle", func(b *testing.B) { idle(b).Close() })
 		measure("actor", func(b *testing.B) {
-			s, err := agents.NewActor(enginetest.Backend(b), cfg.Policy.Value, walker, cfg.Agent, 1)
+			s, err := sac.NewActor(enginetest.Backend(b), cfg.Policy.Value, walker, cfg.Agent, 1)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -58,7 +59,7 @@ func BenchmarkStart(b *testing.B) {
 			measure(fmt.Sprintf("oracle-%d", rows), func(b *testing.B) {
 				s := idle(b)
 				defer s.Close()
-				o, err := agents.NewOracle(s, []int{rows})
+				o, err := sac.NewOracle(s, []int{rows})
 				if err != nil {
 					b.Fatal(err)
 				}

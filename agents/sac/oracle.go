@@ -1,4 +1,4 @@
-package agents
+package sac
 
 import (
 	"errors"
@@ -21,7 +21,7 @@ import (
 // them. It works in batches of a few fixed sizes, for which its graphs are compiled
 // once. One goroutine uses it and its learner at a time.
 type Oracle struct {
-	sac           *SAC
+	sac           *Learner
 	sizes         []int // rows of a batch, rising
 	drawn, greedy *model.Exec
 	both          *model.Exec // in place of the two, where the best action is one of a draw
@@ -37,10 +37,10 @@ type Answer struct {
 }
 
 // NewOracle compiles the graphs for batches of these sizes.
-func NewOracle(s *SAC, sizes []int) (*Oracle, error) {
+func NewOracle(s *Learner, sizes []int) (*Oracle, error) {
 	sizes = slices.Compact(slices.Sorted(slices.Values(sizes)))
 	if len(sizes) == 0 || sizes[0] < 1 {
-		return nil, fmt.Errorf("agents: an oracle for batches of %v: want sizes of 1 or more", sizes)
+		return nil, fmt.Errorf("sac: an oracle for batches of %v: want sizes of 1 or more", sizes)
 	}
 	o := &Oracle{sac: s, sizes: sizes}
 	graphs := map[**model.Exec]func(*model.Scope, *Node, *Node, *Node) []*Node{&o.drawn: s.drawnGraph, &o.greedy: s.chosenGraph}
@@ -55,7 +55,7 @@ func NewOracle(s *SAC, sizes []int) (*Oracle, error) {
 		}
 		if err != nil {
 			o.Close()
-			return nil, fmt.Errorf("agents: oracle: %w", err)
+			return nil, fmt.Errorf("sac: oracle: %w", err)
 		}
 	}
 	return o, nil
@@ -80,14 +80,14 @@ func (o *Oracle) Ask(obs []float32, greedy bool, seed, call uint64) (Answer, err
 	width := o.sac.spec.ObsDim
 	n := len(obs) / width
 	if n == 0 || n*width != len(obs) {
-		return Answer{}, fmt.Errorf("agents: oracle: %d numbers are no observations of %d", len(obs), width)
+		return Answer{}, fmt.Errorf("sac: oracle: %d numbers are no observations of %d", len(obs), width)
 	}
 	var all Answer
 	for from := 0; from < n; from += o.Batch() {
 		to := min(n, from+o.Batch())
 		k := random.KeyOf(random.Mix(seed, call), oracleStream, uint64(from))
 		if err := o.ask(&all, obs[from*width:to*width], to-from, greedy, k); err != nil {
-			return Answer{}, fmt.Errorf("agents: oracle: %w", err)
+			return Answer{}, fmt.Errorf("sac: oracle: %w", err)
 		}
 	}
 	return all, nil
@@ -154,14 +154,14 @@ func (o *Oracle) Close() {
 
 // drawnGraph answers obs [N, S] with actions drawn as by actGraph, [N, A], the
 // policy's entropy, the actions' values and their log-probabilities, [N] each.
-func (s *SAC) drawnGraph(scope *model.Scope, progress, k, obs *Node) []*Node {
+func (s *Learner) drawnGraph(scope *model.Scope, progress, k, obs *Node) []*Node {
 	q := s.query(scope, obs, random.NewKey(k), progress)
 	d, one := s.drawOne(q)
 	return []*Node{one.Action, Neg(meanAlive(d.LogProb, d.Alive)), valueOf(q, one.Action), one.LogProb}
 }
 
 // chosenGraph is drawnGraph for the policy's best actions, without log-probabilities.
-func (s *SAC) chosenGraph(scope *model.Scope, progress, k, obs *Node) []*Node {
+func (s *Learner) chosenGraph(scope *model.Scope, progress, k, obs *Node) []*Node {
 	action := s.greedyGraph(scope, progress, k, obs)
 	// The key that policies fold to draw what they choose from: the same particles,
 	// which the engine then works out once.
@@ -171,7 +171,7 @@ func (s *SAC) chosenGraph(scope *model.Scope, progress, k, obs *Node) []*Node {
 }
 
 // bothGraph is drawnGraph, then the best actions of the same draw and their values.
-func (s *SAC) bothGraph(scope *model.Scope, progress, k, obs *Node) []*Node {
+func (s *Learner) bothGraph(scope *model.Scope, progress, k, obs *Node) []*Node {
 	q := s.query(scope, obs, random.NewKey(k), progress)
 	d, one := s.drawOne(q)
 	best := s.policy.(policies.Chooser).Choose(q, d)
@@ -195,7 +195,7 @@ func Sizes(store *model.Store) (obsDim, actDim int, err error) {
 	}
 	obsDim, actDim = rows("of_obs"), rows("of_action")
 	if obsDim == 0 || actDim == 0 {
-		return 0, 0, errors.New("agents: no critic among the variables: they are not those of soft actor-critic")
+		return 0, 0, errors.New("sac: no critic among the variables: they are not those of soft actor-critic")
 	}
 	return obsDim, actDim, nil
 }
@@ -203,14 +203,14 @@ func Sizes(store *model.Store) (obsDim, actDim int, err error) {
 // Adopt takes the values of all variables from another store, such as a newer
 // checkpoint's, which must not be used afterwards. Nothing changes where one is
 // missing or has another shape.
-func (s *SAC) Adopt(from *model.Store) error {
+func (s *Learner) Adopt(from *model.Store) error {
 	for v := range s.store.IterVariables() {
 		other := from.GetVariable(v.Path())
 		if other == nil {
-			return fmt.Errorf("agents: no variable %s: it was written by another model or configuration", v.Path())
+			return fmt.Errorf("sac: no variable %s: it was written by another model or configuration", v.Path())
 		}
 		if !other.Shape().Equal(v.Shape()) {
-			return fmt.Errorf("agents: variable %s is %s, that of the model %s", v.Path(), other.Shape(), v.Shape())
+			return fmt.Errorf("sac: variable %s is %s, that of the model %s", v.Path(), other.Shape(), v.Shape())
 		}
 	}
 	for v := range s.store.IterVariables() {
@@ -219,7 +219,7 @@ func (s *SAC) Adopt(from *model.Store) error {
 			err = v.SetValue(value)
 		}
 		if err != nil {
-			return fmt.Errorf("agents: variable %s: %w", v.Path(), err)
+			return fmt.Errorf("sac: variable %s: %w", v.Path(), err)
 		}
 	}
 	return nil
@@ -227,7 +227,7 @@ func (s *SAC) Adopt(from *model.Store) error {
 
 // Weights are the values of what the learner has learned, by the variables' paths:
 // policy, critics, their targets, and log α. What optimisers keep is left out.
-func (s *SAC) Weights() iter.Seq2[string, *tensors.Tensor] {
+func (s *Learner) Weights() iter.Seq2[string, *tensors.Tensor] {
 	return func(yield func(string, *tensors.Tensor) bool) {
 		for v := range s.store.IterVariables() {
 			learned := v.Trainable || v.Path() == "/"+alphaScope+"/log_alpha" || strings.HasPrefix(v.Path(), "/"+targetScope+"/")

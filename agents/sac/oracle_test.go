@@ -1,4 +1,4 @@
-package agents_test
+package sac_test
 
 import (
 	"math"
@@ -6,15 +6,16 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/agents/sac"
+
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/internal/enginetest"
 	"github.com/stein-rl/stein/policies"
 )
 
-func newOracle(t *testing.T, s *agents.SAC, sizes ...int) *agents.Oracle {
+func newOracle(t *testing.T, s *sac.Learner, sizes ...int) *sac.Oracle {
 	t.Helper()
-	o, err := agents.NewOracle(s, sizes)
+	o, err := sac.NewOracle(s, sizes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +83,7 @@ func TestOracleDraws(t *testing.T) {
 	if slices.Equal(first[:2*actDim], first[2*actDim:4*actDim]) || slices.Equal(first[:actDim], first[actDim:2*actDim]) {
 		t.Errorf("equal rows of %v", first)
 	}
-	for o, want := range map[*agents.Oracle]bool{gaussian: false, particles: true} {
+	for o, want := range map[*sac.Oracle]bool{gaussian: false, particles: true} {
 		if drawn, err := o.Draws(); err != nil || drawn != want {
 			t.Errorf("drawn %t, %v, want %t", drawn, err, want)
 		}
@@ -93,7 +94,7 @@ func TestOracleDraws(t *testing.T) {
 func TestAdopt(t *testing.T) {
 	one, two := newSAC(t, policies.NewGaussian(), tiny()), newSAC(t, policies.NewGaussian(), tiny())
 	obs := []float32{1, 2, 3}
-	other, err := agents.NewActor(enginetest.Backend(t), policies.NewGaussian(), envbridge.Spec{ID: "test", Copies: 1, ObsDim: obsDim, ActDim: actDim}, tiny(), 99)
+	other, err := sac.NewActor(enginetest.Backend(t), policies.NewGaussian(), envbridge.Spec{ID: "test", Copies: 1, ObsDim: obsDim, ActDim: actDim}, tiny(), 99)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +120,7 @@ func TestAdopt(t *testing.T) {
 	if after, err := two.Act(obs, true); err != nil || !slices.Equal(after, before) {
 		t.Errorf("%v, %v, want %v", after, err, before)
 	}
-	if o, a, err := agents.Sizes(two.Store()); err != nil || o != obsDim || a != actDim {
+	if o, a, err := sac.Sizes(two.Store()); err != nil || o != obsDim || a != actDim {
 		t.Errorf("%d, %d, %v", o, a, err)
 	}
 }
@@ -155,7 +156,7 @@ func TestOracleChooses(t *testing.T) {
 			if best.Value[i] > drawn.Value[i] {
 				better++
 			}
-			for _, a := range []agents.Answer{drawn, best} {
+			for _, a := range []sac.Answer{drawn, best} {
 				q, err := s.Portrait(obs[i*obsDim:(i+1)*obsDim], 1, a.Action[i*actDim:(i+1)*actDim])
 				if err != nil {
 					t.Fatal(err)

@@ -1,4 +1,4 @@
-package agents
+package sac
 
 import (
 	"errors"
@@ -13,6 +13,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
+	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/nn"
 	"github.com/stein-rl/stein/policies"
@@ -20,10 +21,10 @@ import (
 	"github.com/stein-rl/stein/replay"
 )
 
-// SAC is soft actor-critic (Haarnoja et al. 2018) with twin critics, for any
+// A Learner is soft actor-critic (Haarnoja et al. 2018) with twin critics, for any
 // policy. One goroutine uses it at a time. The graphs are in losses.go and
 // update.go.
-type SAC struct {
+type Learner struct {
 	cfg     Config
 	spec    envbridge.Spec
 	policy  policies.Policy
@@ -42,7 +43,12 @@ type SAC struct {
 	action     []float32
 }
 
-var _ Agent = (*SAC)(nil)
+var (
+	_ agents.Agent     = (*Learner)(nil)
+	_ agents.Judge     = (*Learner)(nil)
+	_ agents.Scheduled = (*Learner)(nil)
+	_ agents.Reseeder  = (*Learner)(nil)
+)
 
 // State is what a learner carries besides its variables.
 type State struct {
@@ -50,54 +56,54 @@ type State struct {
 	Acts    uint64 `json:"acts"`    // calls of Act that were not greedy
 }
 
-// NewSAC builds the learner for environments of spec: its variables get their
+// New builds the learner for environments of spec: its variables get their
 // first values from seed, and its graphs are compiled, so that one that can't be
 // built is an error here.
-func NewSAC(backend compute.Backend, policy policies.Policy, spec envbridge.Spec, cfg Config, seed uint64) (*SAC, error) {
+func New(backend compute.Backend, policy policies.Policy, spec envbridge.Spec, cfg Config, seed uint64) (*Learner, error) {
 	s, err := NewActor(backend, policy, spec, cfg, seed)
 	if err != nil {
 		return nil, err
 	}
 	if err := s.compile(); err != nil {
-		return nil, fmt.Errorf("agents: soft actor-critic with %T: %w", policy, err)
+		return nil, fmt.Errorf("sac: soft actor-critic with %T: %w", policy, err)
 	}
 	return s, nil
 }
 
-// NewActor is NewSAC for an agent that acts and is never updated: the graph that
+// NewActor is New for an agent that acts and is never updated: the graph that
 // takes the longest to compile is left out.
-func NewActor(backend compute.Backend, policy policies.Policy, spec envbridge.Spec, cfg Config, seed uint64) (*SAC, error) {
+func NewActor(backend compute.Backend, policy policies.Policy, spec envbridge.Spec, cfg Config, seed uint64) (*Learner, error) {
 	s, err := NewIdle(backend, policy, spec, cfg, seed)
 	if err != nil {
 		return nil, err
 	}
 	if err := s.compileActing(); err != nil {
-		return nil, fmt.Errorf("agents: soft actor-critic with %T: %w", policy, err)
+		return nil, fmt.Errorf("sac: soft actor-critic with %T: %w", policy, err)
 	}
 	return s, nil
 }
 
 // NewIdle is NewActor for who asks an Oracle, or wants the weights alone: nothing is
 // compiled before the first Act.
-func NewIdle(backend compute.Backend, policy policies.Policy, spec envbridge.Spec, cfg Config, seed uint64) (*SAC, error) {
+func NewIdle(backend compute.Backend, policy policies.Policy, spec envbridge.Spec, cfg Config, seed uint64) (*Learner, error) {
 	if err := cfg.Validate(); err != nil {
-		return nil, fmt.Errorf("agents: %w", err)
+		return nil, fmt.Errorf("sac: %w", err)
 	}
 	if spec.ObsDim < 1 || spec.ActDim < 1 || spec.Copies < 1 {
-		return nil, fmt.Errorf("agents: environment of %d copies, %d observation and %d action dimensions", spec.Copies, spec.ObsDim, spec.ActDim)
+		return nil, fmt.Errorf("sac: environment of %d copies, %d observation and %d action dimensions", spec.Copies, spec.ObsDim, spec.ActDim)
 	}
 	if c, ok := policy.(policies.Checker); ok {
 		if err := c.Check(cfg.Particles, spec.ActDim); err != nil {
-			return nil, fmt.Errorf("agents: policy for %d particles and %d action dimensions: %w", cfg.Particles, spec.ActDim, err)
+			return nil, fmt.Errorf("sac: policy for %d particles and %d action dimensions: %w", cfg.Particles, spec.ActDim, err)
 		}
 	}
-	s := &SAC{
+	s := &Learner{
 		cfg: cfg, spec: spec, policy: policy, seed: seed, greedySeed: seed, backend: backend,
 		store: model.NewStore(), progress: tensors.FromScalar(float32(0)),
 	}
 	for _, stage := range []func() error{s.create, s.initialise, s.prepareActing} {
 		if err := stage(); err != nil {
-			return nil, fmt.Errorf("agents: soft actor-critic with %T: %w", policy, err)
+			return nil, fmt.Errorf("sac: soft actor-critic with %T: %w", policy, err)
 		}
 	}
 	return s, nil
@@ -105,7 +111,7 @@ func NewIdle(backend compute.Backend, policy policies.Policy, spec envbridge.Spe
 
 // create makes the variables of all parts and of their optimisers, and gives them
 // their first values.
-func (s *SAC) create() error {
+func (s *Learner) create() error {
 	return nn.Create(s.backend, s.store, s.seed, s.inputShapes(1, 1), func(scope *model.Scope, in []*Node) {
 		b := minibatch{in[inObs], in[inAction], in[inNext], in[inReward], in[inDiscount], in[inWeight]}
 		// The target follows variables that must exist first.
@@ -119,7 +125,7 @@ func (s *SAC) create() error {
 }
 
 // initialise sets the values that are no network's; the target starts as the critic.
-func (s *SAC) initialise() error {
+func (s *Learner) initialise() error {
 	if err := s.logAlpha(s.store.RootScope()).SetValue(tensors.FromScalar(float32(math.Log(s.cfg.Alpha)))); err != nil {
 		return err
 	}
@@ -142,7 +148,7 @@ func (s *SAC) initialise() error {
 }
 
 // compile builds and compiles the update.
-func (s *SAC) compile() (err error) {
+func (s *Learner) compile() (err error) {
 	if s.updating, err = model.NewExec(s.backend, s.store, s.updateGraph); err != nil {
 		return err
 	}
@@ -154,7 +160,7 @@ func (s *SAC) compile() (err error) {
 	return err
 }
 
-func (s *SAC) prepareActing() (err error) {
+func (s *Learner) prepareActing() (err error) {
 	if s.acting, err = model.NewExec(s.backend, s.store, s.actGraph); err != nil {
 		return err
 	}
@@ -162,7 +168,7 @@ func (s *SAC) prepareActing() (err error) {
 	return err
 }
 
-func (s *SAC) compileActing() error {
+func (s *Learner) compileActing() error {
 	for _, exec := range []*model.Exec{s.acting, s.greedy} {
 		_, err := exec.Compile(shapes.Make(dtypes.Float32), RNGStateShape, shapes.Make(dtypes.Float32, s.spec.Copies, s.spec.ObsDim))
 		if err != nil {
@@ -173,7 +179,7 @@ func (s *SAC) compileActing() error {
 }
 
 // inputShapes are those of updateGraph, for k minibatches of b.
-func (s *SAC) inputShapes(k, b int) []shapes.Shape {
+func (s *Learner) inputShapes(k, b int) []shapes.Shape {
 	all := make([]shapes.Shape, inCount)
 	all[inProgress] = shapes.Make(dtypes.Float32)
 	all[inKeys] = shapes.Make(dtypes.Uint64, k, 3)
@@ -187,12 +193,12 @@ func (s *SAC) inputShapes(k, b int) []shapes.Shape {
 }
 
 // logAlpha is the variable log α, a scalar.
-func (s *SAC) logAlpha(scope *model.Scope) *model.Variable {
+func (s *Learner) logAlpha(scope *model.Scope) *model.Variable {
 	return scope.At(alphaScope).VariableWithValue("log_alpha", float32(0)).SetTrainable(s.cfg.AutoAlpha)
 }
 
 // targetEntropy is the entropy, in nats, that α is learned to keep.
-func (s *SAC) targetEntropy() float64 {
+func (s *Learner) targetEntropy() float64 {
 	if s.cfg.TargetEntropy != nil {
 		return *s.cfg.TargetEntropy
 	}
@@ -200,12 +206,12 @@ func (s *SAC) targetEntropy() float64 {
 }
 
 // actGraph draws actions for obs [N, S], [N, A].
-func (s *SAC) actGraph(scope *model.Scope, progress, key, obs *Node) *Node {
+func (s *Learner) actGraph(scope *model.Scope, progress, key, obs *Node) *Node {
 	return s.draw(s.query(scope, obs, random.NewKey(key), progress))
 }
 
 // greedyGraph is actGraph for a policy's best actions, where it knows any.
-func (s *SAC) greedyGraph(scope *model.Scope, progress, key, obs *Node) *Node {
+func (s *Learner) greedyGraph(scope *model.Scope, progress, key, obs *Node) *Node {
 	q := s.query(scope, obs, random.NewKey(key), progress)
 	if p, ok := s.policy.(policies.Greedy); ok {
 		return p.Greedy(q)
@@ -214,7 +220,7 @@ func (s *SAC) greedyGraph(scope *model.Scope, progress, key, obs *Node) *Node {
 }
 
 // draw takes one of the particles that are alive, each with the same chance.
-func (s *SAC) draw(q policies.Query) *Node {
+func (s *Learner) draw(q policies.Query) *Node {
 	_, chosen := s.drawOne(q)
 	return chosen.Action
 }
@@ -226,7 +232,7 @@ type chosenDraw struct {
 }
 
 // drawOne is draw with the particles that it chose from.
-func (s *SAC) drawOne(q policies.Query) (policies.Draw, chosenDraw) {
+func (s *Learner) drawOne(q policies.Query) (policies.Draw, chosenDraw) {
 	key := q.Key
 	q.Key = key.Fold(0)
 	d := s.policy.Sample(q)
@@ -245,10 +251,10 @@ func (s *SAC) drawOne(q policies.Query) (policies.Draw, chosenDraw) {
 // Act answers one action a row of obs, [N*S] -> [N*A]. Any N will do, but each new
 // one costs the time of a compilation. What is drawn follows from the seed and the
 // number of the call.
-func (s *SAC) Act(obs []float32, greedy bool) ([]float32, error) {
+func (s *Learner) Act(obs []float32, greedy bool) ([]float32, error) {
 	n := len(obs) / s.spec.ObsDim
 	if n == 0 || n*s.spec.ObsDim != len(obs) {
-		return nil, fmt.Errorf("agents: %d numbers are no observations of %d", len(obs), s.spec.ObsDim)
+		return nil, fmt.Errorf("sac: %d numbers are no observations of %d", len(obs), s.spec.ObsDim)
 	}
 	exec, k := s.acting, random.KeyOf(s.seed, actStream, s.state.Acts)
 	if greedy {
@@ -259,16 +265,16 @@ func (s *SAC) Act(obs []float32, greedy bool) ([]float32, error) {
 	}
 	out, err := exec.Call(s.progress, tensors.FromFlatDataAndDimensions(k[:], 3), tensors.FromFlatDataAndDimensions(obs, n, s.spec.ObsDim))
 	if err != nil {
-		return nil, fmt.Errorf("agents: acting: %w", err)
+		return nil, fmt.Errorf("sac: acting: %w", err)
 	}
 	defer out[0].FinalizeAll()
 	s.action = sized(s.action, n*s.spec.ActDim)
 	if err := tensors.ConstFlatData(out[0], func(flat []float32) { copy(s.action, flat) }); err != nil {
-		return nil, fmt.Errorf("agents: acting: %w", err)
+		return nil, fmt.Errorf("sac: acting: %w", err)
 	}
 	for i, a := range s.action {
 		if math.IsNaN(float64(a)) {
-			return nil, fmt.Errorf("agents: action %d of row %d is %v", i%s.spec.ActDim, i/s.spec.ActDim, a)
+			return nil, fmt.Errorf("sac: action %d of row %d is %v", i%s.spec.ActDim, i/s.spec.ActDim, a)
 		}
 	}
 	return s.action, nil
@@ -277,13 +283,13 @@ func (s *SAC) Act(obs []float32, greedy bool) ([]float32, error) {
 // Update does b.N/BatchSize updates, one minibatch each, in one call. After one
 // that is not finite it stops: the error names the figure, and the learner is as it
 // was before that update.
-func (s *SAC) Update(b *replay.Batch) (Metrics, error) {
+func (s *Learner) Update(b *replay.Batch) (agents.Metrics, error) {
 	k := b.N / s.cfg.BatchSize
 	if s.updating == nil {
-		return nil, errors.New("agents: an actor (NewActor) can't be updated")
+		return nil, errors.New("sac: an actor (NewActor) can't be updated")
 	}
 	if k == 0 || k*s.cfg.BatchSize != b.N {
-		return nil, fmt.Errorf("agents: %d transitions are no minibatches of %d", b.N, s.cfg.BatchSize)
+		return nil, fmt.Errorf("sac: %d transitions are no minibatches of %d", b.N, s.cfg.BatchSize)
 	}
 	s.absError = sized(s.absError, b.N)
 	sums := make([]float64, len(s.figures))
@@ -296,7 +302,7 @@ func (s *SAC) Update(b *replay.Batch) (Metrics, error) {
 			return nil, err
 		}
 	}
-	m := Metrics{"train/n_updates": float64(s.state.Updates), "train/learning_rate": s.cfg.ActorLR * s.rateNow()}
+	m := agents.Metrics{"train/n_updates": float64(s.state.Updates), "train/learning_rate": s.cfg.ActorLR * s.rateNow()}
 	for i, name := range s.figures {
 		m[name] = sums[i] / float64(k)
 	}
@@ -305,11 +311,13 @@ func (s *SAC) Update(b *replay.Batch) (Metrics, error) {
 
 // loops says whether the backend can do several updates in one call; the pure Go
 // one can't.
-func (s *SAC) loops() bool { return s.backend.Capabilities().Operations[compute.OpTypeDynamicSlice] }
+func (s *Learner) loops() bool {
+	return s.backend.Capabilities().Operations[compute.OpTypeDynamicSlice]
+}
 
 // updates does n updates in one call, from minibatch first of b, and adds their
 // figures to sums.
-func (s *SAC) updates(b *replay.Batch, first, n int, sums []float64) error {
+func (s *Learner) updates(b *replay.Batch, first, n int, sums []float64) error {
 	keys := make([]uint64, 0, 3*n)
 	for i := range uint64(n) {
 		one := random.KeyOf(s.seed, updateStream, s.state.Updates+i)
@@ -329,16 +337,16 @@ func (s *SAC) updates(b *replay.Batch, first, n int, sums []float64) error {
 	in[inReward], in[inDiscount], in[inWeight] = column(b.Reward), column(b.Discount), column(b.Weight)
 	out, err := s.updating.Call(in...)
 	if err != nil {
-		return fmt.Errorf("agents: update %d: %w", s.state.Updates, err)
+		return fmt.Errorf("sac: update %d: %w", s.state.Updates, err)
 	}
 	done := tensors.ToScalar[int32](out[0])
 	figures := tensors.MustCopyFlatData[float32](out[1])
 	if err := tensors.ConstFlatData(out[2], func(flat []float32) { copy(s.absError[from:], flat) }); err != nil {
-		return fmt.Errorf("agents: update %d: %w", s.state.Updates, err)
+		return fmt.Errorf("sac: update %d: %w", s.state.Updates, err)
 	}
 	s.state.Updates += uint64(done)
 	if int(done) < n {
-		return fmt.Errorf("agents: update %d was undone: %s", s.state.Updates, s.notFinite(figures))
+		return fmt.Errorf("sac: update %d was undone: %s", s.state.Updates, s.notFinite(figures))
 	}
 	for i, x := range figures {
 		sums[i] += float64(x)
@@ -347,7 +355,7 @@ func (s *SAC) updates(b *replay.Batch, first, n int, sums []float64) error {
 }
 
 // notFinite names the figures that no number was found for.
-func (s *SAC) notFinite(sums []float32) string {
+func (s *Learner) notFinite(sums []float32) string {
 	var all []string
 	for i, x := range sums {
 		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
@@ -359,10 +367,10 @@ func (s *SAC) notFinite(sums []float32) string {
 
 // AbsError is how far the critics were off in each row of the last Update's batch,
 // for a replay.Prioritizer. It is valid until the next Update.
-func (s *SAC) AbsError() []float32 { return s.absError }
+func (s *Learner) AbsError() []float32 { return s.absError }
 
 // rateNow is the schedule's share of every learning rate, as rateShare has it.
-func (s *SAC) rateNow() float64 {
+func (s *Learner) rateNow() float64 {
 	if s.cfg.LRSchedule == "linear" {
 		return 1 - float64(tensors.ToScalar[float32](s.progress))
 	}
@@ -370,24 +378,24 @@ func (s *SAC) rateNow() float64 {
 }
 
 // SetProgress says which share of the training is behind, in [0, 1].
-func (s *SAC) SetProgress(share float64) { s.progress = tensors.FromScalar(float32(share)) }
+func (s *Learner) SetProgress(share float64) { s.progress = tensors.FromScalar(float32(share)) }
 
 // SeedGreedy starts the stream of random numbers of greedy actions anew.
-func (s *SAC) SeedGreedy(seed uint64) { s.greedySeed, s.greedyActs = seed, 0 }
+func (s *Learner) SeedGreedy(seed uint64) { s.greedySeed, s.greedyActs = seed, 0 }
 
 // Store holds the learner's variables, optimisers' included. With State it is all
 // that resuming needs.
-func (s *SAC) Store() *model.Store { return s.store }
+func (s *Learner) Store() *model.Store { return s.store }
 
 // State is what to save besides the Store.
-func (s *SAC) State() State { return s.state }
+func (s *Learner) State() State { return s.state }
 
 // SetState is the way back from State; the Store's values are set by whoever reads
 // them.
-func (s *SAC) SetState(state State) { s.state = state }
+func (s *Learner) SetState(state State) { s.state = state }
 
 // Close frees what was compiled.
-func (s *SAC) Close() {
+func (s *Learner) Close() {
 	for _, exec := range []*model.Exec{s.updating, s.acting, s.greedy} {
 		if exec != nil {
 			exec.Finalize()

@@ -1,10 +1,12 @@
-package agents_test
+package sac_test
 
 import (
 	"fmt"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/stein-rl/stein/agents/sac"
 
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
@@ -22,9 +24,9 @@ func BenchmarkUpdate(b *testing.B) {
 	for _, size := range []int{100, 256} {
 		for _, k := range []int{1, 8} {
 			b.Run(fmt.Sprintf("batch=%d/fused=%d", size, k), func(b *testing.B) {
-				cfg := agents.Defaults()
+				cfg := sac.Defaults()
 				cfg.BatchSize, cfg.FusedUpdates = size, k
-				s, err := agents.NewSAC(enginetest.Backend(b), policies.NewGaussian(), walker, cfg, 1)
+				s, err := sac.New(enginetest.Backend(b), policies.NewGaussian(), walker, cfg, 1)
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -50,7 +52,7 @@ func BenchmarkAct(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			s, err := agents.NewActor(enginetest.Backend(b), cfg.Policy.Value, walker, cfg.Agent, 1)
+			s, err := sac.NewActor(enginetest.Backend(b), cfg.Policy.Value, walker, cfg.Agent, 1)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -75,10 +77,10 @@ func BenchmarkAct(b *testing.B) {
 func BenchmarkTrain(b *testing.B) {
 	for _, size := range []int{100, 256} {
 		b.Run(fmt.Sprintf("batch=%d", size), func(b *testing.B) {
-			cfg := agents.Defaults()
+			cfg := sac.Defaults()
 			cfg.BatchSize, cfg.RandomSteps, cfg.LearningStarts = size, 0, 0
 			env := start(b, envbridge.Worker{Env: walker.ID})
-			s, err := agents.NewSAC(enginetest.Backend(b), policies.NewGaussian(), env.Spec(), cfg, 1)
+			s, err := sac.New(enginetest.Backend(b), policies.NewGaussian(), env.Spec(), cfg, 1)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -89,7 +91,7 @@ func BenchmarkTrain(b *testing.B) {
 			}
 			rec := &figures{last: agents.Metrics{}}
 			loop := &agents.Loop{
-				Envs: []envbridge.Env{env}, Agent: s, Buffer: buffer, Config: cfg, Steps: 400, Recorder: rec,
+				Envs: []envbridge.Env{env}, Agent: s, Buffer: buffer, Schedule: cfg.Schedule, Steps: 400, Recorder: rec,
 			}
 			if err := loop.Train(b.Context()); err != nil { // warm up
 				b.Fatal(err)

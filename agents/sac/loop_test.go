@@ -1,4 +1,4 @@
-package agents_test
+package sac_test
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"github.com/stein-rl/stein/agents/sac"
 
 	"github.com/gomlx/gomlx/ml/model"
 
@@ -32,8 +34,8 @@ func start(t testing.TB, w envbridge.Worker) *envbridge.Bridge {
 }
 
 // small are settings that learn Pendulum quickly on small networks.
-func small() agents.Config {
-	c := agents.Defaults()
+func small() sac.Config {
+	c := sac.Defaults()
 	c.Critic.Hidden = []int{64, 64}
 	c.ActorLR, c.CriticLR, c.AlphaLR = 3e-3, 3e-3, 3e-3
 	c.BatchSize, c.Tau = 128, 0.01
@@ -50,13 +52,13 @@ func gaussian(hidden ...int) policies.Policy {
 // run is one training run of a test.
 type run struct {
 	*agents.Loop
-	agent *agents.SAC
+	agent *sac.Learner
 }
 
-func newRun(t testing.TB, policy policies.Policy, cfg agents.Config, steps int64, seed uint64, envs ...envbridge.Env) *run {
+func newRun(t testing.TB, policy policies.Policy, cfg sac.Config, steps int64, seed uint64, envs ...envbridge.Env) *run {
 	t.Helper()
 	spec := envs[0].Spec()
-	agent, err := agents.NewSAC(enginetest.Backend(t), policy, spec, cfg, seed)
+	agent, err := sac.New(enginetest.Backend(t), policy, spec, cfg, seed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +70,7 @@ func newRun(t testing.TB, policy policies.Policy, cfg agents.Config, steps int64
 		t.Fatal(err)
 	}
 	return &run{&agents.Loop{
-		Envs: envs, Agent: agent, Buffer: buffer, Config: cfg, Steps: steps, Seed: seed, EnvSeed: int64(seed),
+		Envs: envs, Agent: agent, Buffer: buffer, Schedule: cfg.Schedule, Steps: steps, Seed: seed, EnvSeed: int64(seed),
 	}, agent}
 }
 
@@ -85,7 +87,7 @@ func values(t testing.TB, s *model.Store) map[string]string {
 	return all
 }
 
-func equal(t *testing.T, a, b *agents.SAC) {
+func equal(t *testing.T, a, b *sac.Learner) {
 	t.Helper()
 	va, vb := values(t, a.Store()), values(t, b.Store())
 	if len(va) != len(vb) || len(va) == 0 {
@@ -131,7 +133,7 @@ func TestLearnsPendulum(t *testing.T) {
 func TestSameSeedSameRun(t *testing.T) {
 	cfg := small()
 	cfg.RandomSteps, cfg.LearningStarts, cfg.BatchSize = 100, 50, 64
-	train := func(seed uint64) *agents.SAC {
+	train := func(seed uint64) *sac.Learner {
 		envs := []envbridge.Env{
 			start(t, envbridge.Worker{Env: "Pendulum-v1", Copies: 2}),
 			start(t, envbridge.Worker{Env: "Pendulum-v1"}),
@@ -186,7 +188,7 @@ func TestResumeIsExact(t *testing.T) {
 					t.Fatalf("broken off at step %d", step)
 				}
 			}
-			goOn := func(r *run) *agents.SAC {
+			goOn := func(r *run) *sac.Learner {
 				if err := r.Train(t.Context()); err != nil {
 					t.Fatal(err)
 				}
@@ -209,7 +211,7 @@ func TestResumeIsExact(t *testing.T) {
 			goOn(one)
 
 			two := build()
-			var learner agents.State
+			var learner sac.State
 			var loop agents.LoopState
 			c, err := checkpoint.Open(saved)
 			if err != nil {
@@ -249,7 +251,7 @@ func (f *figures) Record(step int64, m agents.Metrics) error {
 // Ensure that a Walker2d run with every option ends at its step, finite, with the
 // figures that dashboards look for.
 func TestWalker2dSmoke(t *testing.T) {
-	cfg := agents.Defaults()
+	cfg := sac.Defaults()
 	cfg.Critic.Hidden = []int{32, 32}
 	cfg.NStep, cfg.Particles, cfg.GradClip, cfg.AutoAlpha, cfg.Alpha = 3, 5, 1, false, 0.2
 	cfg.RandomSteps, cfg.LearningStarts, cfg.BatchSize = 60, 90, 32

@@ -1,0 +1,9 @@
+package sac
+
+// The streams of random numbers of a learner.
+const (
+	updateStream = 1
+	actStream    = 2
+	greedyStream = 3
+	oracleStream = 6 // answers of an Oracle
+)
