@@ -128,7 +128,7 @@ func TestPrecedence(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := cfg.Policy.Value.(policies.Gaussian)
-	if cfg.Steps != 5 || cfg.Agent.Gamma != 0.8 || cfg.Agent.Tau != 0.5 || cfg.Env.ID != "Pendulum-v1" || cfg.Agent.RandomSteps != 100 {
+	if cfg.Steps != 5 || cfg.Agent.Gamma != 0.8 || *cfg.Agent.Tau != 0.5 || cfg.Env.ID != "Pendulum-v1" || cfg.Agent.RandomSteps != 100 {
 		t.Errorf("%+v", cfg)
 	}
 	if !reflect.DeepEqual(g.Hidden, []int{8}) || g.LogStdMax != 2 || cfg.Env.Kwargs["g"] != 9.81 {

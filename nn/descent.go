@@ -14,7 +14,7 @@ import (
 // A Part is what one loss trains: the variables under a scope.
 type Part struct {
 	Scope string
-	Loss  *Node   // scalar; nil: this part learns nothing
+	Loss  *Node   // scalar
 	Rate  float64 // Adam's learning rate, at its largest
 	Clip  float64 // largest global norm of the gradient; 0: no limit
 }
@@ -27,44 +27,69 @@ type Adam struct {
 	Share   *Node   // of every part's rate, scalar float32: a schedule's; nil: all of it
 }
 
-// Step takes the gradient step of every part and then does after, which may change
-// variables that follow the trained ones. Where sound, a norm of a gradient or a loss
-// is not finite, no variable of the store changes. norms are by scope, before clipping;
-// ok is bool, scalar.
-func (a Adam) Step(store *model.Store, scope *model.Scope, sound *Node, parts []Part, after func()) (norms map[string]*Node, ok *Node) {
-	g := sound.Graph()
-	ok, norms = sound, map[string]*Node{}
-	before := map[*model.Variable]*Node{}
+// Step takes the gradient step of a part, and answers the norm of its gradient before
+// clipping, scalar.
+func (a Adam) Step(scope *model.Scope, part Part) (norm *Node) {
+	g := part.Loss.Graph()
+	scope = scope.At("%s", part.Scope)
+	grads := scope.BuildTrainableVariablesGradientsGraph(part.Loss)
+	norm = globalNorm(grads)
+	if part.Clip > 0 {
+		shrink := MinScalar(Div(Const(g, float32(part.Clip)), MaxScalar(norm, 1e-6)), 1.0)
+		for i := range grads {
+			grads[i] = Mul(grads[i], shrink)
+		}
+	}
+	a.setRate(scope, part.Rate, g)
+	a.optimizer(part.Rate).UpdateGraphWithGradients(scope, grads, dtypes.Float32)
+	// A loss of what the part has become is not to be differentiated through this step.
+	for v := range scope.IterVariables() {
+		if v.Trainable {
+			v.SetNodeValue(StopGradient(v.NodeValue(g)))
+		}
+	}
+	return norm
+}
+
+// A Snapshot is what the variables of a store were before an update.
+type Snapshot struct {
+	store  *model.Store
+	before map[*model.Variable]*Node
+}
+
+// Remember takes a Snapshot in a graph.
+func Remember(store *model.Store, g *Graph) Snapshot {
+	s := Snapshot{store, map[*model.Variable]*Node{}}
 	for v := range store.IterVariables() {
-		before[v] = v.NodeValue(g)
+		s.before[v] = v.NodeValue(g)
 	}
-	for _, part := range parts {
-		if part.Loss == nil {
-			continue
-		}
-		scope := scope.At("%s", part.Scope)
-		grads := scope.BuildTrainableVariablesGradientsGraph(part.Loss)
-		norm := globalNorm(grads)
-		norms[part.Scope] = norm
-		ok = And(ok, IsFinite(norm))
-		if part.Clip > 0 {
-			shrink := MinScalar(Div(Const(g, float32(part.Clip)), MaxScalar(norm, 1e-6)), 1.0)
-			for i := range grads {
-				grads[i] = Mul(grads[i], shrink)
-			}
-		}
-		a.setRate(scope, part.Rate, g)
-		a.optimizer(part.Rate).UpdateGraphWithGradients(scope, grads, dtypes.Float32)
-	}
-	if after != nil {
-		after()
-	}
-	for v := range store.IterVariables() {
-		if old := before[v]; old != nil && v.NodeValue(g) != old {
-			v.SetNodeValue(Where(ok, v.NodeValue(g), old))
+	return s
+}
+
+// Changed are the variables that have another value by now.
+func (s Snapshot) Changed() []*model.Variable {
+	var all []*model.Variable
+	for v := range s.store.IterVariables() {
+		if old := s.before[v]; old != nil && v.NodeValue(old.Graph()) != old {
+			all = append(all, v)
 		}
 	}
-	return norms, ok
+	return all
+}
+
+// Restore gives all variables the values of before.
+func (s Snapshot) Restore() {
+	for v, old := range s.before {
+		v.SetNodeValue(old)
+	}
+}
+
+// Unless undoes all changes since, where ok, a bool scalar, is false.
+func (s Snapshot) Unless(ok *Node) {
+	for _, v := range s.Changed() {
+		old := s.before[v]
+		v.SetNodeValue(Where(ok, v.NodeValue(ok.Graph()), old))
+	}
 }
 
 // setRate gives the variable that the optimiser reads its value for this step: the rate of

@@ -19,16 +19,57 @@ import (
 type Network struct {
 	Hidden     []int  `yaml:"hidden" want:"> 0"`                         // width of each hidden layer
 	Activation string `yaml:"activation" want:"relu|elu|tanh|silu|gelu"` // after every hidden layer
+
+	// Norm is how the layers' inputs are normalised.
+	//
+	//	none:  not at all
+	//	batch: by the batch, as CrossQ does it (Bhatt et al. 2024): the input of every
+	//	       layer, that of the network included; BatchNorm has the formulas
+	//	layer: across the features, between a hidden layer and its activation (Ba et
+	//	       al. 2016), as DroQ does it
+	Norm string `yaml:"norm" want:"none|batch|layer"`
 }
 
 // Apply builds the network under scope: x [..., I] -> [..., out]. Weights and
 // biases start as in PyTorch's Linear, and so in Stable-Baselines3:
-// U(−1/√I, 1/√I).
-func (n Network) Apply(scope *model.Scope, x *Node, out int) *Node {
+// U(−1/√I, 1/√I). How says which statistics batch normalisation takes.
+func (n Network) Apply(scope *model.Scope, x *Node, out int, how Statistics) *Node {
 	for i, width := range n.Hidden {
-		x = Activate(n.Activation, Linear(scope.At("hidden_%d", i), x, width, x.Shape().Dim(-1), true))
+		at := scope.At("hidden_%d", i)
+		x = n.Activate(at, n.Dense(at, x, width, x.Shape().Dim(-1), true, how))
 	}
-	return Linear(scope.At("out"), x, out, x.Shape().Dim(-1), true)
+	return n.Dense(scope.At("out"), x, out, x.Shape().Dim(-1), true, how)
+}
+
+// Dense is Linear of x as Norm wants its layers' inputs.
+func (n Network) Dense(scope *model.Scope, x *Node, out, fanIn int, bias bool, how Statistics) *Node {
+	if n.Norm != "batch" {
+		return Linear(scope, x, out, fanIn, bias)
+	}
+	norm := BatchNorm{scope.At("norm"), x.Shape().Dim(-1)}
+	if how.Learn {
+		return Linear(scope, norm.Learn(x, how.Weight), out, fanIn, bias)
+	}
+	scale, shift := norm.Affine(x.Graph())
+	if rows := x.Shape().Size() / x.Shape().Dim(-1); rows < x.Shape().Dim(-1) {
+		return Linear(scope, Add(Mul(x, expand(scale, x)), expand(shift, x)), out, fanIn, bias)
+	}
+	// With many rows it costs less to scale the weights than to scale the rows.
+	weights, offset := variables(scope, x.Graph(), x.Shape().Dim(-1), out, fanIn, bias)
+	moved := Squeeze(Dot(InsertAxes(shift, 0), weights).Product(), 0) // [out]
+	if offset != nil {
+		moved = Add(moved, offset)
+	}
+	return gomlxnn.Dense(x, Mul(InsertAxes(scale, 1), weights), moved, compute.DenseLayoutInputOutputs)
+}
+
+// Activate applies a hidden layer's non-linearity, and layer normalisation before it
+// where Norm asks for it.
+func (n Network) Activate(scope *model.Scope, x *Node) *Node {
+	if n.Norm == "layer" {
+		x = LayerNorm(scope.At("norm"), x)
+	}
+	return Activate(n.Activation, x)
 }
 
 // Linear builds a dense layer: x [..., I] -> [..., out]. Its variables start from
@@ -37,19 +78,24 @@ func (n Network) Apply(scope *model.Scope, x *Node, out int) *Node {
 // They are drawn here, from the store's model.ParamInitialSeed and the variable's
 // path: as graphs, the initial values took a second and a half to compile.
 func Linear(scope *model.Scope, x *Node, out, fanIn int, bias bool) *Node {
+	weights, offset := variables(scope, x.Graph(), x.Shape().Dim(-1), out, fanIn, bias)
+	return gomlxnn.Dense(x, weights, offset, compute.DenseLayoutInputOutputs)
+}
+
+// variables are a dense layer's weights [in, out] and biases [out]; nil: it has none.
+func variables(scope *model.Scope, g *Graph, in, out, fanIn int, bias bool) (weights, biases *Node) {
 	start := func(name string, dims ...int) *Node {
 		v := scope.GetVariable(name)
 		if v == nil {
 			v = scope.VariableWithValue(name, uniform(scope, name, 1/math.Sqrt(float64(fanIn)), dims...))
 		}
-		return v.NodeValue(x)
+		return v.NodeValue(g)
 	}
-	weights := start("weights", x.Shape().Dim(-1), out)
-	var offset *Node
+	weights = start("weights", in, out)
 	if bias {
-		offset = start("biases", out)
+		biases = start("biases", out)
 	}
-	return gomlxnn.Dense(x, weights, offset, compute.DenseLayoutInputOutputs)
+	return weights, biases
 }
 
 // uniform draws from U(−limit, limit), as many numbers as a variable has.

@@ -38,7 +38,7 @@ var (
 // NewFlow has three flows over the network of NewGaussian.
 func NewFlow() Flow {
 	return Flow{
-		Network: nn.Network{Hidden: []int{256, 256}, Activation: "relu"}, LogStdMin: -20, LogStdMax: 2,
+		Network: nn.Network{Hidden: []int{256, 256}, Activation: "relu", Norm: "none"}, LogStdMin: -20, LogStdMax: 2,
 		Layers: 3, Width: 64, Context: 64, Act: "mean", Temperature: "1",
 	}
 }
@@ -79,7 +79,7 @@ func (p Flow) Greedy(q Query) *Node {
 // push sends standard normal ξ [B, M, A] through the Gaussian, the flows and tanh.
 // std is the Gaussian's, [B, 1, A].
 func (p Flow) push(q Query, xi *Node) (draw Draw, std *Node) {
-	out := p.Apply(q.Scope.At("flow"), q.Obs, 2*q.ActDim+p.Context) // [B, 2A+C]
+	out := p.Apply(q.Scope.At("flow"), q.Obs, 2*q.ActDim+p.Context, q.statistics()) // [B, 2A+C]
 	both := Slice(out, AxisRange(), AxisRange(0, 2*q.ActDim))
 	context := nn.Activate(p.Activation, Slice(out, AxisRange(), AxisRangeToEnd(2*q.ActDim))) // [B, C]
 	mean, logStd := split(both, q.ActDim, p.LogStdMin, p.LogStdMax)

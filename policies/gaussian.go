@@ -25,7 +25,7 @@ var (
 // NewGaussian has the sizes of Stable-Baselines3: two hidden layers of 256, log σ
 // in [−20, 2].
 func NewGaussian() Gaussian {
-	return Gaussian{Network: nn.Network{Hidden: []int{256, 256}, Activation: "relu"}, LogStdMin: -20, LogStdMax: 2}
+	return Gaussian{Network: nn.Network{Hidden: []int{256, 256}, Activation: "relu", Norm: "none"}, LogStdMin: -20, LogStdMax: 2}
 }
 
 // Sample draws a = tanh(μ + σξ), ξ standard normal.
@@ -54,7 +54,7 @@ func (p Gaussian) Greedy(q Query) *Node {
 
 // heads are μ and the clamped log σ, [B, A] each.
 func (p Gaussian) heads(q Query) (mean, logStd *Node) {
-	both := p.Apply(q.Scope.At("gaussian"), q.Obs, 2*q.ActDim) // [B, 2A]
+	both := p.Apply(q.Scope.At("gaussian"), q.Obs, 2*q.ActDim, q.statistics()) // [B, 2A]
 	return split(both, q.ActDim, p.LogStdMin, p.LogStdMax)
 }
 

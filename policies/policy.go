@@ -5,6 +5,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 
+	"github.com/stein-rl/stein/nn"
 	"github.com/stein-rl/stein/random"
 )
 
@@ -31,7 +32,13 @@ type Query struct {
 	Alpha *Node // temperature, scalar
 	// Progress is the share of the training behind us, scalar in [0, 1].
 	Progress *Node
+	// Learn is set where the draw is for the policy's own update: batch normalisation
+	// then takes the statistics of Obs, and moves the running ones.
+	Learn bool
 }
+
+// statistics are those that the query's networks normalise by.
+func (q Query) statistics() nn.Statistics { return nn.Statistics{Learn: q.Learn} }
 
 // Greedy is for a policy with a better test-time action than a draw.
 type Greedy interface {

@@ -59,7 +59,7 @@ func NewStein() Stein {
 		return sampler.ScaleConfig{Kind: kind, Value: value, Hidden: []int{64, 64}, Rate: 0.9}
 	}
 	return Stein{
-		Network: nn.Network{Hidden: []int{256, 256, 256}, Activation: "elu"},
+		Network: nn.Network{Hidden: []int{256, 256, 256}, Activation: "elu", Norm: "none"},
 		Initial: Start{StdMin: 0.1, StdMax: 1},
 		Target:  "squashed",
 		Sampler: sampler.Config{
@@ -126,7 +126,7 @@ func (p Stein) Choose(q Query, drawn Draw) *Node { return p.Choice.Pick(q, drawn
 
 // start is q⁰, N(μ(s), diag σ₀(s)²).
 func (p Stein) start(q Query) sampler.DiagonalGaussian {
-	both := p.Apply(q.Scope.At("start"), q.Obs, 2*q.ActDim) // [B, 2A]
+	both := p.Apply(q.Scope.At("start"), q.Obs, 2*q.ActDim, q.statistics()) // [B, 2A]
 	mean, logStd := split(both, q.ActDim, math.Log(p.Initial.StdMin), math.Log(p.Initial.StdMax))
 	return sampler.DiagonalGaussian{
 		Mean: mean, Std: Exp(logStd), Truncate: p.Initial.Truncate, Renormalise: p.Initial.Renormalise,

@@ -18,6 +18,11 @@ type Config struct {
 	TargetEntropy *float64 `yaml:"target_entropy"`         // nats per action; null: −1 for each action dimension
 	Particles     int      `yaml:"particles" want:">= 1"`  // M, actions per state averaged in target and loss
 
+	// TargetParticles is how many of the next state's actions the critics' target
+	// averages; 0: as many as Particles. They are a draw of their own: fewer particles
+	// move as fewer particles do.
+	TargetParticles int `yaml:"target_particles" want:">= 0"`
+
 	// The networks. The policy has its own.
 	Critic nn.Network `yaml:"critic"`
 	// Value is which of the twin critics' values is believed, in target and policy.
@@ -35,9 +40,20 @@ type Config struct {
 	// LRSchedule is how the three rates go over the training: constant, or linear, to
 	// zero at its end, where the critics' last steps then move their values no more.
 	LRSchedule string  `yaml:"lr_schedule" want:"constant|linear"`
-	AdamEps    float64 `yaml:"adam_eps" want:"> 0"`   // as in PyTorch: added to the root of the unbiased second moment
-	GradClip   float64 `yaml:"grad_clip" want:">= 0"` // largest global norm of a part's gradient; 0: no limit
-	Tau        float64 `yaml:"tau" want:"> 0, <= 1"`  // share of the critic that its target takes over at each update (1 − polyak)
+	AdamEps    float64 `yaml:"adam_eps" want:"> 0"`         // as in PyTorch: added to the root of the unbiased second moment
+	GradClip   float64 `yaml:"grad_clip" want:">= 0"`       // largest global norm of a part's gradient; 0: no limit
+	AdamBeta1  float64 `yaml:"adam_beta1" want:">= 0, < 1"` // of critics and policy; the temperature has 0.9
+	// Tau is the share of the critics that their targets take over at each update
+	// (1 − polyak); null: no target networks, the critics are their own target.
+	Tau *float64 `yaml:"tau" want:"> 0, <= 1"`
+	// PolicyDelay is how many updates of the critics there are to one of policy and
+	// temperature, which is made after the last of them (Fujimoto et al. 2018).
+	PolicyDelay int `yaml:"policy_delay" want:">= 1"`
+	// PolicyAverage is the share that an exponential average of the policy's weights
+	// and running statistics keeps at each of its updates. Best actions, and all that a
+	// trained policy is asked, come from the average; exploration from the policy
+	// itself. 0: no average.
+	PolicyAverage float64 `yaml:"policy_average" want:">= 0, < 1"`
 
 	agents.Schedule `yaml:",inline"`
 }
@@ -45,10 +61,12 @@ type Config struct {
 // Defaults are Stable-Baselines3's for SAC, with eight updates fused every eight
 // steps, which keeps the ratio of one update per step.
 func Defaults() Config {
+	tau := 0.005
 	return Config{
 		Gamma: 0.99, NStep: 1, Alpha: 1, AutoAlpha: true, Particles: 1,
-		Critic: nn.Network{Hidden: []int{256, 256}, Activation: "relu"}, Value: "min",
-		ActorLR: 3e-4, CriticLR: 3e-4, AlphaLR: 3e-4, LRSchedule: "constant", AdamEps: 1e-8, Tau: 0.005,
+		Critic: nn.Network{Hidden: []int{256, 256}, Activation: "relu", Norm: "none"}, Value: "min",
+		ActorLR: 3e-4, CriticLR: 3e-4, AlphaLR: 3e-4, LRSchedule: "constant", AdamEps: 1e-8, AdamBeta1: 0.9,
+		Tau: &tau, PolicyDelay: 1,
 		Schedule: agents.Schedule{
 			BatchSize: 256, RandomSteps: 10_000, LearningStarts: 10_000, TrainEvery: 8, UpdateToData: 1, FusedUpdates: 8,
 		},
@@ -60,6 +78,15 @@ func (c Config) Validate() error {
 	var problems []error
 	if err := c.Critic.Validate(); err != nil {
 		problems = append(problems, fmt.Errorf("critic: %w", err))
+	}
+	if c.Critic.Norm == "batch" && c.Tau != nil {
+		problems = append(problems, fmt.Errorf("critic.norm batch with tau %g: both halves of the critics' loss are normalised by one batch, which leaves no target network: set tau: null", *c.Tau))
+	}
+	if c.Critic.Norm == "batch" && c.BatchSize < 2 {
+		problems = append(problems, fmt.Errorf("critic.norm batch with batch_size %d: one transition has no spread to normalise by", c.BatchSize))
+	}
+	if c.TargetParticles > c.Particles {
+		problems = append(problems, fmt.Errorf("target_particles %d: the policy has only particles %d", c.TargetParticles, c.Particles))
 	}
 	return errors.Join(problems...)
 }

@@ -1,6 +1,7 @@
 package sac
 
 import (
+	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 
@@ -10,42 +11,101 @@ import (
 // twin is the number of critics.
 const twin = 2
 
-// critics are the values of twin networks at actions of given states. The states'
-// part of the first layer is a node of its own: it is worked out once however
-// many actions are asked about, and no Concatenate stands between the value and
-// the action, whose gradient's gradient a sampler takes.
+// critics are the values of twin networks. The states' part of the first layer is a
+// node of its own: it is worked out once however many actions are asked about, and no
+// Concatenate stands between the value and the action, whose gradient's gradient a
+// sampler takes.
 type critics struct {
 	net     nn.Network
 	believe string // Config.Value
 	scope   *model.Scope
-	obs     *Node // [B, S]
 }
 
-// critics are those of a scope, at obs [B, S].
-func (s *Learner) critics(scope *model.Scope, obs *Node) critics {
-	return critics{s.cfg.Critic, s.cfg.Value, scope, obs}
+// critics are those of a scope.
+func (s *Learner) critics(scope *model.Scope) critics {
+	return critics{s.cfg.Critic, s.cfg.Value, scope}
 }
 
-// Each answers action [B, M, A] with the value by each critic, [B, M].
-func (c critics) Each(action *Node) [twin]*Node {
+// first is the first layer of critic k before its activation, apart for what it sees of
+// the states, [N, S] -> [N, H], and of the actions, [..., A] -> [..., H].
+func (c critics) first(k int, obs, action *Node, ofObs, ofAction nn.Statistics) (state, act *Node) {
+	scope, width := c.scope.At("q%d", k), c.net.Hidden[0]
+	fanIn := obs.Shape().Dim(-1) + action.Shape().Dim(-1)
+	state = c.net.Dense(scope.At("of_obs"), obs, width, fanIn, true, ofObs)
+	return state, c.net.Dense(scope.At("of_action"), action, width, fanIn, false, ofAction)
+}
+
+// after is the value of what first gave, [N, H] -> [N].
+func (c critics) after(k int, x *Node, how nn.Statistics) *Node {
+	scope := c.scope.At("q%d", k)
+	rest := c.net
+	rest.Hidden = c.net.Hidden[1:]
+	x = c.net.Activate(scope.At("first"), x)
+	return Squeeze(rest.Apply(scope.At("rest"), x, 1, how), -1)
+}
+
+// Each answers obs [B, S] and actions [B, M, A] with the value by each critic, [B, M].
+// Batch normalisation uses its running statistics.
+func (c critics) Each(obs, action *Node) (q [twin]*Node) {
 	b, m := action.Shape().Dim(0), action.Shape().Dim(1)
-	fanIn := c.obs.Shape().Dim(-1) + action.Shape().Dim(-1)
-	width, rest := c.net.Hidden[0], nn.Network{Hidden: c.net.Hidden[1:], Activation: c.net.Activation}
-	var q [twin]*Node
 	for k := range q {
-		scope := c.scope.At("q%d", k)
-		ofObs := nn.Linear(scope.At("of_obs"), c.obs, width, fanIn, true)         // [B, H]
-		ofAction := nn.Linear(scope.At("of_action"), action, width, fanIn, false) // [B, M, H]
-		x := nn.Activate(c.net.Activation, Add(InsertAxes(ofObs, 1), ofAction))
-		x = rest.Apply(scope.At("rest"), Reshape(x, b*m, width), 1) // [B*M, 1]
-		q[k] = Reshape(x, b, m)
+		state, act := c.first(k, obs, action, nn.Statistics{}, nn.Statistics{})
+		x := Reshape(Add(InsertAxes(state, 1), act), b*m, -1) // [B*M, H]
+		q[k] = Reshape(c.after(k, x, nn.Statistics{}), b, m)
 	}
 	return q
 }
 
-// Value is what is believed of both values, [B, M, A] -> [B, M].
-func (c critics) Value(action *Node) *Node {
-	q := c.Each(action)
+// Joint asks about transitions and about what follows them in one pass, so that one
+// batch normalises both (Bhatt et al. 2024, section 4): obs [B, S], action [B, A] give
+// now [B]; next [B, S], ahead [B, M, A] give then [B, M]. Both halves weigh the same in
+// the statistics; particles that are not alive, bool [B, M] or nil for all, do not count.
+func (c critics) Joint(obs, action, next, ahead, alive *Node) (now, then [twin]*Node) {
+	b, m, a := ahead.Shape().Dim(0), ahead.Shape().Dim(1), ahead.Shape().Dim(2)
+	states := nn.Statistics{Learn: true}
+	rows := nn.Statistics{Learn: true, Weight: halves(b, m, alive, obs)}
+	if alive != nil {
+		ahead = Where(InsertAxes(alive, -1), ahead, ZerosLike(ahead))
+	}
+	bothObs := Concatenate([]*Node{obs, next}, 0)
+	bothActions := Concatenate([]*Node{action, Reshape(ahead, b*m, a)}, 0) // [B+B*M, A]
+	for k := range now {
+		state, act := c.first(k, bothObs, bothActions, states, rows)
+		if m > 1 {
+			width := state.Shape().Dim(1)
+			follow := BroadcastToDims(InsertAxes(Slice(state, AxisRange(b)), 1), b, m, width)
+			state = Concatenate([]*Node{Slice(state, AxisRange(0, b)), Reshape(follow, b*m, -1)}, 0)
+		}
+		q := c.after(k, Add(state, act), rows) // [B+B*M]
+		now[k], then[k] = Slice(q, AxisRange(0, b)), Reshape(Slice(q, AxisRange(b)), b, m)
+	}
+	return now, then
+}
+
+// halves are the weights of Joint's rows, [B+B*M], sum 1; nil where all weigh the same.
+func halves(b, m int, alive, like *Node) *Node {
+	if m == 1 && alive == nil {
+		return nil
+	}
+	g, dtype := like.Graph(), like.DType()
+	first := MulScalar(Ones(g, like.Shape().Clone()), 0.5/float64(b))
+	first = Squeeze(Slice(first, AxisRange(), AxisRange(0, 1)), -1) // [B]
+	var second *Node
+	if alive == nil {
+		second = BroadcastToDims(Const(g, float32(0.5/float64(b*m))), b*m)
+	} else {
+		living := ConvertDType(StopGradient(alive), dtypes.Float32)
+		count := MaxScalar(ReduceAllSum(living), 1)
+		second = Reshape(Div(MulScalar(living, 0.5), count), b*m)
+	}
+	return Concatenate([]*Node{ConvertDType(first, dtype), ConvertDType(second, dtype)}, 0)
+}
+
+// Value is what is believed of both values, obs [B, S], actions [B, M, A] -> [B, M].
+func (c critics) Value(obs, action *Node) *Node { return c.believed(c.Each(obs, action)) }
+
+// believed makes one value of two.
+func (c critics) believed(q [twin]*Node) *Node {
 	if c.believe == "mean" {
 		return DivScalar(Add(q[0], q[1]), 2.0)
 	}

@@ -38,7 +38,8 @@ func small() sac.Config {
 	c := sac.Defaults()
 	c.Critic.Hidden = []int{64, 64}
 	c.ActorLR, c.CriticLR, c.AlphaLR = 3e-3, 3e-3, 3e-3
-	c.BatchSize, c.Tau = 128, 0.01
+	tau := 0.01
+	c.BatchSize, c.Tau = 128, &tau
 	c.RandomSteps, c.LearningStarts = 500, 500
 	return c
 }

@@ -1,9 +1,6 @@
 package sac
 
 import (
-	"maps"
-	"slices"
-
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 
@@ -11,13 +8,14 @@ import (
 	"github.com/stein-rl/stein/random"
 )
 
-// The scopes of the learner: one for each part that is trained, by its own
-// optimiser, and the target critics.
+// The scopes of the learner: one for each part that is trained, by its own optimiser,
+// the target critics, and the average of the policy.
 const (
-	criticScope = "critic"
-	targetScope = "target"
-	policyScope = "policy"
-	alphaScope  = "alpha"
+	criticScope  = "critic"
+	targetScope  = "target"
+	policyScope  = "policy"
+	averageScope = "average"
+	alphaScope   = "alpha"
 )
 
 // minibatch is a part of a replay.Batch as nodes: what one update learns from.
@@ -26,70 +24,91 @@ type minibatch struct {
 	reward, discount, weight *Node // [B]
 }
 
-// losses are what one update minimises, scalars, each over a scope of its own.
-type losses struct {
-	critic, policy, alpha *Node
-	absError              *Node            // |Q − y|, mean over the critics, [B]
-	stats                 map[string]*Node // scalars by the name they are recorded under
-}
+// figures are scalars by the name they are recorded under.
+type figures map[string]*Node
 
-// losses builds all three before anything is updated: every part sees the others
-// as they were, and the engine may work on them at the same time.
-func (s *Learner) losses(scope *model.Scope, b minibatch, key random.Key, progress *Node) losses {
-	l := losses{stats: map[string]*Node{}}
-	now := s.query(scope, b.obs, key.Fold(0), progress)
-	next := s.query(scope, b.next, key.Fold(1), progress)
-
-	// Critics: Σ_k (Q_k(s, a) − y)²/2, with
-	// y = r + γᵏ·mean over particles of [min_k Q'_k(s', a') − α log π(a'|s')]; with
-	// value: mean, the mean of both critics stands for the smaller here and below.
+// criticLoss is Σ_k (Q_k(s, a) − y)²/2, scalar, with
+//
+//	y = r + γᵏ·mean over particles of [min_k Q'_k(s', a') − α log π(a'|s')]
+//
+// Q' are the target networks; without them the critics themselves, asked in one pass
+// with Q and without a gradient. With value: mean, the mean of both stands for the
+// smaller. absError is |Q − y|, mean over the critics, [B].
+func (s *Learner) criticLoss(scope *model.Scope, b minibatch, next policies.Query, stats figures) (loss, absError *Node) {
 	ahead := s.policy.Sample(next)
-	target := s.critics(scope.At(targetScope), b.next)
-	soft := Sub(target.Value(ahead.Action), Mul(next.Alpha, ahead.LogProb)) // [B, M]
+	online := s.critics(scope.At(criticScope))
+	var q [twin]*Node // [B]
+	var value *Node   // [B, M]
+	if s.cfg.Tau != nil {
+		value = s.critics(scope.At(targetScope)).Value(b.next, ahead.Action)
+		for k, x := range online.Each(b.obs, InsertAxes(b.action, 1)) {
+			q[k] = Squeeze(x, 1)
+		}
+	} else {
+		var then [twin]*Node
+		q, then = online.Joint(b.obs, b.action, b.next, StopGradient(ahead.Action), ahead.Alive)
+		value = online.believed(then)
+	}
+	soft := Sub(value, Mul(next.Alpha, ahead.LogProb)) // [B, M]
 	y := StopGradient(Add(b.reward, Mul(b.discount, meanAlive(soft, ahead.Alive))))
-	online := s.critics(scope.At(criticScope), b.obs)
-	q := online.Each(InsertAxes(b.action, 1)) // [B, 1] each
 	var squares *Node
 	for k := range q {
-		err := Sub(Squeeze(q[k], 1), y) // [B]
-		squares, l.absError = plus(squares, Square(err)), plus(l.absError, Abs(err))
+		err := Sub(q[k], y) // [B]
+		squares, absError = plus(squares, Square(err)), plus(absError, Abs(err))
 	}
-	l.absError = DivScalar(l.absError, float64(twin))
-	l.critic = MulScalar(ReduceAllMean(Mul(b.weight, squares)), 0.5)
-
-	// Policy: E[α log π(a|s) − min_k Q_k(s, a)].
-	draw := s.policy.Sample(now)
-	value := online.Value(draw.Action) // [B, M]
-	l.policy = ReduceAllMean(meanAlive(Sub(Mul(now.Alpha, draw.LogProb), value), draw.Alive))
-
-	// Temperature: log α falls while the entropy is above its target.
-	entropy := StopGradient(Neg(ReduceAllMean(meanAlive(draw.LogProb, draw.Alive))))
-	if s.cfg.AutoAlpha {
-		l.alpha = Mul(s.logAlpha(scope).NodeValue(b.obs), AddScalar(entropy, -s.targetEntropy()))
-		l.stats["train/ent_coef_loss"] = l.alpha
-	}
-
-	l.stats["train/critic_loss"] = l.critic
-	l.stats["train/actor_loss"] = l.policy
-	l.stats["train/ent_coef"] = now.Alpha
-	l.stats["train/entropy"] = entropy
-	l.stats["train/q_mean"] = ReduceAllMean(q[0])
-	l.stats["train/td_error"] = ReduceAllMean(l.absError)
-	for name, x := range draw.Stats {
-		l.stats["policy/"+name] = x
-	}
-	return l
+	absError = DivScalar(absError, float64(twin))
+	loss = MulScalar(ReduceAllMean(Mul(b.weight, squares)), 0.5)
+	stats["train/critic_loss"] = loss
+	stats["train/q_mean"] = ReduceAllMean(q[0])
+	stats["train/td_error"] = ReduceAllMean(absError)
+	return loss, absError
 }
 
-// query is what the policy is asked about obs [B, S].
-func (s *Learner) query(scope *model.Scope, obs *Node, key random.Key, progress *Node) policies.Query {
+// policyLoss is E[α log π(a|s) − min_k Q_k(s, a)] by the critics as they are by now,
+// scalar; entropy is the draw's, nats, scalar without gradient.
+func (s *Learner) policyLoss(now policies.Query, stats figures) (loss, entropy *Node) {
+	draw := s.policy.Sample(now)
+	value := now.Value(draw.Action) // [B, M]
+	loss = ReduceAllMean(meanAlive(Sub(Mul(now.Alpha, draw.LogProb), value), draw.Alive))
+	entropy = StopGradient(Neg(ReduceAllMean(meanAlive(draw.LogProb, draw.Alive))))
+	stats["train/actor_loss"] = loss
+	stats["train/entropy"] = entropy
+	for name, x := range draw.Stats {
+		stats["policy/"+name] = x
+	}
+	return loss, entropy
+}
+
+// alphaLoss lets log α fall while the entropy is above its target, scalar.
+func (s *Learner) alphaLoss(scope *model.Scope, entropy *Node, stats figures) *Node {
+	loss := Mul(s.logAlpha(scope).NodeValue(entropy), AddScalar(entropy, -s.targetEntropy()))
+	stats["train/ent_coef_loss"] = loss
+	return loss
+}
+
+// query is what the policy of a scope is asked about obs [B, S].
+func (s *Learner) query(scope *model.Scope, policy string, obs *Node, key random.Key, progress *Node) policies.Query {
 	return policies.Query{
-		Scope: scope.At(policyScope), Key: key, Obs: obs,
+		Scope: scope.At("%s", policy), Key: key, Obs: obs,
 		Particles: s.cfg.Particles, ActDim: s.spec.ActDim,
-		Value:    s.critics(scope.At(criticScope), obs).Value,
-		Alpha:    StopGradient(Exp(s.logAlpha(scope).NodeValue(obs))),
+		Value:    func(action *Node) *Node { return s.critics(scope.At(criticScope)).Value(obs, action) },
+		Alpha:    s.alpha(scope, obs),
 		Progress: progress,
 	}
+}
+
+// alpha is the temperature, scalar.
+func (s *Learner) alpha(scope *model.Scope, like *Node) *Node {
+	return StopGradient(Exp(s.logAlpha(scope).NodeValue(like)))
+}
+
+// trained is the scope of the policy that is asked for its best: its average, where
+// there is one.
+func (s *Learner) trained() string {
+	if s.cfg.PolicyAverage > 0 {
+		return averageScope
+	}
+	return policyScope
 }
 
 // meanAlive averages x [B, M] over the particles that are alive, all of them where
@@ -110,6 +129,3 @@ func plus(sum, x *Node) *Node {
 	}
 	return Add(sum, x)
 }
-
-// names of the figures in stats, in order.
-func (l losses) names() []string { return slices.Sorted(maps.Keys(l.stats)) }

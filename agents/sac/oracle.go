@@ -13,6 +13,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
+	"github.com/stein-rl/stein/nn"
 	"github.com/stein-rl/stein/policies"
 	"github.com/stein-rl/stein/random"
 )
@@ -155,7 +156,7 @@ func (o *Oracle) Close() {
 // drawnGraph answers obs [N, S] with actions drawn as by actGraph, [N, A], the
 // policy's entropy, the actions' values and their log-probabilities, [N] each.
 func (s *Learner) drawnGraph(scope *model.Scope, progress, k, obs *Node) []*Node {
-	q := s.query(scope, obs, random.NewKey(k), progress)
+	q := s.query(scope, s.trained(), obs, random.NewKey(k), progress)
 	d, one := s.drawOne(q)
 	return []*Node{one.Action, Neg(meanAlive(d.LogProb, d.Alive)), valueOf(q, one.Action), one.LogProb}
 }
@@ -165,14 +166,14 @@ func (s *Learner) chosenGraph(scope *model.Scope, progress, k, obs *Node) []*Nod
 	action := s.greedyGraph(scope, progress, k, obs)
 	// The key that policies fold to draw what they choose from: the same particles,
 	// which the engine then works out once.
-	q := s.query(scope, obs, random.NewKey(k).Fold(0), progress)
+	q := s.query(scope, s.trained(), obs, random.NewKey(k).Fold(0), progress)
 	d := s.policy.Sample(q)
 	return []*Node{action, Neg(meanAlive(d.LogProb, d.Alive)), valueOf(q, action)}
 }
 
 // bothGraph is drawnGraph, then the best actions of the same draw and their values.
 func (s *Learner) bothGraph(scope *model.Scope, progress, k, obs *Node) []*Node {
-	q := s.query(scope, obs, random.NewKey(k), progress)
+	q := s.query(scope, s.trained(), obs, random.NewKey(k), progress)
 	d, one := s.drawOne(q)
 	best := s.policy.(policies.Chooser).Choose(q, d)
 	return []*Node{one.Action, Neg(meanAlive(d.LogProb, d.Alive)), valueOf(q, one.Action), one.LogProb, best, valueOf(q, best)}
@@ -230,7 +231,8 @@ func (s *Learner) Adopt(from *model.Store) error {
 func (s *Learner) Weights() iter.Seq2[string, *tensors.Tensor] {
 	return func(yield func(string, *tensors.Tensor) bool) {
 		for v := range s.store.IterVariables() {
-			learned := v.Trainable || v.Path() == "/"+alphaScope+"/log_alpha" || strings.HasPrefix(v.Path(), "/"+targetScope+"/")
+			learned := v.Trainable || nn.IsRunning(v) || v.Path() == "/"+alphaScope+"/log_alpha" ||
+				strings.HasPrefix(v.Path(), "/"+targetScope+"/") || strings.HasPrefix(v.Path(), "/"+averageScope+"/")
 			if learned && !yield(v.Path(), v.MustValue()) {
 				return
 			}

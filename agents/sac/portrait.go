@@ -62,12 +62,12 @@ func (s *Learner) Portrait(obs []float32, times int, actions []float32) (Portrai
 // and α.
 func (s *Learner) portraitGraph(scope *model.Scope, in []*Node) []*Node {
 	progress, k, obs, actions := in[0], in[1], in[2], in[3]
-	q := s.query(scope, obs, random.NewKey(k), progress)
+	q := s.query(scope, s.trained(), obs, random.NewKey(k), progress)
 	d := s.policy.Sample(q)
 	alive := d.Alive
 	if alive == nil {
 		alive = GreaterThan(OnesLike(d.LogProb), ZerosLike(d.LogProb))
 	}
-	one := s.query(scope, Slice(obs, AxisElem(0)), q.Key, progress)
+	one := s.query(scope, s.trained(), Slice(obs, AxisElem(0)), q.Key, progress)
 	return []*Node{d.Action, d.LogProb, alive, Squeeze(one.Value(InsertAxes(actions, 0)), 0), q.Alpha}
 }

@@ -3,7 +3,9 @@ package sac
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/gomlx/compute"
@@ -33,7 +35,8 @@ type Learner struct {
 	store   *model.Store // all variables
 
 	updating, acting, greedy *model.Exec
-	figures                  []string // names of what an update reports, in order
+	figures                  []string // names of what an update reports, in order: the critics', then
+	ofPolicy                 int      // so many of the policy's
 
 	state      State
 	greedySeed uint64
@@ -114,14 +117,28 @@ func NewIdle(backend compute.Backend, policy policies.Policy, spec envbridge.Spe
 func (s *Learner) create() error {
 	return nn.Create(s.backend, s.store, s.seed, s.inputShapes(1, 1), func(scope *model.Scope, in []*Node) {
 		b := minibatch{in[inObs], in[inAction], in[inNext], in[inReward], in[inDiscount], in[inWeight]}
-		// The target follows variables that must exist first.
-		s.critics(scope.At(targetScope), b.obs).Each(InsertAxes(b.action, 1))
-		for v := range scope.At(targetScope).IterVariables() {
-			v.SetTrainable(false)
+		// Followers follow variables that must exist first.
+		if s.cfg.Tau != nil {
+			s.critics(scope.At(targetScope)).Each(b.obs, InsertAxes(b.action, 1))
+			freeze(scope.At(targetScope))
 		}
-		l, _ := s.step(scope, b, random.NewKey(Reshape(in[inKeys], 3)), in[inProgress])
-		s.figures = l.names()
+		key := random.NewKey(Reshape(in[inKeys], 3))
+		if s.cfg.PolicyAverage > 0 {
+			s.policy.Sample(s.query(scope, averageScope, b.obs, key, in[inProgress]))
+			freeze(scope.At(averageScope))
+		}
+		o := s.step(scope, b, key, in[inProgress], nil)
+		s.figures = slices.Sorted(maps.Keys(o.critics))
+		s.figures = append(s.figures, slices.Sorted(maps.Keys(o.policy))...)
+		s.ofPolicy = len(o.policy)
 	})
+}
+
+// freeze keeps gradients from the variables of a scope.
+func freeze(scope *model.Scope) {
+	for v := range scope.IterVariables() {
+		v.SetTrainable(false)
+	}
 }
 
 // initialise sets the values that are no network's; the target starts as the critic.
@@ -129,8 +146,21 @@ func (s *Learner) initialise() error {
 	if err := s.logAlpha(s.store.RootScope()).SetValue(tensors.FromScalar(float32(math.Log(s.cfg.Alpha)))); err != nil {
 		return err
 	}
-	for v := range s.store.Scope(criticScope).IterVariables() {
-		if !v.Trainable {
+	if s.cfg.Tau != nil {
+		if err := s.copyScope(criticScope, targetScope); err != nil {
+			return err
+		}
+	}
+	if s.cfg.PolicyAverage > 0 {
+		return s.copyScope(policyScope, averageScope)
+	}
+	return nil
+}
+
+// copyScope gives the variables of a scope the values of their counterparts in another.
+func (s *Learner) copyScope(from, to string) error {
+	for v := range s.store.Scope(from).IterVariables() {
+		if !v.Trainable && !nn.IsRunning(v) {
 			continue
 		}
 		value, err := v.Value()
@@ -140,7 +170,7 @@ func (s *Learner) initialise() error {
 		if value, err = value.LocalClone(); err != nil {
 			return err
 		}
-		if err := s.store.GetVariable(targetOf(v)).SetValue(value); err != nil {
+		if err := s.store.GetVariable(copyOf(v, from, to)).SetValue(value); err != nil {
 			return err
 		}
 	}
@@ -189,6 +219,7 @@ func (s *Learner) inputShapes(k, b int) []shapes.Shape {
 	for _, i := range []int{inReward, inDiscount, inWeight} {
 		all[i] = shapes.Make(dtypes.Float32, k*b)
 	}
+	all[inDue] = shapes.Make(dtypes.Bool, k)
 	return all
 }
 
@@ -207,12 +238,12 @@ func (s *Learner) targetEntropy() float64 {
 
 // actGraph draws actions for obs [N, S], [N, A].
 func (s *Learner) actGraph(scope *model.Scope, progress, key, obs *Node) *Node {
-	return s.draw(s.query(scope, obs, random.NewKey(key), progress))
+	return s.draw(s.query(scope, policyScope, obs, random.NewKey(key), progress))
 }
 
-// greedyGraph is actGraph for a policy's best actions, where it knows any.
+// greedyGraph is actGraph for the trained policy's best actions, where it knows any.
 func (s *Learner) greedyGraph(scope *model.Scope, progress, key, obs *Node) *Node {
-	q := s.query(scope, obs, random.NewKey(key), progress)
+	q := s.query(scope, s.trained(), obs, random.NewKey(key), progress)
 	if p, ok := s.policy.(policies.Greedy); ok {
 		return p.Greedy(q)
 	}
@@ -303,8 +334,14 @@ func (s *Learner) Update(b *replay.Batch) (agents.Metrics, error) {
 		}
 	}
 	m := agents.Metrics{"train/n_updates": float64(s.state.Updates), "train/learning_rate": s.cfg.ActorLR * s.rateNow()}
+	policies := s.policyUpdates(s.state.Updates-uint64(k), s.state.Updates)
 	for i, name := range s.figures {
-		m[name] = sums[i] / float64(k)
+		switch {
+		case i < len(s.figures)-s.ofPolicy:
+			m[name] = sums[i] / float64(k)
+		case policies > 0:
+			m[name] = sums[i] / float64(policies)
+		}
 	}
 	return m, nil
 }
@@ -315,13 +352,28 @@ func (s *Learner) loops() bool {
 	return s.backend.Capabilities().Operations[compute.OpTypeDynamicSlice]
 }
 
+// policyUpdates is how many of the updates from one number up to another are the
+// policy's too.
+func (s *Learner) policyUpdates(from, to uint64) uint64 {
+	d := uint64(s.cfg.PolicyDelay)
+	return to/d - from/d
+}
+
+// branches says whether the backend can leave out what is not due; the pure Go one
+// does it and drops it.
+func (s *Learner) branches() bool {
+	return s.backend.Capabilities().Operations[compute.OpTypeIf] && s.loops()
+}
+
 // updates does n updates in one call, from minibatch first of b, and adds their
 // figures to sums.
 func (s *Learner) updates(b *replay.Batch, first, n int, sums []float64) error {
-	keys := make([]uint64, 0, 3*n)
+	keys, due := make([]uint64, 0, 3*n), make([]bool, n)
 	for i := range uint64(n) {
-		one := random.KeyOf(s.seed, updateStream, s.state.Updates+i)
+		number := s.state.Updates + i
+		one := random.KeyOf(s.seed, updateStream, number)
 		keys = append(keys, one[:]...)
+		due[i] = s.policyUpdates(number, number+1) > 0
 	}
 	from, rows := first*s.cfg.BatchSize, n*s.cfg.BatchSize
 	table := func(x []float32, width int) *tensors.Tensor {
@@ -335,6 +387,7 @@ func (s *Learner) updates(b *replay.Batch, first, n int, sums []float64) error {
 	in[inAction] = table(b.Action, s.spec.ActDim)
 	in[inNext] = table(b.Next, s.spec.ObsDim)
 	in[inReward], in[inDiscount], in[inWeight] = column(b.Reward), column(b.Discount), column(b.Weight)
+	in[inDue] = tensors.FromFlatDataAndDimensions(due, n)
 	out, err := s.updating.Call(in...)
 	if err != nil {
 		return fmt.Errorf("sac: update %d: %w", s.state.Updates, err)

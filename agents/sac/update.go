@@ -2,6 +2,8 @@ package sac
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/gomlx/compute/dtypes"
@@ -12,20 +14,116 @@ import (
 	"github.com/stein-rl/stein/random"
 )
 
-// step builds one update of every part, and answers its losses and whether all was
-// finite; where it was not, no variable changes.
-func (s *Learner) step(scope *model.Scope, b minibatch, key random.Key, progress *Node) (l losses, ok *Node) {
-	l = s.losses(scope, b, key, progress)
-	sound := And(IsFinite(l.critic), IsFinite(l.policy))
-	norms, ok := nn.Adam{Epsilon: s.cfg.AdamEps, Share: s.rateShare(progress)}.Step(s.store, scope, sound, []nn.Part{
-		{Scope: criticScope, Loss: l.critic, Rate: s.cfg.CriticLR, Clip: s.cfg.GradClip},
-		{Scope: policyScope, Loss: l.policy, Rate: s.cfg.ActorLR, Clip: s.cfg.GradClip},
-		{Scope: alphaScope, Loss: l.alpha, Rate: s.cfg.AlphaLR},
-	}, func() { s.followCritic(b.obs.Graph()) })
-	for name, norm := range norms {
-		l.stats["train/grad_norm_"+name] = norm
+// An outcome is what one update reports.
+type outcome struct {
+	ok       *Node // bool, scalar: all was finite
+	absError *Node // [B]
+	critics  figures
+	policy   figures // zero where the policy was not due
+}
+
+// step builds one update: the critics, then, where it is due, policy and temperature by
+// the critics as they have become. due is a bool scalar; nil: always. Where a number is
+// not finite, no variable changes.
+func (s *Learner) step(scope *model.Scope, b minibatch, key random.Key, progress, due *Node) outcome {
+	g := b.obs.Graph()
+	before := nn.Remember(s.store, g)
+	out := outcome{critics: figures{}, policy: figures{}}
+	next := s.query(scope, policyScope, b.next, key.Fold(1), progress)
+	if s.cfg.TargetParticles > 0 {
+		next.Particles = s.cfg.TargetParticles
 	}
-	return l, ok
+	out.critics["train/ent_coef"] = next.Alpha
+	loss, absError := s.criticLoss(scope, b, next, out.critics)
+	out.absError = absError
+	out.ok = s.descend(scope, progress, out.critics, nn.Part{Scope: criticScope, Loss: loss, Rate: s.cfg.CriticLR, Clip: s.cfg.GradClip})
+	if s.cfg.Tau != nil {
+		s.followCritic(g)
+	}
+	policy := func() *Node { return s.policyStep(scope, b, key.Fold(0), progress, next.Alpha, out.policy) }
+	if due == nil {
+		out.ok = And(out.ok, policy())
+	} else {
+		out.ok = And(out.ok, s.when(due, policy, out.policy))
+	}
+	before.Unless(out.ok)
+	return out
+}
+
+// policyStep updates policy, temperature and the policy's average; alpha is the
+// temperature of before.
+func (s *Learner) policyStep(scope *model.Scope, b minibatch, key random.Key, progress, alpha *Node, stats figures) (ok *Node) {
+	now := s.query(scope, policyScope, b.obs, key, progress)
+	now.Alpha, now.Learn = alpha, true
+	loss, entropy := s.policyLoss(now, stats)
+	ok = s.descend(scope, progress, stats, nn.Part{Scope: policyScope, Loss: loss, Rate: s.cfg.ActorLR, Clip: s.cfg.GradClip})
+	if s.cfg.AutoAlpha {
+		alphaLoss := s.alphaLoss(scope, entropy, stats)
+		ok = And(ok, s.descend(scope, progress, stats, nn.Part{Scope: alphaScope, Loss: alphaLoss, Rate: s.cfg.AlphaLR}))
+	}
+	s.followPolicy(b.obs.Graph())
+	return ok
+}
+
+// descend takes the gradient step of one part and says whether loss and gradient were
+// finite.
+func (s *Learner) descend(scope *model.Scope, progress *Node, stats figures, part nn.Part) (ok *Node) {
+	adam := nn.Adam{Epsilon: s.cfg.AdamEps, Beta1: s.cfg.AdamBeta1, Share: s.rateShare(progress)}
+	if part.Scope == alphaScope {
+		adam.Beta1 = 0.9
+	}
+	norm := adam.Step(scope, part)
+	stats["train/grad_norm_"+part.Scope] = norm
+	return And(IsFinite(part.Loss), IsFinite(norm))
+}
+
+// when does what changes variables and fills in figures only where due: elsewhere the
+// variables stay and the figures are zero. It answers what do answered, true elsewhere.
+func (s *Learner) when(due *Node, do func() *Node, stats figures) (ok *Node) {
+	g := due.Graph()
+	before := nn.Remember(s.store, g)
+	if !s.branches() {
+		ok = Or(do(), Not(due))
+		for name, x := range stats {
+			x = ConvertDType(x, dtypes.Float32)
+			stats[name] = Where(due, x, ZerosLike(x))
+		}
+		before.Unless(due)
+		return ok
+	}
+	var names []string
+	var changed []*model.Variable
+	yes := NewClosure(g, func(*Graph) []*Node {
+		all := []*Node{do()}
+		names = slices.Sorted(maps.Keys(stats))
+		for _, name := range names {
+			all = append(all, ConvertDType(stats[name], dtypes.Float32))
+		}
+		changed = before.Changed()
+		for _, v := range changed {
+			all = append(all, v.NodeValue(g))
+		}
+		before.Restore()
+		return all
+	})
+	no := NewClosure(g, func(*Graph) []*Node {
+		all := []*Node{Const(g, true)}
+		for range names {
+			all = append(all, Const(g, float32(0)))
+		}
+		for _, v := range changed {
+			all = append(all, Identity(v.NodeValue(g)))
+		}
+		return all
+	})
+	out := If(due, yes, no)
+	for i, name := range names {
+		stats[name] = out[1+i]
+	}
+	for i, v := range changed {
+		v.SetNodeValue(out[1+len(names)+i])
+	}
+	return out[0]
 }
 
 // rateShare is the schedule's share of every learning rate, nil for all of it.
@@ -39,18 +137,36 @@ func (s *Learner) rateShare(progress *Node) *Node {
 // followCritic moves every variable of the target a share Tau towards the critic's.
 func (s *Learner) followCritic(g *Graph) {
 	for v := range s.store.Scope(criticScope).IterVariables() {
-		if !v.Trainable { // the optimiser's live there too
+		if !v.Trainable && !nn.IsRunning(v) { // the optimiser's live there too
 			continue
 		}
 		target := s.store.GetVariable(targetOf(v))
 		old := target.NodeValue(g)
-		target.SetNodeValue(Add(old, MulScalar(Sub(v.NodeValue(g), old), s.cfg.Tau)))
+		target.SetNodeValue(Add(old, MulScalar(Sub(v.NodeValue(g), old), *s.cfg.Tau)))
+	}
+}
+
+// followPolicy takes the average of the policy on.
+func (s *Learner) followPolicy(g *Graph) {
+	if s.cfg.PolicyAverage == 0 {
+		return
+	}
+	for v := range s.store.Scope(policyScope).IterVariables() {
+		if !v.Trainable && !nn.IsRunning(v) {
+			continue
+		}
+		average := s.store.GetVariable(copyOf(v, policyScope, averageScope))
+		old := average.NodeValue(g)
+		average.SetNodeValue(Add(old, MulScalar(Sub(v.NodeValue(g), old), 1-s.cfg.PolicyAverage)))
 	}
 }
 
 // targetOf is the path of the target's counterpart of a critic's variable.
-func targetOf(v *model.Variable) string {
-	return model.JoinPath("/", targetScope, strings.TrimPrefix(v.Path(), "/"+criticScope))
+func targetOf(v *model.Variable) string { return copyOf(v, criticScope, targetScope) }
+
+// copyOf is the path of a variable's counterpart in another scope.
+func copyOf(v *model.Variable, from, to string) string {
+	return model.JoinPath("/", to, strings.TrimPrefix(v.Path(), "/"+from))
 }
 
 // The inputs of the update graph, N = K·B rows in all.
@@ -63,6 +179,7 @@ const (
 	inReward          // [N]
 	inDiscount        // [N]
 	inWeight          // [N]
+	inDue             // bool [K]: policy and temperature are updated too
 	inCount
 )
 
@@ -80,8 +197,8 @@ func (s *Learner) updateGraph(scope *model.Scope, in []*Node) []*Node {
 	k, rows := in[inKeys].Shape().Dim(0), in[inObs].Shape().Dim(0)
 	if k == 1 {
 		b := minibatch{in[inObs], in[inAction], in[inNext], in[inReward], in[inDiscount], in[inWeight]}
-		l, ok := s.step(scope, b, random.NewKey(Reshape(in[inKeys], 3)), in[inProgress])
-		return []*Node{ConvertDType(ok, dtypes.Int32), s.stack(l), l.absError}
+		o := s.step(scope, b, random.NewKey(Reshape(in[inKeys], 3)), in[inProgress], s.due(Reshape(in[inDue])))
+		return []*Node{ConvertDType(o.ok, dtypes.Int32), s.stack(o), o.absError}
 	}
 	var vars []*model.Variable
 	for v := range s.store.IterVariables() {
@@ -112,10 +229,11 @@ func (s *Learner) updateGraph(scope *model.Scope, in []*Node) []*Node {
 		}
 		done, in := now[1], now[inputs:variables]
 		b, key, at := minibatchAt(in, done, rows/k)
-		l, ok := s.step(scope, b, key, in[inProgress])
+		due := DynamicSlice(in[inDue], []*Node{done}, []int{1})
+		o := s.step(scope, b, key, in[inProgress], s.due(Reshape(due)))
 		after := []*Node{
-			ok, Add(done, ConvertDType(ok, dtypes.Int32)), Add(now[2], s.stack(l)),
-			DynamicUpdateSlice(now[3], l.absError, []*Node{at}),
+			o.ok, Add(done, ConvertDType(o.ok, dtypes.Int32)), Add(now[2], s.stack(o)),
+			DynamicUpdateSlice(now[3], o.absError, []*Node{at}),
 		}
 		after = append(after, in...)
 		for _, v := range vars {
@@ -148,11 +266,23 @@ func minibatchAt(in []*Node, i *Node, b int) (batch minibatch, key random.Key, a
 	return batch, random.NewKey(Reshape(cut(in[inKeys], i, 1), 3)), at
 }
 
+// due is whether the policy is updated, a bool scalar; nil: at every update.
+func (s *Learner) due(given *Node) *Node {
+	if s.cfg.PolicyDelay == 1 {
+		return nil
+	}
+	return given
+}
+
 // stack puts the figures of one update in the order of s.figures, [F].
-func (s *Learner) stack(l losses) *Node {
+func (s *Learner) stack(o outcome) *Node {
 	all := make([]*Node, len(s.figures))
 	for i, name := range s.figures {
-		all[i] = ConvertDType(l.stats[name], dtypes.Float32)
+		x, ok := o.critics[name]
+		if !ok {
+			x = o.policy[name]
+		}
+		all[i] = ConvertDType(x, dtypes.Float32)
 	}
 	return Stack(all, 0)
 }

@@ -54,22 +54,35 @@ func (m *Model) step(scope *model.Scope, in []*Node) (figures map[string]*Node, 
 	energyLoss := m.energyLoss(net, data, x, figures)
 	samplerLoss := m.samplerLoss(scope, run, figures)
 
-	sound := IsFinite(energyLoss)
-	if samplerLoss != nil {
-		sound = And(sound, IsFinite(samplerLoss))
-	}
-	norms, ok := m.adam().Step(m.store, scope, sound, []nn.Part{
-		{Scope: energyScope, Loss: energyLoss, Rate: m.cfg.EnergyLR, Clip: m.cfg.GradClip},
-		{Scope: samplerScope, Loss: samplerLoss, Rate: m.cfg.SamplerLR, Clip: m.cfg.GradClip},
-	}, func() { m.follow(net, g) })
-	for name, norm := range norms {
-		figures["train/grad_norm_"+name] = norm
-	}
+	ok = m.descend(scope, figures, func() { m.follow(net, g) },
+		nn.Part{Scope: energyScope, Loss: energyLoss, Rate: m.cfg.EnergyLR, Clip: m.cfg.GradClip},
+		nn.Part{Scope: samplerScope, Loss: samplerLoss, Rate: m.cfg.SamplerLR, Clip: m.cfg.GradClip})
 	return figures, ok, Reshape(x, m.cfg.Particles, -1)
 }
 
-func (m *Model) adam() nn.Adam {
-	return nn.Adam{Epsilon: m.cfg.AdamEps, Beta1: m.cfg.Beta1}
+// descend takes a gradient step of every part that has a loss, then does after. Where a
+// loss or a gradient is not finite, no variable changes, and ok is false.
+func (m *Model) descend(scope *model.Scope, figures map[string]*Node, after func(), parts ...nn.Part) (ok *Node) {
+	g := parts[0].Loss.Graph()
+	before := nn.Remember(m.store, g)
+	for _, part := range parts {
+		if part.Loss == nil {
+			continue
+		}
+		norm := nn.Adam{Epsilon: m.cfg.AdamEps, Beta1: m.cfg.Beta1}.Step(scope, part)
+		figures["train/grad_norm_"+part.Scope] = norm
+		sound := And(IsFinite(part.Loss), IsFinite(norm))
+		if ok == nil {
+			ok = sound
+		} else {
+			ok = And(ok, sound)
+		}
+	}
+	if after != nil {
+		after()
+	}
+	before.Unless(ok)
+	return ok
 }
 
 // energyLoss is E_q[f] − E_data[f] with the regularisers, scalar: data [N, H, W, C], x
@@ -137,10 +150,7 @@ func (m *Model) likelihoodStep(scope *model.Scope, in []*Node) (figures map[stri
 	drawn, _ := q.Draw(sampler.KeyNoise{Key: random.NewKey(in[inKey])}, m.cfg.Particles)
 	drawn = StopGradient(drawn)
 	figures[spreadFigure] = Sqrt(ReduceAllMean(Square(drawn)))
-	norms, ok := m.adam().Step(m.store, scope, IsFinite(loss), []nn.Part{
-		{Scope: samplerScope, Loss: loss, Rate: m.cfg.SamplerLR, Clip: m.cfg.GradClip},
-	}, nil)
-	figures["train/grad_norm_"+samplerScope] = norms[samplerScope]
+	ok = m.descend(scope, figures, nil, nn.Part{Scope: samplerScope, Loss: loss, Rate: m.cfg.SamplerLR, Clip: m.cfg.GradClip})
 	return figures, ok, Reshape(drawn, m.cfg.Particles, -1)
 }
 
