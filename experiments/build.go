@@ -13,6 +13,7 @@ import (
 	"github.com/stein-rl/stein/engine"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/replay"
+	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
 // open opens the backend with the threads asked for. The user is warned of a slow one.
@@ -134,11 +135,30 @@ func (e envs) Close() error {
 	return errors.Join(all...)
 }
 
+// learner builds the agent for an environment, with the random numbers of a seed.
+func (c Config) learner(backend compute.Backend, spec envbridge.Spec, seed Seed, use agents.Use) (agents.Learner, error) {
+	return c.Agent.Value.Make(agents.Task{
+		Backend: backend, Spec: spec, Policy: c.Policy.Value, Schedule: c.Schedule, Seed: uint64(seed.Stream(streamAgent)), Use: use,
+	})
+}
+
+// sizes are those of the environment that an agent was built for.
+type sizes struct {
+	ObsDim int `json:"obs_dim"`
+	ActDim int `json:"act_dim"`
+}
+
+// writeAgent puts an agent into a checkpoint.
+func writeAgent(w *checkpoint.Writer, agent agents.Learner, spec envbridge.Spec) error {
+	return errors.Join(w.Store(agentFile, agent.Store()), w.JSON(agentFile, agent.State()), w.JSON(sizesFile, sizes{spec.ObsDim, spec.ActDim}))
+}
+
 // memory makes the replay buffer for an environment.
 func (c Config) memory(spec envbridge.Spec) (memory, error) {
+	gamma, steps := c.Agent.Value.Discount()
 	shape := replay.Config{
 		Capacity: c.Replay.Capacity, Copies: spec.Copies, ObsDim: spec.ObsDim, ActDim: spec.ActDim,
-		NStep: c.Agent.NStep, Gamma: c.Agent.Gamma,
+		NStep: steps, Gamma: gamma,
 	}
 	switch c.Replay.Kind {
 	case "uniform":

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/stein-rl/stein/agents/sac"
-
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/runs/checkpoint"
 )
@@ -76,7 +74,7 @@ func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
 			return m, err
 		}
 	}
-	learner, err := sac.NewActor(backend, m.Config.Policy.Value, env.Spec(), m.Config.Agent, uint64(m.Seed.Stream(streamAgent)))
+	learner, err := m.Config.learner(backend, env.Spec(), m.Seed, agents.ToAct)
 	if err != nil {
 		return m, err
 	}
@@ -92,7 +90,7 @@ func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
 		return m, err
 	}
 	norm := frozen(scaling)
-	learner.SetProgress(float64(m.Step) / float64(m.Config.Steps))
+	setProgress(learner, m.Step, m.Config.Steps)
 	var agent agents.Agent = learner
 	if x.Stochastic {
 		agent = impulsive{learner}
