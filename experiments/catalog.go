@@ -3,6 +3,7 @@ package experiments
 import (
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/agents/sac"
+	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/policies"
 )
 
@@ -15,6 +16,11 @@ type Catalog struct {
 
 	// Agents make the settings of a learner with their defaults, likewise.
 	Agents map[string]func() agents.Maker
+
+	// Envs make one copy of an environment with its defaults, a pointer to a struct.
+	// Configurations ask for it as env.id: go:NAME, and env.kwargs set its exported
+	// fields as those of a policy.
+	Envs map[string]func() envbridge.Simulator
 
 	// Warn is told of what is read and should be written otherwise; nil: nobody is.
 	Warn func(text string)
@@ -31,5 +37,6 @@ func Builtin() Catalog {
 		Agents: map[string]func() agents.Maker{
 			"sac": func() agents.Maker { return sac.Defaults() },
 		},
+		Envs: map[string]func() envbridge.Simulator{},
 	}
 }

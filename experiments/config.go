@@ -40,7 +40,7 @@ type Config struct {
 
 // Env says which environment is stepped, and where.
 type Env struct {
-	ID     string         // Gymnasium id, or package:id to import a package first
+	ID     string         // Gymnasium id, package:id to import a package first, or go:NAME of the catalog
 	Kwargs map[string]any // passed on to gymnasium.make
 
 	MaxSteps int `want:">= 0"` // time limit of episodes; 0: the registered one
@@ -57,6 +57,7 @@ type Env struct {
 	render  bool           // pictures are wanted
 	host    envbridge.Host // of Hosts; nil: not opened, processes are local
 	role    string         // begins the names of workers that a host places
+	inGo    simulators     // of the catalog
 }
 
 // PlaceOn has the processes placed by a host.
@@ -113,6 +114,9 @@ func (c Config) Validate() error {
 	}
 	if c.Env.ID == "" {
 		all = append(all, errors.New("env.id: which environment? Such as Walker2d-v5"))
+	}
+	if InProcess(c.Env.ID) {
+		all = append(all, c.Env.inGo.check(c.Env))
 	}
 	if c.Env.Hosts != "" && len(c.Env.Endpoints) > 0 {
 		all = append(all, errors.New("env.hosts and env.endpoints: workers are either placed, or there already"))

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
@@ -150,6 +151,12 @@ func film(ctx context.Context, x Exam, run string, env Env, agent agents.Agent, 
 	}
 	defer func() { err = errors.Join(err, stage.Close()) }()
 	bridge := stage[0]
+	camera, ok := bridge.(interface {
+		Render(ctx context.Context, i int) (envbridge.Picture, error)
+	})
+	if !ok {
+		return 0, fmt.Errorf("video: %s draws no pictures", env.ID)
+	}
 	if r, ok := agent.(agents.Reseeder); ok {
 		r.SeedGreedy(uint64(seed))
 	}
@@ -164,7 +171,7 @@ func film(ctx context.Context, x Exam, run string, env Env, agent agents.Agent, 
 		}
 	}()
 	for {
-		picture, err := bridge.Render(ctx, 0)
+		picture, err := camera.Render(ctx, 0)
 		if err != nil {
 			return frames, fmt.Errorf("video: %w", brief(err))
 		}

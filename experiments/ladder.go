@@ -84,7 +84,7 @@ func reread(dir string) (layers []*settings.Tree, path string, err error) {
 
 func (c Catalog) decode(name string, layers []*settings.Tree, sets []string) (Config, error) {
 	cfg := Config{}
-	cfg.Policy.Of, cfg.Agent.Of = c.Policies, c.Agents
+	cfg.Policy.Of, cfg.Agent.Of, cfg.Env.inGo = c.Policies, c.Agents, c.Envs
 	if err := decode(name, &cfg, layers, sets, c.Warn); err != nil {
 		return Config{}, err
 	}

@@ -159,9 +159,7 @@ func (r *run) build(ctx context.Context, from *checkpoint.Checkpoint) error {
 	if r.scaling != nil {
 		r.loop.Normalizer = r.scaling
 	}
-	for _, env := range r.env {
-		r.loop.Envs = append(r.loop.Envs, env)
-	}
+	r.loop.Envs = r.env
 	if from != nil {
 		if err := r.restore(from); err != nil {
 			return err
