@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"math/rand/v2"
-	"strings"
 	"testing"
 
 	"github.com/stein-rl/stein/agents/sac"
@@ -297,72 +295,5 @@ func TestWalker2dSmoke(t *testing.T) {
 	}
 	if alpha := rec.last["train/ent_coef"]; math.Abs(alpha-0.2) > 1e-6 {
 		t.Errorf("fixed temperature %v", alpha)
-	}
-}
-
-// broken answers a number that is none, once, as a real environment may.
-type broken struct {
-	envbridge.Env
-	at    int
-	steps int
-}
-
-func (b *broken) Recv(ctx context.Context) (envbridge.Step, error) {
-	step, err := b.Env.Recv(ctx)
-	if b.steps++; b.steps == b.at {
-		step.Reward[0] = float32(math.NaN())
-	}
-	return step, err
-}
-
-// Ensure that a reward that is no number stops the run by name, at the last good
-// step.
-func TestStopsAtNaNReward(t *testing.T) {
-	cfg := small()
-	r := newRun(t, gaussian(32), cfg, 100, 1, &broken{Env: start(t, envbridge.Worker{Env: "Pendulum-v1"}), at: 31})
-	err := r.Train(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "step 31") || !strings.Contains(err.Error(), "reward") || !strings.Contains(err.Error(), "NaN") {
-		t.Errorf("error %v", err)
-	}
-	if step, kept := r.State().Step, r.Buffer.Len(); step != 30 || kept != 30 {
-		t.Errorf("%d steps, %d transitions, want 30", step, kept)
-	}
-}
-
-// lossy says of one step that its worker was lost.
-type lossy struct {
-	envbridge.Env
-	steps int
-}
-
-func (l *lossy) Recv(ctx context.Context) (envbridge.Step, error) {
-	step, err := l.Env.Recv(ctx)
-	if l.steps++; l.steps == 20 {
-		step.Lost = true
-		clear(step.Reward)
-		clear(step.Next)
-	}
-	return step, err
-}
-
-// Ensure that a step without an outcome is not remembered, and costs no step.
-func TestLostStep(t *testing.T) {
-	cfg := small()
-	env := &lossy{Env: start(t, envbridge.Worker{Env: "Pendulum-v1", Copies: 2})}
-	r := newRun(t, gaussian(32), cfg, 100, 1, env)
-	if err := r.Train(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if env.steps != 51 || r.Buffer.Len() != 100 {
-		t.Errorf("%d steps of 2 copies, %d transitions, want 51 and 100", env.steps, r.Buffer.Len())
-	}
-	var b replay.Batch
-	if err := r.Buffer.Sample(&b, 2_000, rand.New(rand.NewPCG(1, 1))); err != nil {
-		t.Fatal(err)
-	}
-	for i := range b.N {
-		if cosine := b.Next[3*i]; cosine == 0 && b.Next[3*i+1] == 0 {
-			t.Fatal("a transition leads to where nothing is")
-		}
 	}
 }
