@@ -46,8 +46,8 @@ func walks(t testing.TB, copies, limit int) envbridge.Env {
 
 // A pupil goes up by 0.5, or 0.25 where it is greedy, and notes what it is told.
 type pupil struct {
-	seen     []float32 // observations of the last Act
-	begun    int       // episodes, of the first copy
+	seen     []float32      // observations of the last Act
+	begun    int            // episodes, of the first copy
 	updates  []replay.Batch // without what is in them, but for Obs and Reward
 	progress float64
 	seeds    []uint64
