@@ -251,13 +251,13 @@ func TestFusedUpdates(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg, gauss := tiny(), policies.NewGaussian()
 			gauss.Hidden = []int{8}
-			set(&cfg, &gauss)
+			set(&cfg.Config, &gauss)
 			fusedUpdates(t, cfg, gauss)
 		})
 	}
 }
 
-func fusedUpdates(t *testing.T, cfg sac.Config, gauss policies.Policy) {
+func fusedUpdates(t *testing.T, cfg settings, gauss policies.Policy) {
 	apart := newSAC(t, gauss, cfg)
 	cfg.FusedUpdates = 3
 	fused := newSAC(t, gauss, cfg)
