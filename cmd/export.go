@@ -74,6 +74,9 @@ func (a *app) export(f exportFlags, run string) error {
 		return err
 	}
 	defer actor.Close()
+	if f.format == "onnx" && actor.Config.Policy.Value == nil {
+		return fmt.Errorf("export: the agent %s has no policy of the catalog, which ONNX would be made of; its weights can be had as safetensors", actor.Config.Agent.Name)
+	}
 	learned, ok := actor.Agent.(export.Weighted)
 	if !ok {
 		return fmt.Errorf("export: an agent of kind %s gives no weights", actor.Config.Agent.Name)

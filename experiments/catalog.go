@@ -3,6 +3,7 @@ package experiments
 import (
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/agents/sac"
+	"github.com/stein-rl/stein/agents/td3"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/policies"
 )
@@ -36,6 +37,7 @@ func Builtin() Catalog {
 		},
 		Agents: map[string]func() agents.Maker{
 			"sac": func() agents.Maker { return sac.Defaults() },
+			"td3": func() agents.Maker { return td3.Defaults() },
 		},
 		Envs: map[string]func() envbridge.Simulator{},
 	}

@@ -196,8 +196,11 @@ func (p *policy) run(jobs []*job, greedy bool, seed, call uint64) {
 			continue
 		}
 		to := at + j.rows
-		r.Action, r.Entropy, r.Value = all.Action[at*width:to*width], all.Entropy[at:to], all.Value[at:to]
-		if !greedy {
+		r.Action, r.Value = all.Action[at*width:to*width], all.Value[at:to]
+		if all.Entropy != nil {
+			r.Entropy = all.Entropy[at:to]
+		}
+		if all.LogProb != nil {
 			r.LogProb = all.LogProb[at:to]
 		}
 		at = to
