@@ -10,28 +10,6 @@ import (
 	"github.com/stein-rl/stein/envbridge"
 )
 
-// start opens real Gymnasium environments for a test.
-func start(t testing.TB, w envbridge.Worker) *envbridge.Bridge {
-	t.Helper()
-	env, err := envbridge.Start(context.Background(), w)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { env.Close() })
-	return env
-}
-
-// constant is an agent that always does the same.
-type constant struct {
-	agents.Agent
-	action float32
-	dim    int
-}
-
-func (c constant) Act(obs []float32, _ bool) ([]float32, error) {
-	return slices.Repeat([]float32{c.action}, c.dim*len(obs)/11), nil // Hopper has 11 numbers
-}
-
 // lossyOnce loses its worker in the middle of the first episodes.
 type lossyOnce struct {
 	envbridge.Env
@@ -50,8 +28,7 @@ func (l *lossyOnce) Recv(ctx context.Context) (envbridge.Step, error) {
 // Ensure that exactly the episodes asked for are played, the same ones each time,
 // and that which ones count does not depend on how long they or others last.
 func TestEvaluate(t *testing.T) {
-	env := start(t, envbridge.Worker{Env: "Hopper-v5", Copies: 3})
-	agent := constant{action: 0.3, dim: 3}
+	env, agent := walks(t, 3, 0), &pupil{}
 	evaluate := func(env envbridge.Env, episodes int) agents.Evaluation {
 		e, err := agents.Evaluate(t.Context(), env, agent, nil, episodes, 7)
 		if err != nil {
@@ -61,7 +38,7 @@ func TestEvaluate(t *testing.T) {
 			t.Fatalf("%d returns and %d lengths of %d episodes", len(e.Returns), len(e.Lengths), episodes)
 		}
 		for i, n := range e.Lengths {
-			if n < 5 || n > 1000 || e.Returns[i] == 0 {
+			if n < 5 || n > 20 || e.Returns[i] == 0 {
 				t.Errorf("episode %d: %d steps, return %v", i, n, e.Returns[i])
 			}
 		}
@@ -78,6 +55,9 @@ func TestEvaluate(t *testing.T) {
 	lost := &lossyOnce{Env: env}
 	if again := evaluate(lost, 4); again.Lengths[0] == few.Lengths[0] && again.Returns[0] == few.Returns[0] {
 		t.Error("the interrupted episode was counted")
+	}
+	if len(agent.seeds) != 3 || agent.seeds[0] != 7 {
+		t.Errorf("greedy actions were seeded by %v", agent.seeds)
 	}
 	if _, err := agents.Evaluate(t.Context(), env, agent, nil, 0, 7); err == nil {
 		t.Error("no episodes were taken")

@@ -10,3 +10,9 @@ type Schedule struct {
 	UpdateToData   float64 `yaml:"update_to_data" want:"> 0"`   // updates per step, whatever the number of copies
 	FusedUpdates   int     `yaml:"fused_updates" want:">= 1"`   // K, updates done in one call of the engine
 }
+
+// DefaultSchedule is Stable-Baselines3's, with eight updates fused every eight steps,
+// which keeps the ratio of one update per step.
+func DefaultSchedule() Schedule {
+	return Schedule{BatchSize: 256, RandomSteps: 10_000, LearningStarts: 10_000, TrainEvery: 8, UpdateToData: 1, FusedUpdates: 8}
+}

@@ -15,7 +15,7 @@ import (
 // Envs are the caller's to close.
 type Loop struct {
 	Envs     []envbridge.Env // of one environment; they are stepped in turn
-	Agent    Agent
+	Agent    Updater
 	Buffer   replay.Buffer // of as many copies as Envs have together
 	Schedule Schedule
 	Steps    int64 // environment steps in all; a step of one copy counts one

@@ -66,6 +66,17 @@ func TestVersion(t *testing.T) {
 	}
 }
 
+// Ensure that a setting's old name is read, and that one line of the log has the new one.
+func TestOldKeys(t *testing.T) {
+	code, stdout, stderr := run(t, "configs", "show", "walker2d/sac", "--set", "agent.random_steps=7", "--set", "agent.train_every=5")
+	if code != 0 || !strings.Contains(stdout, "\n  random_steps: 7\n") || !strings.Contains(stdout, "\n  train_every: 5\n") {
+		t.Errorf("code %d\n%s", code, stdout)
+	}
+	if strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "agent.random_steps is now schedule.random_steps") || !strings.Contains(stderr, "schedule.train_every") {
+		t.Errorf("%q", stderr)
+	}
+}
+
 type finding struct{ Check, State, Detail, Fix string }
 
 func doctor(t *testing.T, args ...string) (code int, found map[string]finding, stderr string) {

@@ -30,7 +30,7 @@ func (a *app) configsCmd() *cobra.Command {
 	show := &cobra.Command{
 		Use:               "show NAME",
 		Short:             "Print a configuration with everything it extends, as YAML",
-		Example:           "  stein configs show walker2d/sac --set agent.batch_size=100",
+		Example:           "  stein configs show walker2d/sac --set schedule.batch_size=100",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeAllConfigs,
 		RunE: func(_ *cobra.Command, args []string) error {

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 // small makes a training of a few hundred steps out of a configuration.
 var small = []string{
 	"--seed", "3", "--steps", "300", "--eval-freq", "100", "--eval-episodes", "2", "--save-freq", "100", "--log-freq", "50",
-	"--set", "policy={hidden: [16]}", "--set", "agent={critic: {hidden: [16]}, batch_size: 16, random_steps: 40, learning_starts: 40}",
+	"--set", "policy={hidden: [16]}", "--set", "agent={critic: {hidden: [16]}}", "--set", "schedule={batch_size: 16, random_steps: 40, learning_starts: 40}",
 	"--set", "replay.capacity=1000",
 }
 

@@ -15,16 +15,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/experiments"
 )
 
-func newEnvCmd() *cobra.Command {
+func (a *app) envCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "env",
 		Short: "Look at environments",
 		Args:  knownCommand,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	cmd.AddCommand(newEnvCheckCmd())
+	cmd.AddCommand(a.envCheckCmd())
 	return cmd
 }
 
@@ -37,9 +38,11 @@ type envCheck struct {
 	asJSON bool
 	out    io.Writer
 	log    io.Writer // what the environment prints
+
+	catalog experiments.Catalog
 }
 
-func newEnvCheckCmd() *cobra.Command {
+func (a *app) envCheckCmd() *cobra.Command {
 	check := envCheck{}
 	cmd := &cobra.Command{
 		Use:   "check ID",
@@ -47,13 +50,13 @@ func newEnvCheckCmd() *cobra.Command {
 		Long: `Tries spaces, dtypes, seeding, the independence of copies, the ends of episodes,
 numbers that aren't finite, and speed, in Python and through the bridge. ID is a
 Gymnasium id, or module:id for an environment of your own, which importing the
-module registers; it is looked for in the working directory too. Exit code 1 when
-something is wrong.`,
+module registers; it is looked for in the working directory too. go:NAME is one that
+the program itself brings. Exit code 1 when something is wrong.`,
 		Example: `  stein env check Walker2d-v5
   stein env check my_package:MyEnv-v0 --kwargs '{"level": 3}'`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			check.id, check.out, check.log = args[0], c.OutOrStdout(), c.ErrOrStderr()
+			check.id, check.out, check.log, check.catalog = args[0], c.OutOrStdout(), c.ErrOrStderr(), a.catalog
 			return check.run(c.Context())
 		},
 	}
@@ -77,6 +80,9 @@ func (e *envCheck) run(ctx context.Context) error {
 		if err := json.Unmarshal([]byte(e.kwargs), &kwargs); err != nil {
 			return usageError{fmt.Errorf("--kwargs %q: want a JSON object: %w", e.kwargs, err)}
 		}
+	}
+	if experiments.InProcess(e.id) {
+		return e.inGo(ctx, kwargs)
 	}
 	failed, err := e.inPython(ctx)
 	if err != nil {
@@ -168,11 +174,16 @@ func bridgeSteps(ctx context.Context, w envbridge.Worker) (steps int, took time.
 		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, env.Close()) }()
+	return stepsIn(ctx, env)
+}
+
+// stepsIn steps an environment by random actions for a while.
+func stepsIn(ctx context.Context, env envbridge.Env) (steps int, took time.Duration, err error) {
 	if _, err := env.Reset(ctx, 0); err != nil {
 		return 0, 0, err
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
-	action := make([]float32, env.Spec().ActDim)
+	action := make([]float32, env.Spec().Copies*env.Spec().ActDim)
 	start := time.Now()
 	for ; took < bridgeCheckSeconds*time.Second; took = time.Since(start) {
 		for i := range action {

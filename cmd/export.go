@@ -74,7 +74,14 @@ func (a *app) export(f exportFlags, run string) error {
 		return err
 	}
 	defer actor.Close()
-	weights, err := export.Weights(actor.Agent)
+	if f.format == "onnx" && actor.Config.Policy.Value == nil {
+		return fmt.Errorf("export: the agent %s has no policy of the catalog, which ONNX would be made of; its weights can be had as safetensors", actor.Config.Agent.Name)
+	}
+	learned, ok := actor.Agent.(export.Weighted)
+	if !ok {
+		return fmt.Errorf("export: an agent of kind %s gives no weights", actor.Config.Agent.Name)
+	}
+	weights, err := export.Weights(learned)
 	if err != nil {
 		return err
 	}
@@ -108,14 +115,14 @@ func metadataOf(a *experiments.Actor) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
-	critic, err := settings.Encode(a.Config.Agent.Critic)
+	agent, err := settings.Encode(a.Config.Agent)
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
 	return map[string]string{
-		"format": "stein", "algorithm": "sac", "run": a.Info.ID, "env": a.Spec.ID, "step": strconv.FormatInt(a.At.Step, 10),
+		"format": "stein", "algorithm": a.Config.Agent.Name, "run": a.Info.ID, "env": a.Spec.ID, "step": strconv.FormatInt(a.At.Step, 10),
 		"obs_dim": strconv.Itoa(a.Spec.ObsDim), "act_dim": strconv.Itoa(a.Spec.ActDim),
-		"policy": string(policy), "critic": string(critic),
+		"policy": string(policy), "agent": string(agent),
 	}, nil
 }
 

@@ -15,7 +15,7 @@ func TestImport(t *testing.T) {
 	dir := t.TempDir()
 	run := filepath.Join(dir, "run")
 	model := "../interop/sb3/testdata/relu.zip"
-	o := finish(t, steinInGo("import", model, "--config", "pendulum/sac", "--run-dir", run, "--set", "eval.episodes=1", "--set", "agent.batch_size=16", "--set", "agent.learning_starts=40"))
+	o := finish(t, steinInGo("import", model, "--config", "pendulum/sac", "--run-dir", run, "--set", "eval.episodes=1", "--set", "schedule.batch_size=16", "--set", "schedule.learning_starts=40"))
 	if o.code != 0 || !strings.HasPrefix(o.stdout, "run         "+run+"\n") {
 		t.Fatalf("%+v", o)
 	}

@@ -13,9 +13,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -77,6 +79,17 @@ type app struct {
 	started        bool // a command has begun, flags and arguments are fine
 }
 
+// warn logs a text, once however often it is told.
+func (a *app) warn() func(text string) {
+	log := slog.New(a.logs.quieter(a.stderr, isTerminal(a.stderr)))
+	var told sync.Map
+	return func(text string) {
+		if _, before := told.LoadOrStore(text, true); !before {
+			log.Warn(text)
+		}
+	}
+}
+
 func (a *app) rootCmd() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "stein",
@@ -100,6 +113,7 @@ command line or the configuration makes no sense.`,
 				return err
 			}
 			a.started = true
+			a.catalog.Warn = a.warn()
 			return nil
 		},
 		Args: knownCommand,
@@ -108,7 +122,7 @@ command line or the configuration makes no sense.`,
 	root.SetFlagErrorFunc(nearFlag)
 	root.SetVersionTemplate("stein {{.Version}}\n")
 	a.logs.register(root.PersistentFlags())
-	root.AddCommand(a.trainCmd(), a.evalCmd(), a.serveCmd(), a.exportCmd(), a.importCmd(), a.configsCmd(), newEnvCmd(), newSampleCmd(), a.ebmCmd(), newKeysCmd(), newHealthCmd(), a.doctorCmd(), a.versionCmd(), a.reportCmd(), a.sweepCmd(), a.tuneCmd(), a.watchCmd(), a.runsCmd())
+	root.AddCommand(a.trainCmd(), a.evalCmd(), a.serveCmd(), a.exportCmd(), a.importCmd(), a.configsCmd(), a.envCmd(), newSampleCmd(), a.ebmCmd(), newKeysCmd(), newHealthCmd(), a.doctorCmd(), a.versionCmd(), a.reportCmd(), a.sweepCmd(), a.tuneCmd(), a.watchCmd(), a.runsCmd())
 	return root
 }
 

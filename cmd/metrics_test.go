@@ -158,7 +158,7 @@ func TestMetrics(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "watched")
 	c := steinInGo("train", "--config", "multigoal/met-sigma-eps", "--run-dir", dir, "--metrics", "127.0.0.1:0", "--envs", endpoint,
 		"--steps", "1000000", "--eval-freq", "100", "--eval-episodes", "1", "--save-freq", "100", "--log-freq", "20", "--set", "policy={hidden: [8], sampler: {steps: 1}}",
-		"--set", "agent={particles: 2, critic: {hidden: [8]}, batch_size: 8, random_steps: 20, learning_starts: 20, train_every: 2, fused_updates: 2}")
+		"--set", "agent={particles: 2, critic: {hidden: [8]}}", "--set", "schedule={batch_size: 8, random_steps: 20, learning_starts: 20, train_every: 2, fused_updates: 2}")
 	log := background(t, c)
 	url := log.url(t)
 	var found map[string]*dto.MetricFamily

@@ -56,7 +56,7 @@ func tinySweep(dir string, more ...string) []string {
 	args := []string{"sweep", "pendulum/sac", "--out", dir, "--jobs", "1"}
 	for _, set := range []string{
 		"engine.backend=go:ops_sequential", // compiles at once
-		"steps=1000", "engine.threads=1", "policy={hidden: [16]}", "agent={critic: {hidden: [16]}, batch_size: 16, random_steps: 40, learning_starts: 40}",
+		"steps=1000", "engine.threads=1", "policy={hidden: [16]}", "agent={critic: {hidden: [16]}}", "schedule={batch_size: 16, random_steps: 40, learning_starts: 40}",
 		"replay.capacity=1000", "eval={every: 500, episodes: 1}", "log.every=50", "checkpoint.every=100",
 	} {
 		args = append(args, "--set", set)
@@ -177,7 +177,8 @@ set:
   env.id: faulty:Faulty-v0
   eval: {every: 0, episodes: 1}
   policy: {hidden: [16]}
-  agent: {critic: {hidden: [16]}, batch_size: 16, random_steps: 40, learning_starts: 40}
+  agent: {critic: {hidden: [16]}}
+  schedule: {batch_size: 16, random_steps: 40, learning_starts: 40}
 grid:
   env.kwargs: [{mode: raise, after: 20}, {mode: raise, after: 70}]
 `), 0o644); err != nil {

@@ -17,14 +17,15 @@ set:
   engine: {backend: "go:ops_sequential", threads: 1}
   steps: 800
   policy: {hidden: [8]}
-  agent: {critic: {hidden: [8]}, batch_size: 8, random_steps: 40, learning_starts: 40}
+  agent: {critic: {hidden: [8]}}
+  schedule: {batch_size: 8, random_steps: 40, learning_starts: 40}
   replay.capacity: 1000
   eval: {every: 0, episodes: 1}
   log.every: 200
   checkpoint: {every: 200, exact: true}
 space:
   agent.actor_lr: {low: 1e-4, high: 1e-2, log: true}
-  agent.train_every: {low: 8, high: 16, step: 4}
+  schedule.train_every: {low: 8, high: 16, step: 4}
   policy.hidden: {choices: [[4], [8]]}
 `
 

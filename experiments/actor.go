@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"slices"
 
-	"github.com/stein-rl/stein/agents/sac"
-
 	"github.com/gomlx/compute"
 	"github.com/gomlx/gomlx/ml/model"
 
@@ -24,7 +22,7 @@ type Actor struct {
 	Info   Info
 	Config Config
 	Spec   envbridge.Spec // one copy; without a time limit
-	Agent  *sac.Learner
+	Agent  agents.Learner
 	Norm   agents.Normalizer // what observations go through first; nil: they don't
 	At     Moment
 
@@ -60,14 +58,14 @@ func (c Catalog) OpenActor(backend compute.Backend, dir, which string, log *slog
 		return nil, err
 	}
 	a.Spec = envbridge.Spec{ID: a.Config.Env.ID, Copies: 1}
-	if a.Spec.ObsDim, a.Spec.ActDim, err = sac.Sizes(weights); err != nil {
+	if a.Spec.ObsDim, a.Spec.ActDim, err = a.sizes(saved, weights); err != nil {
 		return nil, fmt.Errorf("%s: %w", saved.Path, err)
 	}
 	m, err := a.moment(saved, weights)
 	if err != nil {
 		return nil, err
 	}
-	a.Agent, err = sac.NewIdle(backend, a.Config.Policy.Value, a.Spec, a.Config.Agent, uint64(a.Info.Seed.Stream(streamAgent)))
+	a.Agent, err = a.Config.learner(backend, a.Spec, a.Info.Seed, agents.ToKeep)
 	if err != nil {
 		return nil, err
 	}
@@ -76,6 +74,23 @@ func (c Catalog) OpenActor(backend compute.Backend, dir, which string, log *slog
 		return nil, fmt.Errorf("%s: %w", saved.Path, err)
 	}
 	return a, nil
+}
+
+// sizes are those of the observations and actions of a checkpoint's agent. The first
+// checkpoints held them in the shapes of variables alone.
+func (a *Actor) sizes(saved *checkpoint.Checkpoint, weights *model.Store) (obsDim, actDim int, err error) {
+	if saved.Has(sizesFile + ".json") {
+		var s sizes
+		err := saved.JSON(sizesFile, &s)
+		return s.ObsDim, s.ActDim, err
+	}
+	reader, ok := a.Config.Agent.Value.(interface {
+		Sizes(*model.Store) (obsDim, actDim int, err error)
+	})
+	if !ok {
+		return 0, 0, fmt.Errorf("no %s.json: what the agent %s observes is not known without its environment", sizesFile, a.Config.Agent.Name)
+	}
+	return reader.Sizes(weights)
 }
 
 func (a *Actor) moment(saved *checkpoint.Checkpoint, weights *model.Store) (Moment, error) {
@@ -141,13 +156,20 @@ func (a *Actor) pointed() (string, error) {
 // Adopt makes the agent the one of a moment, which is used up. A moment that does
 // not fit changes nothing.
 func (a *Actor) Adopt(m Moment) error {
-	if err := a.Agent.Adopt(m.weights); err != nil {
+	if err := agents.Adopt(a.Agent, m.weights); err != nil {
 		return err
 	}
 	m.weights = nil
 	a.At, a.Norm = m, m.norm
-	a.Agent.SetProgress(min(1, float64(m.Step)/float64(a.Config.Steps)))
+	setProgress(a.Agent, m.Step, a.Config.Steps)
 	return nil
+}
+
+// setProgress tells an agent that asks how much of its training is behind it.
+func setProgress(agent agents.Agent, step, steps int64) {
+	if s, ok := agent.(agents.Scheduled); ok {
+		s.SetProgress(min(1, float64(step)/float64(steps)))
+	}
 }
 
 // Close frees what was compiled.

@@ -13,6 +13,7 @@ import (
 	"github.com/stein-rl/stein/engine"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/replay"
+	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
 // open opens the backend with the threads asked for. The user is warned of a slow one.
@@ -39,9 +40,9 @@ type link struct {
 	prometheus *Prometheus // nil: nobody asks
 }
 
-// connect opens environments, one for each worker, so that they take turns: where the
-// host places them, at the endpoints that the configuration names, else in processes
-// of our own.
+// connect opens environments, one for each worker, so that they take turns: in this
+// process where the catalog has them, where the host places them, at the endpoints that
+// the configuration names, else in processes of our own.
 // The log gets the number of the environment among these.
 func (e Env) connect(ctx context.Context, l link) (envs, error) {
 	w := envbridge.Worker{
@@ -56,6 +57,16 @@ func (e Env) connect(ctx context.Context, l link) (envs, error) {
 		w.Key = key
 	}
 	var all envs
+	if InProcess(e.ID) {
+		for range e.Workers {
+			env, err := e.inGo.open(e.ID, e.Kwargs, e.Copies, e.MaxSteps)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, env)
+		}
+		return all, nil
+	}
 	for i := range max(len(e.Endpoints), e.Workers) {
 		if len(e.Endpoints) > 0 && i == len(e.Endpoints) {
 			break
@@ -98,7 +109,7 @@ func (e Env) forEval(episodes int, render bool) Env {
 const maxEvalCopies = 10
 
 // envs are the environments of a run.
-type envs []*envbridge.Bridge
+type envs []envbridge.Env
 
 // Spec is that of all copies together.
 func (e envs) Spec() envbridge.Spec {
@@ -114,7 +125,11 @@ func (e envs) Spec() envbridge.Spec {
 func (e envs) Metrics() agents.Metrics {
 	var sum envbridge.Stats
 	for _, b := range e {
-		s := b.Stats()
+		faulty, ok := b.(interface{ Stats() envbridge.Stats })
+		if !ok {
+			continue // nothing lies between it and us
+		}
+		s := faulty.Stats()
 		sum.Failures += s.Failures
 		sum.Restarts += s.Restarts
 		sum.Lost += s.Lost
@@ -134,11 +149,30 @@ func (e envs) Close() error {
 	return errors.Join(all...)
 }
 
+// learner builds the agent for an environment, with the random numbers of a seed.
+func (c Config) learner(backend compute.Backend, spec envbridge.Spec, seed Seed, use agents.Use) (agents.Learner, error) {
+	return c.Agent.Value.Make(agents.Task{
+		Backend: backend, Spec: spec, Policy: c.Policy.Value, Schedule: c.Schedule, Seed: uint64(seed.Stream(streamAgent)), Use: use,
+	})
+}
+
+// sizes are those of the environment that an agent was built for.
+type sizes struct {
+	ObsDim int `json:"obs_dim"`
+	ActDim int `json:"act_dim"`
+}
+
+// writeAgent puts an agent into a checkpoint.
+func writeAgent(w *checkpoint.Writer, agent agents.Learner, spec envbridge.Spec) error {
+	return errors.Join(w.Store(agentFile, agent.Store()), w.JSON(agentFile, agent.State()), w.JSON(sizesFile, sizes{spec.ObsDim, spec.ActDim}))
+}
+
 // memory makes the replay buffer for an environment.
 func (c Config) memory(spec envbridge.Spec) (memory, error) {
+	gamma, steps := c.Agent.Value.Discount()
 	shape := replay.Config{
 		Capacity: c.Replay.Capacity, Copies: spec.Copies, ObsDim: spec.ObsDim, ActDim: spec.ActDim,
-		NStep: c.Agent.NStep, Gamma: c.Agent.Gamma,
+		NStep: steps, Gamma: gamma,
 	}
 	switch c.Replay.Kind {
 	case "uniform":

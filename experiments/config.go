@@ -7,8 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/stein-rl/stein/agents/sac"
-
+	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/internal/settings"
 	"github.com/stein-rl/stein/policies"
@@ -16,7 +15,7 @@ import (
 
 // Version is that of the configuration's format. A run folder keeps it; it grows
 // when a key changes its meaning or its name.
-const Version = 1
+const Version = 2
 
 // A Config is one run's settings, all of them: what configs/parts/defaults.yaml
 // explains key by key.
@@ -27,8 +26,9 @@ type Config struct {
 	Steps   int64  `want:">= 1"` // environment steps in all
 
 	Env       Env
-	Policy    settings.Kind[policies.Policy]
-	Agent     sac.Config
+	Policy    settings.Kind[policies.Policy] // none: the agent brings its own
+	Agent     settings.Kind[agents.Maker]
+	Schedule  agents.Schedule
 	Replay    Replay
 	Normalize Normalize
 
@@ -40,7 +40,7 @@ type Config struct {
 
 // Env says which environment is stepped, and where.
 type Env struct {
-	ID     string         // Gymnasium id, or package:id to import a package first
+	ID     string         // Gymnasium id, package:id to import a package first, or go:NAME of the catalog
 	Kwargs map[string]any // passed on to gymnasium.make
 
 	MaxSteps int `want:">= 0"` // time limit of episodes; 0: the registered one
@@ -57,6 +57,7 @@ type Env struct {
 	render  bool           // pictures are wanted
 	host    envbridge.Host // of Hosts; nil: not opened, processes are local
 	role    string         // begins the names of workers that a host places
+	inGo    simulators     // of the catalog
 }
 
 // PlaceOn has the processes placed by a host.
@@ -114,16 +115,19 @@ func (c Config) Validate() error {
 	if c.Env.ID == "" {
 		all = append(all, errors.New("env.id: which environment? Such as Walker2d-v5"))
 	}
+	if InProcess(c.Env.ID) {
+		all = append(all, c.Env.inGo.check(c.Env))
+	}
 	if c.Env.Hosts != "" && len(c.Env.Endpoints) > 0 {
 		all = append(all, errors.New("env.hosts and env.endpoints: workers are either placed, or there already"))
 	}
-	if c.Replay.Capacity < c.Agent.BatchSize {
-		all = append(all, fmt.Errorf("replay.capacity: %d holds no batch of %d", c.Replay.Capacity, c.Agent.BatchSize))
+	if c.Replay.Capacity < c.Schedule.BatchSize {
+		all = append(all, fmt.Errorf("replay.capacity: %d holds no batch of %d", c.Replay.Capacity, c.Schedule.BatchSize))
 	}
-	if p, ok := c.Policy.Value.(policies.Checker); ok {
-		if err := p.Check(c.Agent.Particles, 0); err != nil {
-			all = append(all, fmt.Errorf("policy with agent.particles %d: %w", c.Agent.Particles, err))
-		}
+	if c.Agent.Value == nil {
+		all = append(all, errors.New("agent.kind: which learner? Such as sac"))
+	} else if err := c.Agent.Value.Check(c.Policy.Value); err != nil {
+		all = append(all, fmt.Errorf("agent %s: %w", c.Agent.Name, err))
 	}
 	if copies := c.Env.Workers * c.Env.Copies; copies > c.Replay.Capacity/2 {
 		all = append(all, fmt.Errorf("replay.capacity: %d for %d copies of the environment", c.Replay.Capacity, copies))

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/agents/sac"
-
 	"github.com/stein-rl/stein/internal/settings"
 	"github.com/stein-rl/stein/policies"
 )
@@ -41,7 +41,7 @@ func TestEmbeddedConfigs(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v in\n%s", err, out)
 			}
-			cfg.Policy.Of, again.Policy.Of = nil, nil
+			cfg.Policy.Of, again.Policy.Of, cfg.Agent.Of, again.Agent.Of = nil, nil, nil, nil
 			if !reflect.DeepEqual(cfg, again) {
 				t.Errorf("read back\n%+v, want\n%+v", again, cfg)
 			}
@@ -55,8 +55,11 @@ func TestDefaultsAreComplete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := sac.Defaults(); !reflect.DeepEqual(cfg.Agent, want) {
-		t.Errorf("agent\n%+v, but sac.Defaults() has\n%+v", cfg.Agent, want)
+	if want := sac.Defaults(); !reflect.DeepEqual(cfg.Agent.Value, want) {
+		t.Errorf("agent\n%+v, but sac.Defaults() has\n%+v", cfg.Agent.Value, want)
+	}
+	if want := agents.DefaultSchedule(); cfg.Schedule != want {
+		t.Errorf("schedule\n%+v, but agents.DefaultSchedule() has\n%+v", cfg.Schedule, want)
 	}
 	text, err := embedded.ReadFile("configs/" + defaults + ".yaml")
 	if err != nil {
@@ -128,7 +131,8 @@ func TestPrecedence(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := cfg.Policy.Value.(policies.Gaussian)
-	if cfg.Steps != 5 || cfg.Agent.Gamma != 0.8 || *cfg.Agent.Tau != 0.5 || cfg.Env.ID != "Pendulum-v1" || cfg.Agent.RandomSteps != 100 {
+	agent := cfg.Agent.Value.(sac.Config)
+	if cfg.Steps != 5 || agent.Gamma != 0.8 || *agent.Tau != 0.5 || cfg.Env.ID != "Pendulum-v1" || cfg.Schedule.RandomSteps != 100 {
 		t.Errorf("%+v", cfg)
 	}
 	if !reflect.DeepEqual(g.Hidden, []int{8}) || g.LogStdMax != 2 || cfg.Env.Kwargs["g"] != 9.81 {

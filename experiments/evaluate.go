@@ -8,9 +8,8 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/stein-rl/stein/agents/sac"
-
 	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
@@ -76,7 +75,7 @@ func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
 			return m, err
 		}
 	}
-	learner, err := sac.NewActor(backend, m.Config.Policy.Value, env.Spec(), m.Config.Agent, uint64(m.Seed.Stream(streamAgent)))
+	learner, err := m.Config.learner(backend, env.Spec(), m.Seed, agents.ToAct)
 	if err != nil {
 		return m, err
 	}
@@ -92,7 +91,7 @@ func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
 		return m, err
 	}
 	norm := frozen(scaling)
-	learner.SetProgress(float64(m.Step) / float64(m.Config.Steps))
+	setProgress(learner, m.Step, m.Config.Steps)
 	var agent agents.Agent = learner
 	if x.Stochastic {
 		agent = impulsive{learner}
@@ -152,6 +151,12 @@ func film(ctx context.Context, x Exam, run string, env Env, agent agents.Agent, 
 	}
 	defer func() { err = errors.Join(err, stage.Close()) }()
 	bridge := stage[0]
+	camera, ok := bridge.(interface {
+		Render(ctx context.Context, i int) (envbridge.Picture, error)
+	})
+	if !ok {
+		return 0, fmt.Errorf("video: %s draws no pictures", env.ID)
+	}
 	if r, ok := agent.(agents.Reseeder); ok {
 		r.SeedGreedy(uint64(seed))
 	}
@@ -166,7 +171,7 @@ func film(ctx context.Context, x Exam, run string, env Env, agent agents.Agent, 
 		}
 	}()
 	for {
-		picture, err := bridge.Render(ctx, 0)
+		picture, err := camera.Render(ctx, 0)
 		if err != nil {
 			return frames, fmt.Errorf("video: %w", brief(err))
 		}

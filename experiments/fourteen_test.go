@@ -9,8 +9,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/stein-rl/stein/agents/sac"
-
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/internal/enginetest"
@@ -57,22 +55,22 @@ func TestFourteenLearn(t *testing.T) {
 	spec := envbridge.Spec{ID: "made-up", Copies: 1, ObsDim: 3, ActDim: 2}
 	for _, name := range fourteen {
 		t.Run(name, func(t *testing.T) {
-			cfg, err := Builtin().Resolve("walker2d/"+name, slices.Concat(smallNetworks, []string{"agent.batch_size=4"}))
+			cfg, err := Builtin().Resolve("walker2d/"+name, slices.Concat(smallNetworks, []string{"schedule.batch_size=4"}))
 			if err != nil {
 				t.Fatal(err)
 			}
 			if !strings.Contains(cfg.About, "published") {
 				t.Errorf("about: %q names no published figure", cfg.About)
 			}
-			sac, err := sac.New(enginetest.PureGo(t), cfg.Policy.Value, spec, cfg.Agent, 1)
+			learner, err := cfg.learner(enginetest.PureGo(t), spec, 1, agents.ToLearn)
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer sac.Close()
+			defer learner.Close()
 			rng := rand.New(rand.NewPCG(1, 2))
 			var first, last agents.Metrics
 			for range 2 {
-				last, err = sac.Update(aBatch(10*cfg.Agent.BatchSize, spec.ObsDim, spec.ActDim, rng))
+				last, err = learner.Update(aBatch(10*cfg.Schedule.BatchSize, spec.ObsDim, spec.ActDim, rng))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -105,19 +103,19 @@ func BenchmarkUpdate(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			cfg.Agent.FusedUpdates = 1
-			sac, err := sac.New(enginetest.Backend(b), cfg.Policy.Value, spec, cfg.Agent, 1)
+			cfg.Schedule.FusedUpdates = 1
+			learner, err := cfg.learner(enginetest.Backend(b), spec, 1, agents.ToLearn)
 			if err != nil {
 				b.Fatal(err)
 			}
-			defer sac.Close()
-			batch := aBatch(cfg.Agent.BatchSize, spec.ObsDim, spec.ActDim, rand.New(rand.NewPCG(1, 2)))
-			if _, err := sac.Update(batch); err != nil {
+			defer learner.Close()
+			batch := aBatch(cfg.Schedule.BatchSize, spec.ObsDim, spec.ActDim, rand.New(rand.NewPCG(1, 2)))
+			if _, err := learner.Update(batch); err != nil {
 				b.Fatal(err)
 			}
 			before := processorTime(b)
 			for b.Loop() {
-				if _, err := sac.Update(batch); err != nil {
+				if _, err := learner.Update(batch); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -112,7 +112,7 @@ func ResolveImages(name, size string, sets []string) (ImageConfig, error) {
 		return ImageConfig{}, err
 	}
 	cfg := ImageConfig{}
-	if err := decode(name, &cfg, layers, sets); err != nil {
+	if err := decode(name, &cfg, layers, sets, nil); err != nil {
 		return ImageConfig{}, err
 	}
 	return cfg, nil
@@ -125,7 +125,7 @@ func RereadImages(dir string, sets []string) (ImageConfig, error) {
 	if err != nil {
 		return cfg, err
 	}
-	if err := decode(path, &cfg, layers, append([]string{fmt.Sprintf("version=%d", Version)}, sets...)); err != nil {
+	if err := decode(path, &cfg, layers, append([]string{fmt.Sprintf("version=%d", Version)}, sets...), nil); err != nil {
 		return ImageConfig{}, err
 	}
 	return cfg, nil

@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/stein-rl/stein/agents/sac"
-
 	"github.com/gomlx/compute"
 	"github.com/gomlx/gomlx/core/tensors"
 
@@ -22,7 +20,7 @@ type Import struct {
 	ObsDim, ActDim int
 	Step           int64                      // environment steps that it has had
 	Updates        uint64                     // gradient steps
-	Weights        map[string]*tensors.Tensor // as sac.Learner.Weights has them
+	Weights        map[string]*tensors.Tensor // by the paths of the learner's variables
 	Command        []string                   // as the user typed it, for the record
 }
 
@@ -35,15 +33,23 @@ func (i Import) Run(backend compute.Backend, log *slog.Logger, make func() (*Fol
 		return "", errors.New("import: the configuration normalises by statistics that an imported agent hasn't: leave normalize.obs and normalize.reward false")
 	}
 	spec := envbridge.Spec{ID: c.Env.ID, Copies: 1, ObsDim: i.ObsDim, ActDim: i.ActDim}
-	agent, err := sac.NewIdle(backend, c.Policy.Value, spec, c.Agent, uint64(c.Seed.Stream(streamAgent)))
+	agent, err := c.learner(backend, spec, *c.Seed, agents.ToKeep)
 	if err != nil {
 		return "", err
 	}
 	defer agent.Close()
-	if err := agent.SetWeights(i.Weights); err != nil {
+	taker, ok := agent.(interface {
+		SetWeights(map[string]*tensors.Tensor) error
+	})
+	if !ok {
+		return "", fmt.Errorf("import: an agent of kind %s takes no weights of another program", c.Agent.Name)
+	}
+	if err := taker.SetWeights(i.Weights); err != nil {
 		return "", fmt.Errorf("import: %w", err)
 	}
-	agent.SetState(sac.State{Updates: i.Updates})
+	if counters, ok := agent.State().(*agents.Counters); ok {
+		counters.Updates = i.Updates
+	}
 
 	folder, err := make()
 	if err != nil {
@@ -51,7 +57,7 @@ func (i Import) Run(backend compute.Backend, log *slog.Logger, make func() (*Fol
 	}
 	defer func() { err = errors.Join(err, folder.Close()) }()
 	path, err = checkpoint.Write(folder.Checkpoints(), i.Step, func(w *checkpoint.Writer) error {
-		return errors.Join(w.Store(agentFile, agent.Store()), w.JSON(agentFile, agent.State()), w.JSON(loopFile, agents.LoopState{Step: i.Step}))
+		return errors.Join(writeAgent(w, agent, spec), w.JSON(loopFile, agents.LoopState{Step: i.Step}))
 	})
 	if err != nil {
 		return "", err

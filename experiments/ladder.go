@@ -73,23 +73,26 @@ func reread(dir string) (layers []*settings.Tree, path string, err error) {
 	if err := tree.Take("version", &version); err != nil {
 		return nil, path, err
 	}
-	if version != Version {
+	if version != Version && version != 1 {
 		return nil, path, fmt.Errorf("%s: %w", path, versionError(version))
+	}
+	if version == 1 {
+		tree.Default("agent.kind", "sac")
 	}
 	return []*settings.Tree{tree}, path, nil
 }
 
 func (c Catalog) decode(name string, layers []*settings.Tree, sets []string) (Config, error) {
 	cfg := Config{}
-	cfg.Policy.Of = c.Policies
-	if err := decode(name, &cfg, layers, sets); err != nil {
+	cfg.Policy.Of, cfg.Agent.Of, cfg.Env.inGo = c.Policies, c.Agents, c.Envs
+	if err := decode(name, &cfg, layers, sets, c.Warn); err != nil {
 		return Config{}, err
 	}
 	return cfg, nil
 }
 
 // decode fills in a configuration of some kind by layers and assignments.
-func decode(name string, cfg any, layers []*settings.Tree, sets []string) error {
+func decode(name string, cfg any, layers []*settings.Tree, sets []string, warn func(string)) error {
 	var all []error
 	for _, s := range sets {
 		over, err := settings.Set(s)
@@ -99,7 +102,7 @@ func decode(name string, cfg any, layers []*settings.Tree, sets []string) error 
 		}
 		layers = append(layers, over)
 	}
-	all = append(all, settings.Decode(cfg, layers...))
+	all = append(all, migrateAll(layers, warn), settings.Decode(cfg, layers...))
 	if err := errors.Join(all...); err != nil {
 		return fmt.Errorf("config %s:\n%w", name, err)
 	}

@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/stein-rl/stein/agents/sac"
-
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/internal/picture"
@@ -40,7 +38,7 @@ type Portrayal struct {
 	Entropy float64 `json:"entropy"` // the policy's own estimate, −mean log π, nats
 	Exact   float64 `json:"exact"`   // of exp(Q/α) on (−1, 1)², by a grid, nats
 
-	portrait sac.Portrait
+	portrait agents.Portrait
 }
 
 // multiGoal are the goals of python_env/stein_env/multigoal.py by layout, reached
@@ -82,14 +80,18 @@ func planar(spec envbridge.Spec) error {
 }
 
 // onPlane evaluates, counts goals, portrays and draws.
-func (m *Mark) onPlane(ctx context.Context, x Exam, env envbridge.Env, learner *sac.Learner, agent agents.Agent, norm agents.Normalizer, seed int64) (err error) {
+func (m *Mark) onPlane(ctx context.Context, x Exam, env envbridge.Env, learner agents.Learner, agent agents.Agent, norm agents.Normalizer, seed int64) (err error) {
+	sitter, ok := learner.(portrayer)
+	if !ok {
+		return fmt.Errorf("--plot: an agent of kind %s has no portrait to draw", m.Config.Agent.Name)
+	}
 	traced := newTracer(env, x.Episodes)
 	if m.Evaluation, err = agents.Evaluate(ctx, traced, agent, norm, x.Episodes, seed); err != nil {
 		return err
 	}
 	m.Plane = &Plane{Goals: goalsOf(m.Config.Env.ID)}
 	count(m.Plane.Goals, traced.paths)
-	if m.Plane.States, err = portray(learner, norm); err != nil {
+	if m.Plane.States, err = portray(sitter, norm); err != nil {
 		return err
 	}
 	share(m.Plane.Goals, m.Plane.States[0])
@@ -108,8 +110,14 @@ func actionGrid() []float32 {
 	return grid
 }
 
+// A portrayer draws from its policy at obs [S], a number of times, and says what it
+// thinks of actions [G*A].
+type portrayer interface {
+	Portrait(obs []float32, times int, actions []float32) (agents.Portrait, error)
+}
+
 // portray asks the agent at shownStates.
-func portray(agent *sac.Learner, norm agents.Normalizer) ([]Portrayal, error) {
+func portray(agent portrayer, norm agents.Normalizer) ([]Portrayal, error) {
 	grid := actionGrid()
 	var all []Portrayal
 	for _, state := range shownStates {
@@ -133,7 +141,7 @@ func portray(agent *sac.Learner, norm agents.Normalizer) ([]Portrayal, error) {
 
 // gridEntropy is that of the density ∝ exp(Q/α) which is flat in each cell of the
 // grid, nats.
-func gridEntropy(p sac.Portrait) float64 {
+func gridEntropy(p agents.Portrait) float64 {
 	top := math.Inf(-1)
 	for _, v := range p.Value {
 		top = max(top, float64(v)/p.Alpha)
@@ -286,7 +294,7 @@ func (s Portrayal) draw() (image.Image, error) {
 }
 
 // An impulsive agent draws from its policy where it is asked for its best action.
-type impulsive struct{ *sac.Learner }
+type impulsive struct{ agents.Learner }
 
 // Act draws an action for each row of obs.
 func (i impulsive) Act(obs []float32, _ bool) ([]float32, error) { return i.Learner.Act(obs, false) }

@@ -6,15 +6,13 @@ import (
 	"math"
 	"testing"
 
-	"github.com/stein-rl/stein/agents/sac"
-
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
 )
 
 // onGrid is a portrait of a critic for which exp(Q/α) is exp(logp).
-func onGrid(logp func(x, y float64) float64) sac.Portrait {
-	p := sac.Portrait{Alpha: 0.5}
+func onGrid(logp func(x, y float64) float64) agents.Portrait {
+	p := agents.Portrait{Alpha: 0.5}
 	cells := actionGrid()
 	for i := 0; i < len(cells); i += 2 {
 		p.Value = append(p.Value, float32(p.Alpha*logp(float64(cells[i]), float64(cells[i+1]))))

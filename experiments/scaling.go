@@ -15,9 +15,10 @@ func (c Config) scaling(spec envbridge.Spec) (*normalize.Normalizer, error) {
 	if !c.Normalize.Obs && !c.Normalize.Reward {
 		return nil, nil
 	}
+	gamma, _ := c.Agent.Value.Discount()
 	return normalize.New(normalize.Config{
 		Obs: c.Normalize.Obs, Reward: c.Normalize.Reward, ObsDim: spec.ObsDim, Copies: spec.Copies,
-		Gamma: c.Agent.Gamma, ClipObs: c.Normalize.Clip, ClipReward: c.Normalize.Clip,
+		Gamma: gamma, ClipObs: c.Normalize.Clip, ClipReward: c.Normalize.Clip,
 	})
 }
 

@@ -9,8 +9,6 @@ import (
 	"math"
 	"time"
 
-	"github.com/stein-rl/stein/agents/sac"
-
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/engine"
 	"github.com/stein-rl/stein/replay/normalize"
@@ -50,7 +48,7 @@ type Result struct {
 type run struct {
 	Training
 	env, evalEnv envs
-	agent        *sac.Learner
+	agent        agents.Learner
 	memory       memory
 	scaling      *normalize.Normalizer // nil: nothing is normalised
 	loop         *agents.Loop
@@ -140,7 +138,7 @@ func (r *run) build(ctx context.Context, from *checkpoint.Checkpoint) error {
 		return err
 	}
 	started := time.Now()
-	r.agent, err = sac.New(backend, c.Policy.Value, r.env.Spec(), c.Agent, uint64(seed.Stream(streamAgent)))
+	r.agent, err = c.learner(backend, r.env.Spec(), seed, agents.ToLearn)
 	if err != nil {
 		return err
 	}
@@ -149,7 +147,7 @@ func (r *run) build(ctx context.Context, from *checkpoint.Checkpoint) error {
 
 	r.state, r.step, r.written = r.write, func() int64 { return r.loop.State().Step }, r.wrote
 	r.loop = &agents.Loop{
-		Agent: r.agent, Buffer: r.memory, Schedule: c.Agent.Schedule, Steps: c.Steps,
+		Agent: r.agent, Buffer: r.memory, Schedule: c.Schedule, Steps: c.Steps,
 		Seed: uint64(seed.Stream(streamReplay)), EnvSeed: seed.Stream(streamEnv),
 		Recorder: r, Every: c.Log.Every,
 		Periodic: []agents.Periodic{
@@ -161,9 +159,7 @@ func (r *run) build(ctx context.Context, from *checkpoint.Checkpoint) error {
 	if r.scaling != nil {
 		r.loop.Normalizer = r.scaling
 	}
-	for _, env := range r.env {
-		r.loop.Envs = append(r.loop.Envs, env)
-	}
+	r.loop.Envs = r.env
 	if from != nil {
 		if err := r.restore(from); err != nil {
 			return err
@@ -182,7 +178,7 @@ func (r *run) begin(choice engine.Choice) error {
 		r.Prometheus.begin(r.Config, spec, from)
 	}
 	r.Log.Info("training", "folder", r.Folder.Dir, "env", spec.ID, "copies", spec.Copies, "obs", spec.ObsDim, "actions", spec.ActDim,
-		"policy", r.Config.Policy.Name, "seed", uint64(r.Folder.Info.Seed), "backend", choice.Config, "from_step", from, "steps", r.Config.Steps)
+		"agent", r.Config.Agent.Name, "policy", r.Config.Policy.Name, "seed", uint64(r.Folder.Info.Seed), "backend", choice.Config, "from_step", from, "steps", r.Config.Steps)
 	return nil
 }
 
@@ -250,12 +246,13 @@ func (r *run) evaluate(ctx context.Context, step int64) error {
 const (
 	agentFile  = "agent"      // .safetensors and .json
 	loopFile   = "loop"       // .json
+	sizesFile  = "sizes"      // .json
 	replayFile = "replay.bin" // where the configuration wants it
 )
 
 // write puts everything that the run needs to go on into a checkpoint.
 func (r *run) write(w *checkpoint.Writer) error {
-	all := []error{w.Store(agentFile, r.agent.Store()), w.JSON(agentFile, r.agent.State()), w.JSON(loopFile, r.loop.State())}
+	all := []error{writeAgent(w, r.agent, r.env.Spec()), w.JSON(loopFile, r.loop.State())}
 	if r.scaling != nil {
 		all = append(all, w.JSON(scalingFile, r.scaling.State()))
 	}
@@ -290,20 +287,18 @@ func (r *run) breakOff() error {
 
 // restore puts a checkpoint's state into the parts.
 func (r *run) restore(c *checkpoint.Checkpoint) error {
-	var learner sac.State
 	var state agents.LoopState
-	if err := errors.Join(c.Store(agentFile, r.agent.Store()), c.JSON(agentFile, &learner), c.JSON(loopFile, &state),
+	if err := errors.Join(c.Store(agentFile, r.agent.Store()), c.JSON(agentFile, r.agent.State()), c.JSON(loopFile, &state),
 		restoreScaling(r.scaling, c)); err != nil {
 		return err
 	}
-	r.agent.SetState(learner)
 	r.loop.SetState(state)
 	r.restored(c)
 	if c.Has(replayFile) {
 		return c.File(replayFile, r.memory.Load)
 	}
-	if state.Step > r.Config.Agent.LearningStarts {
-		r.loop.Schedule.LearningStarts = state.Step + max(r.Config.Agent.LearningStarts, int64(r.Config.Agent.BatchSize))
+	if state.Step > r.Config.Schedule.LearningStarts {
+		r.loop.Schedule.LearningStarts = state.Step + max(r.Config.Schedule.LearningStarts, int64(r.Config.Schedule.BatchSize))
 		r.Log.Warn("the checkpoint holds no replay memory: learning waits until it has filled again",
 			"checkpoint", c.Path, "until_step", r.loop.Schedule.LearningStarts)
 	}

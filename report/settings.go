@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/stein-rl/stein/experiments"
 )
 
 // Settings are a configuration laid flat: agent.gamma → 0.99.
@@ -29,7 +32,23 @@ func ParseSettings(text []byte) (Settings, error) {
 	if doc.Kind == yaml.DocumentNode {
 		s.add("", doc.Content[0])
 	}
-	return s, nil
+	return s.current(), nil
+}
+
+// current has every setting by its present name, so that runs of an older version
+// stand beside those of this one.
+func (s Settings) current() Settings {
+	now := Settings{}
+	for key, value := range s {
+		now[experiments.CurrentKey(key)] = value
+	}
+	if s["version"] == "1" {
+		now["version"] = strconv.Itoa(experiments.Version)
+		if _, learns := s["agent.gamma"]; learns {
+			now["agent.kind"] = "sac"
+		}
+	}
+	return now
 }
 
 func (s Settings) add(key string, n *yaml.Node) {

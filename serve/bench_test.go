@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stein-rl/stein/agents/sac"
+	"github.com/stein-rl/stein/agents"
 
 	"google.golang.org/grpc"
 
@@ -43,7 +43,7 @@ func BenchmarkBatch(b *testing.B) {
 	agent := newRun(b, *benchConfig).learner(b, 1)
 	for _, rows := range []int{1, 8, 16, 32, 64} {
 		b.Run(fmt.Sprintf("rows=%d", rows), func(b *testing.B) {
-			oracle, err := sac.NewOracle(agent, []int{rows})
+			oracle, err := agent.(agents.Answerer).Oracle([]int{rows})
 			if err != nil {
 				b.Fatal(err)
 			}

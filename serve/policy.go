@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/stein-rl/stein/agents/sac"
+	"github.com/stein-rl/stein/agents"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -21,7 +21,7 @@ import (
 type policy struct {
 	name   string
 	actor  *experiments.Actor
-	oracle *sac.Oracle
+	oracle agents.Oracle
 	drawn  bool // greedy actions are drawn too: they depend on seed and place
 	limits Limits
 	log    *slog.Logger
@@ -47,7 +47,7 @@ type job struct {
 }
 
 type reply struct {
-	sac.Answer
+	agents.Answer
 	step int64
 	err  error
 }
@@ -196,8 +196,11 @@ func (p *policy) run(jobs []*job, greedy bool, seed, call uint64) {
 			continue
 		}
 		to := at + j.rows
-		r.Action, r.Entropy, r.Value = all.Action[at*width:to*width], all.Entropy[at:to], all.Value[at:to]
-		if !greedy {
+		r.Action, r.Value = all.Action[at*width:to*width], all.Value[at:to]
+		if all.Entropy != nil {
+			r.Entropy = all.Entropy[at:to]
+		}
+		if all.LogProb != nil {
 			r.LogProb = all.LogProb[at:to]
 		}
 		at = to

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stein-rl/stein/agents/sac"
+	"github.com/stein-rl/stein/agents"
 
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/experiments"
@@ -49,9 +49,9 @@ func newRun(t testing.TB, config string, sets ...string) run {
 }
 
 // learner is the one whose weights come from a seed.
-func (r run) learner(t testing.TB, seed uint64) *sac.Learner {
+func (r run) learner(t testing.TB, seed uint64) agents.Learner {
 	t.Helper()
-	s, err := sac.NewActor(enginetest.Backend(t), r.cfg.Policy.Value, r.spec, r.cfg.Agent, seed)
+	s, err := r.cfg.Agent.Value.Make(agents.Task{Backend: enginetest.Backend(t), Spec: r.spec, Policy: r.cfg.Policy.Value, Seed: seed, Use: agents.ToAct})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func (r run) learner(t testing.TB, seed uint64) *sac.Learner {
 }
 
 // save writes a checkpoint of a step.
-func (r run) save(t testing.TB, step int64, s *sac.Learner) {
+func (r run) save(t testing.TB, step int64, s agents.Learner) {
 	t.Helper()
 	_, err := checkpoint.Write(experiments.CheckpointsOf(r.dir), step, func(w *checkpoint.Writer) error { return w.Store("agent", s.Store()) })
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stein-rl/stein/agents/sac"
+	"github.com/stein-rl/stein/agents"
 
 	"github.com/gomlx/gomlx/core/tensors"
 	"google.golang.org/grpc"
@@ -83,7 +83,7 @@ func TestAnswers(t *testing.T) {
 		}
 		for _, answer := range []client.Answer{best, drawn} {
 			last := rows - 1
-			p, err := agent.Portrait(obs[last*obsDim:], 1, answer.Actions[last*actDim:])
+			p, err := agent.(portrayer).Portrait(obs[last*obsDim:], 1, answer.Actions[last*actDim:])
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -187,7 +187,7 @@ func TestLoad(t *testing.T) {
 // one changes nothing.
 func TestReload(t *testing.T) {
 	r := newRun(t, "pendulum/sac", small...)
-	learners := []*sac.Learner{r.learner(t, 1), r.learner(t, 2)} // of even and odd steps
+	learners := []agents.Learner{r.learner(t, 1), r.learner(t, 2)} // of even and odd steps
 	r.save(t, 0, learners[0])
 	c := config(t, r)
 	c.Reload = 10 * time.Millisecond
@@ -412,4 +412,9 @@ func TestSpec(t *testing.T) {
 	if answer, err := stream.Recv(); err != nil || len(answer.GetFileDescriptorResponse().GetFileDescriptorProto()) == 0 {
 		t.Errorf("reflection: %v, %v", answer, err)
 	}
+}
+
+// A portrayer says what it thinks of actions.
+type portrayer interface {
+	Portrait(obs []float32, times int, actions []float32) (agents.Portrait, error)
 }

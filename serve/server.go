@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/stein-rl/stein/agents/sac"
+	"github.com/stein-rl/stein/agents"
 
 	"github.com/gomlx/compute"
 	"google.golang.org/grpc"
@@ -134,14 +134,19 @@ func (s *Server) open(source Source) (*policy, error) {
 		jobs: make(chan *job, s.config.Limits.Queue), swaps: make(chan swap),
 	}
 	p.at(actor.At)
-	if p.oracle, err = sac.NewOracle(actor.Agent, s.config.Limits.sizes()); err == nil {
+	answerer, ok := actor.Agent.(agents.Answerer)
+	if !ok {
+		p.close()
+		return nil, fmt.Errorf("an agent of kind %s can't be served: it answers nothing but its own loop", actor.Config.Agent.Name)
+	}
+	if p.oracle, err = answerer.Oracle(s.config.Limits.sizes()); err == nil {
 		p.drawn, err = p.oracle.Draws()
 	}
 	if err != nil {
 		p.close()
 		return nil, err
 	}
-	p.log.Info("policy ready", "env", actor.Spec.ID, "kind", actor.Config.Policy.Name, "step", actor.At.Step,
+	p.log.Info("policy ready", "env", actor.Spec.ID, "agent", actor.Config.Agent.Name, "kind", actor.Config.Policy.Name, "step", actor.At.Step,
 		"batches", s.config.Limits.sizes(), "seconds", time.Since(started).Round(100*time.Millisecond).Seconds())
 	return p, nil
 }

@@ -92,9 +92,13 @@ func (s *Server) Spec(_ context.Context, r *servepb.SpecRequest) (*servepb.SpecR
 	}
 	answer := &servepb.SpecResponse{}
 	for _, p := range policies {
+		particles := 1
+		if many, ok := p.actor.Agent.(interface{ Particles() int }); ok {
+			particles = many.Particles()
+		}
 		answer.Policies = append(answer.Policies, &servepb.PolicySpec{
 			Name: p.name, Env: p.actor.Spec.ID, ObsDim: uint32(p.actor.Spec.ObsDim), ActDim: uint32(p.actor.Spec.ActDim),
-			Algorithm: "sac", Kind: p.actor.Config.Policy.Name, Particles: uint32(p.actor.Config.Agent.Particles),
+			Algorithm: p.actor.Config.Agent.Name, Kind: p.actor.Config.Policy.Name, Particles: uint32(particles),
 			Step: p.step.Load(), Run: p.actor.Info.ID, Batch: uint32(p.oracle.Batch()),
 		})
 	}

@@ -24,9 +24,9 @@ func BenchmarkUpdate(b *testing.B) {
 	for _, size := range []int{100, 256} {
 		for _, k := range []int{1, 8} {
 			b.Run(fmt.Sprintf("batch=%d/fused=%d", size, k), func(b *testing.B) {
-				cfg := sac.Defaults()
+				cfg := defaults()
 				cfg.BatchSize, cfg.FusedUpdates = size, k
-				s, err := sac.New(enginetest.Backend(b), policies.NewGaussian(), walker, cfg, 1)
+				s, err := sac.New(cfg.Config, cfg.task(b, policies.NewGaussian(), walker, 1))
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -52,7 +52,7 @@ func BenchmarkAct(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			s, err := sac.NewActor(enginetest.Backend(b), cfg.Policy.Value, walker, cfg.Agent, 1)
+			s, err := cfg.Agent.Value.Make(agents.Task{Backend: enginetest.Backend(b), Spec: walker, Policy: cfg.Policy.Value, Seed: 1, Use: agents.ToAct})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -77,10 +77,10 @@ func BenchmarkAct(b *testing.B) {
 func BenchmarkTrain(b *testing.B) {
 	for _, size := range []int{100, 256} {
 		b.Run(fmt.Sprintf("batch=%d", size), func(b *testing.B) {
-			cfg := sac.Defaults()
+			cfg := defaults()
 			cfg.BatchSize, cfg.RandomSteps, cfg.LearningStarts = size, 0, 0
 			env := start(b, envbridge.Worker{Env: walker.ID})
-			s, err := sac.New(enginetest.Backend(b), policies.NewGaussian(), env.Spec(), cfg, 1)
+			s, err := sac.New(cfg.Config, cfg.task(b, policies.NewGaussian(), env.Spec(), 1))
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -6,9 +6,10 @@ import (
 
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/nn"
+	"github.com/stein-rl/stein/policies"
 )
 
-// Config holds the settings of the learner and of the schedule it learns by.
+// Config holds the settings of the learner.
 type Config struct {
 	// The objective.
 	Gamma         float64  `yaml:"gamma" want:"> 0, <= 1"` // discount per environment step
@@ -54,12 +55,9 @@ type Config struct {
 	// trained policy is asked, come from the average; exploration from the policy
 	// itself. 0: no average.
 	PolicyAverage float64 `yaml:"policy_average" want:">= 0, < 1"`
-
-	agents.Schedule `yaml:",inline"`
 }
 
-// Defaults are Stable-Baselines3's for SAC, with eight updates fused every eight
-// steps, which keeps the ratio of one update per step.
+// Defaults are Stable-Baselines3's for SAC.
 func Defaults() Config {
 	tau := 0.005
 	return Config{
@@ -67,9 +65,6 @@ func Defaults() Config {
 		Critic: nn.Network{Hidden: []int{256, 256}, Activation: "relu", Norm: "none"}, Value: "min",
 		ActorLR: 3e-4, CriticLR: 3e-4, AlphaLR: 3e-4, LRSchedule: "constant", AdamEps: 1e-8, AdamBeta1: 0.9,
 		Tau: &tau, PolicyDelay: 1,
-		Schedule: agents.Schedule{
-			BatchSize: 256, RandomSteps: 10_000, LearningStarts: 10_000, TrainEvery: 8, UpdateToData: 1, FusedUpdates: 8,
-		},
 	}
 }
 
@@ -82,11 +77,35 @@ func (c Config) Validate() error {
 	if c.Critic.Norm == "batch" && c.Tau != nil {
 		problems = append(problems, fmt.Errorf("critic.norm batch with tau %g: both halves of the critics' loss are normalised by one batch, which leaves no target network: set tau: null", *c.Tau))
 	}
-	if c.Critic.Norm == "batch" && c.BatchSize < 2 {
-		problems = append(problems, fmt.Errorf("critic.norm batch with batch_size %d: one transition has no spread to normalise by", c.BatchSize))
-	}
 	if c.TargetParticles > c.Particles {
 		problems = append(problems, fmt.Errorf("target_particles %d: the policy has only particles %d", c.TargetParticles, c.Particles))
 	}
 	return errors.Join(problems...)
+}
+
+var _ agents.Maker = Config{}
+
+// Make builds the learner.
+func (c Config) Make(t agents.Task) (agents.Learner, error) {
+	s, err := New(c, t)
+	if err != nil {
+		return nil, err // and no Learner that is a nil pointer
+	}
+	return s, nil
+}
+
+// Discount is that of the rewards that the critic is told.
+func (c Config) Discount() (gamma float64, steps int) { return c.Gamma, c.NStep }
+
+// Check says whether a policy can be trained with as many particles.
+func (c Config) Check(policy policies.Policy) error {
+	if policy == nil {
+		return errors.New("soft actor-critic trains a policy: name one with policy.kind")
+	}
+	if p, ok := policy.(policies.Checker); ok {
+		if err := p.Check(c.Particles, 0); err != nil {
+			return fmt.Errorf("policy with agent.particles %d: %w", c.Particles, err)
+		}
+	}
+	return nil
 }

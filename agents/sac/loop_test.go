@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"math/rand/v2"
-	"strings"
 	"testing"
 
 	"github.com/stein-rl/stein/agents/sac"
@@ -33,9 +31,22 @@ func start(t testing.TB, w envbridge.Worker) *envbridge.Bridge {
 	return env
 }
 
+// settings are a learner's, and those of the loop that it learns in.
+type settings struct {
+	sac.Config
+	agents.Schedule
+}
+
+func defaults() settings { return settings{sac.Defaults(), agents.DefaultSchedule()} }
+
+// task is what these settings learn.
+func (c settings) task(t testing.TB, policy policies.Policy, spec envbridge.Spec, seed uint64) agents.Task {
+	return agents.Task{Backend: enginetest.Backend(t), Spec: spec, Policy: policy, Schedule: c.Schedule, Seed: seed}
+}
+
 // small are settings that learn Pendulum quickly on small networks.
-func small() sac.Config {
-	c := sac.Defaults()
+func small() settings {
+	c := defaults()
 	c.Critic.Hidden = []int{64, 64}
 	c.ActorLR, c.CriticLR, c.AlphaLR = 3e-3, 3e-3, 3e-3
 	tau := 0.01
@@ -56,10 +67,10 @@ type run struct {
 	agent *sac.Learner
 }
 
-func newRun(t testing.TB, policy policies.Policy, cfg sac.Config, steps int64, seed uint64, envs ...envbridge.Env) *run {
+func newRun(t testing.TB, policy policies.Policy, cfg settings, steps int64, seed uint64, envs ...envbridge.Env) *run {
 	t.Helper()
 	spec := envs[0].Spec()
-	agent, err := sac.New(enginetest.Backend(t), policy, spec, cfg, seed)
+	agent, err := sac.New(cfg.Config, cfg.task(t, policy, spec, seed))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,6 +99,9 @@ func values(t testing.TB, s *model.Store) map[string]string {
 	return all
 }
 
+// counted is what a learner has counted so far.
+func counted(s *sac.Learner) agents.Counters { return *s.State().(*agents.Counters) }
+
 func equal(t *testing.T, a, b *sac.Learner) {
 	t.Helper()
 	va, vb := values(t, a.Store()), values(t, b.Store())
@@ -99,8 +113,8 @@ func equal(t *testing.T, a, b *sac.Learner) {
 			t.Errorf("%s differs", path)
 		}
 	}
-	if a.State() != b.State() {
-		t.Errorf("state %+v and %+v", a.State(), b.State())
+	if counted(a) != counted(b) {
+		t.Errorf("state %+v and %+v", counted(a), counted(b))
 	}
 }
 
@@ -122,7 +136,7 @@ func TestLearnsPendulum(t *testing.T) {
 			if !(result.Mean() > -250) {
 				t.Errorf("mean return %.1f after %d steps, want more than -250", result.Mean(), steps)
 			}
-			if updates := r.agent.State().Updates; updates > steps-500 || updates <= steps-500-8 {
+			if updates := counted(r.agent).Updates; updates > steps-500 || updates <= steps-500-8 {
 				t.Errorf("%d updates in %d steps after the first 500", updates, steps)
 			}
 		})
@@ -212,18 +226,16 @@ func TestResumeIsExact(t *testing.T) {
 			goOn(one)
 
 			two := build()
-			var learner sac.State
 			var loop agents.LoopState
 			c, err := checkpoint.Open(saved)
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = errors.Join(c.Store("agent", two.agent.Store()), c.JSON("agent", &learner), c.JSON("loop", &loop),
+			err = errors.Join(c.Store("agent", two.agent.Store()), c.JSON("agent", two.agent.State()), c.JSON("loop", &loop),
 				c.File("replay.bin", two.Buffer.(replay.Saver).Load))
 			if err != nil {
 				t.Fatal(err)
 			}
-			two.agent.SetState(learner)
 			two.SetState(loop)
 			if v := values(t, two.agent.Store()); v["/critic/q0/of_action/weights"] != atBreak["/critic/q0/of_action/weights"] {
 				t.Fatal("the checkpoint was not read")
@@ -252,7 +264,7 @@ func (f *figures) Record(step int64, m agents.Metrics) error {
 // Ensure that a Walker2d run with every option ends at its step, finite, with the
 // figures that dashboards look for.
 func TestWalker2dSmoke(t *testing.T) {
-	cfg := sac.Defaults()
+	cfg := defaults()
 	cfg.Critic.Hidden = []int{32, 32}
 	cfg.NStep, cfg.Particles, cfg.GradClip, cfg.AutoAlpha, cfg.Alpha = 3, 5, 1, false, 0.2
 	cfg.RandomSteps, cfg.LearningStarts, cfg.BatchSize = 60, 90, 32
@@ -267,7 +279,7 @@ func TestWalker2dSmoke(t *testing.T) {
 		t.Errorf("%d steps, %d transitions, want 301", step, kept)
 	}
 	// 211 steps after LearningStarts at half an update each, in fives, seen every ten.
-	if updates := r.agent.State().Updates; updates != 105 {
+	if updates := counted(r.agent).Updates; updates != 105 {
 		t.Errorf("%d updates, want 105", updates)
 	}
 	if len(rec.steps) != 4 || rec.steps[3] != 301 {
@@ -283,72 +295,5 @@ func TestWalker2dSmoke(t *testing.T) {
 	}
 	if alpha := rec.last["train/ent_coef"]; math.Abs(alpha-0.2) > 1e-6 {
 		t.Errorf("fixed temperature %v", alpha)
-	}
-}
-
-// broken answers a number that is none, once, as a real environment may.
-type broken struct {
-	envbridge.Env
-	at    int
-	steps int
-}
-
-func (b *broken) Recv(ctx context.Context) (envbridge.Step, error) {
-	step, err := b.Env.Recv(ctx)
-	if b.steps++; b.steps == b.at {
-		step.Reward[0] = float32(math.NaN())
-	}
-	return step, err
-}
-
-// Ensure that a reward that is no number stops the run by name, at the last good
-// step.
-func TestStopsAtNaNReward(t *testing.T) {
-	cfg := small()
-	r := newRun(t, gaussian(32), cfg, 100, 1, &broken{Env: start(t, envbridge.Worker{Env: "Pendulum-v1"}), at: 31})
-	err := r.Train(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "step 31") || !strings.Contains(err.Error(), "reward") || !strings.Contains(err.Error(), "NaN") {
-		t.Errorf("error %v", err)
-	}
-	if step, kept := r.State().Step, r.Buffer.Len(); step != 30 || kept != 30 {
-		t.Errorf("%d steps, %d transitions, want 30", step, kept)
-	}
-}
-
-// lossy says of one step that its worker was lost.
-type lossy struct {
-	envbridge.Env
-	steps int
-}
-
-func (l *lossy) Recv(ctx context.Context) (envbridge.Step, error) {
-	step, err := l.Env.Recv(ctx)
-	if l.steps++; l.steps == 20 {
-		step.Lost = true
-		clear(step.Reward)
-		clear(step.Next)
-	}
-	return step, err
-}
-
-// Ensure that a step without an outcome is not remembered, and costs no step.
-func TestLostStep(t *testing.T) {
-	cfg := small()
-	env := &lossy{Env: start(t, envbridge.Worker{Env: "Pendulum-v1", Copies: 2})}
-	r := newRun(t, gaussian(32), cfg, 100, 1, env)
-	if err := r.Train(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if env.steps != 51 || r.Buffer.Len() != 100 {
-		t.Errorf("%d steps of 2 copies, %d transitions, want 51 and 100", env.steps, r.Buffer.Len())
-	}
-	var b replay.Batch
-	if err := r.Buffer.Sample(&b, 2_000, rand.New(rand.NewPCG(1, 1))); err != nil {
-		t.Fatal(err)
-	}
-	for i := range b.N {
-		if cosine := b.Next[3*i]; cosine == 0 && b.Next[3*i+1] == 0 {
-			t.Fatal("a transition leads to where nothing is")
-		}
 	}
 }

@@ -3,9 +3,7 @@ package sac
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
-	"strings"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -13,14 +11,12 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
-	"github.com/stein-rl/stein/nn"
+	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/policies"
 	"github.com/stein-rl/stein/random"
 )
 
-// An Oracle answers for a learner with actions and with what the learner thinks of
-// them. It works in batches of a few fixed sizes, for which its graphs are compiled
-// once. One goroutine uses it and its learner at a time.
+// An Oracle is an agents.Oracle whose graphs are compiled once for each size.
 type Oracle struct {
 	sac           *Learner
 	sizes         []int // rows of a batch, rising
@@ -29,16 +25,18 @@ type Oracle struct {
 	padded        []float32
 }
 
-// An Answer is what an Oracle says of n observations. The caller owns it.
-type Answer struct {
-	Action  []float32 // [n*A], in [−1, 1]
-	LogProb []float32 // log π(a|s), [n]; nil for greedy actions, which are not drawn
-	Entropy []float32 // of the policy at each state, nats, [n]: from the particles of one draw
-	Value   []float32 // min_k Q_k(s, a), [n]
+var _ agents.Oracle = (*Oracle)(nil)
+
+// Oracle compiles the graphs for batches of these sizes.
+func (s *Learner) Oracle(sizes []int) (agents.Oracle, error) {
+	o, err := newOracle(s, sizes)
+	if err != nil {
+		return nil, err
+	}
+	return o, nil
 }
 
-// NewOracle compiles the graphs for batches of these sizes.
-func NewOracle(s *Learner, sizes []int) (*Oracle, error) {
+func newOracle(s *Learner, sizes []int) (*Oracle, error) {
 	sizes = slices.Compact(slices.Sorted(slices.Values(sizes)))
 	if len(sizes) == 0 || sizes[0] < 1 {
 		return nil, fmt.Errorf("sac: an oracle for batches of %v: want sizes of 1 or more", sizes)
@@ -77,25 +75,25 @@ func (o *Oracle) Batch() int { return o.sizes[len(o.sizes)-1] }
 // Ask answers obs [n*S], any n, filling batches up with zeros. What is drawn follows
 // from seed, the call's number and the row. An observation that is too much for the
 // networks gets an answer that is not finite, which spoils no other row.
-func (o *Oracle) Ask(obs []float32, greedy bool, seed, call uint64) (Answer, error) {
+func (o *Oracle) Ask(obs []float32, greedy bool, seed, call uint64) (agents.Answer, error) {
 	width := o.sac.spec.ObsDim
 	n := len(obs) / width
 	if n == 0 || n*width != len(obs) {
-		return Answer{}, fmt.Errorf("sac: oracle: %d numbers are no observations of %d", len(obs), width)
+		return agents.Answer{}, fmt.Errorf("sac: oracle: %d numbers are no observations of %d", len(obs), width)
 	}
-	var all Answer
+	var all agents.Answer
 	for from := 0; from < n; from += o.Batch() {
 		to := min(n, from+o.Batch())
 		k := random.KeyOf(random.Mix(seed, call), oracleStream, uint64(from))
 		if err := o.ask(&all, obs[from*width:to*width], to-from, greedy, k); err != nil {
-			return Answer{}, fmt.Errorf("sac: oracle: %w", err)
+			return agents.Answer{}, fmt.Errorf("sac: oracle: %w", err)
 		}
 	}
 	return all, nil
 }
 
 // ask adds the answer to n observations, at most a batch.
-func (o *Oracle) ask(all *Answer, obs []float32, n int, greedy bool, k [3]uint64) error {
+func (o *Oracle) ask(all *agents.Answer, obs []float32, n int, greedy bool, k [3]uint64) error {
 	at, _ := slices.BinarySearch(o.sizes, n)
 	size, width := o.sizes[at], o.sac.spec.ObsDim
 	if size > n {
@@ -182,60 +180,4 @@ func (s *Learner) bothGraph(scope *model.Scope, progress, k, obs *Node) []*Node 
 // valueOf is min_k Q_k of one action a state, [N, A] -> [N].
 func valueOf(q policies.Query, action *Node) *Node {
 	return Squeeze(q.Value(InsertAxes(action, 1)), 1)
-}
-
-// Sizes reads from the variables of a learner of this package how many numbers its
-// observations and actions have.
-func Sizes(store *model.Store) (obsDim, actDim int, err error) {
-	rows := func(layer string) int {
-		v := store.GetVariable("/" + criticScope + "/q0/" + layer + "/weights")
-		if v == nil || v.Shape().Rank() != 2 {
-			return 0
-		}
-		return v.Shape().Dim(0)
-	}
-	obsDim, actDim = rows("of_obs"), rows("of_action")
-	if obsDim == 0 || actDim == 0 {
-		return 0, 0, errors.New("sac: no critic among the variables: they are not those of soft actor-critic")
-	}
-	return obsDim, actDim, nil
-}
-
-// Adopt takes the values of all variables from another store, such as a newer
-// checkpoint's, which must not be used afterwards. Nothing changes where one is
-// missing or has another shape.
-func (s *Learner) Adopt(from *model.Store) error {
-	for v := range s.store.IterVariables() {
-		other := from.GetVariable(v.Path())
-		if other == nil {
-			return fmt.Errorf("sac: no variable %s: it was written by another model or configuration", v.Path())
-		}
-		if !other.Shape().Equal(v.Shape()) {
-			return fmt.Errorf("sac: variable %s is %s, that of the model %s", v.Path(), other.Shape(), v.Shape())
-		}
-	}
-	for v := range s.store.IterVariables() {
-		value, err := from.GetVariable(v.Path()).Value()
-		if err == nil {
-			err = v.SetValue(value)
-		}
-		if err != nil {
-			return fmt.Errorf("sac: variable %s: %w", v.Path(), err)
-		}
-	}
-	return nil
-}
-
-// Weights are the values of what the learner has learned, by the variables' paths:
-// policy, critics, their targets, and log α. What optimisers keep is left out.
-func (s *Learner) Weights() iter.Seq2[string, *tensors.Tensor] {
-	return func(yield func(string, *tensors.Tensor) bool) {
-		for v := range s.store.IterVariables() {
-			learned := v.Trainable || nn.IsRunning(v) || v.Path() == "/"+alphaScope+"/log_alpha" ||
-				strings.HasPrefix(v.Path(), "/"+targetScope+"/") || strings.HasPrefix(v.Path(), "/"+averageScope+"/")
-			if learned && !yield(v.Path(), v.MustValue()) {
-				return
-			}
-		}
-	}
 }

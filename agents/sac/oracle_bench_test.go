@@ -6,8 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stein-rl/stein/agents/sac"
-
+	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/internal/enginetest"
 )
@@ -40,26 +39,22 @@ func BenchmarkStart(b *testing.B) {
 				b.ReportMetric((processorTime(b)-before).Seconds()/float64(b.N), "cpu-s")
 			})
 		}
-		idle := func(b *testing.B) *sac.Learner {
-			s, err := sac.NewIdle(enginetest.Backend(b), cfg.Policy.Value, walker, cfg.Agent, 1)
+		build := func(b *testing.B, use agents.Use) agents.Learner {
+			s, err := cfg.Agent.Value.Make(agents.Task{Backend: enginetest.Backend(b), Spec: walker, Policy: cfg.Policy.Value, Seed: 1, Use: use})
 			if err != nil {
 				b.Fatal(err)
 			}
 			return s
 		}
-		measure("idle", func(b *testing.B) { idle(b).Close() })
+		measure("idle", func(b *testing.B) { build(b, agents.ToKeep).Close() })
 		measure("actor", func(b *testing.B) {
-			s, err := sac.NewActor(enginetest.Backend(b), cfg.Policy.Value, walker, cfg.Agent, 1)
-			if err != nil {
-				b.Fatal(err)
-			}
-			s.Close()
+			build(b, agents.ToAct).Close()
 		})
 		for _, rows := range []int{1, 8, 64} {
 			measure(fmt.Sprintf("oracle-%d", rows), func(b *testing.B) {
-				s := idle(b)
+				s := build(b, agents.ToKeep)
 				defer s.Close()
-				o, err := sac.NewOracle(s, []int{rows})
+				o, err := s.(agents.Answerer).Oracle([]int{rows})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -8,14 +8,14 @@ import (
 
 	"github.com/stein-rl/stein/agents/sac"
 
+	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
-	"github.com/stein-rl/stein/internal/enginetest"
 	"github.com/stein-rl/stein/policies"
 )
 
-func newOracle(t *testing.T, s *sac.Learner, sizes ...int) *sac.Oracle {
+func newOracle(t *testing.T, s *sac.Learner, sizes ...int) agents.Oracle {
 	t.Helper()
-	o, err := sac.NewOracle(s, sizes)
+	o, err := s.Oracle(sizes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestOracleDraws(t *testing.T) {
 	if slices.Equal(first[:2*actDim], first[2*actDim:4*actDim]) || slices.Equal(first[:actDim], first[actDim:2*actDim]) {
 		t.Errorf("equal rows of %v", first)
 	}
-	for o, want := range map[*sac.Oracle]bool{gaussian: false, particles: true} {
+	for o, want := range map[agents.Oracle]bool{gaussian: false, particles: true} {
 		if drawn, err := o.Draws(); err != nil || drawn != want {
 			t.Errorf("drawn %t, %v, want %t", drawn, err, want)
 		}
@@ -94,7 +94,7 @@ func TestOracleDraws(t *testing.T) {
 func TestAdopt(t *testing.T) {
 	one, two := newSAC(t, policies.NewGaussian(), tiny()), newSAC(t, policies.NewGaussian(), tiny())
 	obs := []float32{1, 2, 3}
-	other, err := sac.NewActor(enginetest.Backend(t), policies.NewGaussian(), envbridge.Spec{ID: "test", Copies: 1, ObsDim: obsDim, ActDim: actDim}, tiny(), 99)
+	other, err := sac.New(tiny().Config, tiny().task(t, policies.NewGaussian(), envbridge.Spec{ID: "test", Copies: 1, ObsDim: obsDim, ActDim: actDim}, 99))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestAdopt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := one.Adopt(other.Store()); err != nil {
+	if err := agents.Adopt(one, other.Store()); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := one.Act(obs, true); err != nil || !slices.Equal(got, want) {
@@ -114,13 +114,13 @@ func TestAdopt(t *testing.T) {
 		t.Fatal(err)
 	}
 	before = slices.Clone(before)
-	if err := two.Adopt(newSAC(t, known{}, tiny()).Store()); err == nil {
+	if err := agents.Adopt(two, newSAC(t, known{}, tiny()).Store()); err == nil {
 		t.Error("another policy's weights were adopted")
 	}
 	if after, err := two.Act(obs, true); err != nil || !slices.Equal(after, before) {
 		t.Errorf("%v, %v, want %v", after, err, before)
 	}
-	if o, a, err := sac.Sizes(two.Store()); err != nil || o != obsDim || a != actDim {
+	if o, a, err := tiny().Sizes(two.Store()); err != nil || o != obsDim || a != actDim {
 		t.Errorf("%d, %d, %v", o, a, err)
 	}
 }
@@ -156,7 +156,7 @@ func TestOracleChooses(t *testing.T) {
 			if best.Value[i] > drawn.Value[i] {
 				better++
 			}
-			for _, a := range []sac.Answer{drawn, best} {
+			for _, a := range []agents.Answer{drawn, best} {
 				q, err := s.Portrait(obs[i*obsDim:(i+1)*obsDim], 1, a.Action[i*actDim:(i+1)*actDim])
 				if err != nil {
 					t.Fatal(err)

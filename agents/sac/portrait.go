@@ -8,29 +8,21 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
+	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/random"
 )
-
-// A Portrait is what a policy does at one state, and what its critic thinks of it.
-// Particles that were lost are left out of the draws.
-type Portrait struct {
-	Actions []float32 // draws, [N*A], in (−1, 1)
-	LogProb []float32 // [N]
-	Value   []float32 // min_k Q_k(s, a) at the actions asked about, [G]
-	Alpha   float64
-}
 
 // Portrait draws from the policy at obs [S], a number of times its particles, and
 // asks the critic about actions [G*A]. It takes random numbers from the stream of
 // greedy actions, and compiles a graph of its own.
-func (s *Learner) Portrait(obs []float32, times int, actions []float32) (Portrait, error) {
+func (s *Learner) Portrait(obs []float32, times int, actions []float32) (agents.Portrait, error) {
 	a := s.spec.ActDim
 	if len(obs) != s.spec.ObsDim || times < 1 || len(actions) == 0 || len(actions)%a != 0 {
-		return Portrait{}, fmt.Errorf("sac: portrait: an observation of %d numbers, %d draws, %d numbers of actions, in an environment of %d and %d", len(obs), times, len(actions), s.spec.ObsDim, a)
+		return agents.Portrait{}, fmt.Errorf("sac: portrait: an observation of %d numbers, %d draws, %d numbers of actions, in an environment of %d and %d", len(obs), times, len(actions), s.spec.ObsDim, a)
 	}
 	exec, err := model.NewExec(s.backend, s.store, s.portraitGraph)
 	if err != nil {
-		return Portrait{}, fmt.Errorf("sac: portrait: %w", err)
+		return agents.Portrait{}, fmt.Errorf("sac: portrait: %w", err)
 	}
 	defer exec.Finalize()
 	rows := make([]float32, 0, times*len(obs))
@@ -42,13 +34,13 @@ func (s *Learner) Portrait(obs []float32, times int, actions []float32) (Portrai
 	out, err := exec.Call(s.progress, tensors.FromFlatDataAndDimensions(k[:], 3),
 		tensors.FromFlatDataAndDimensions(rows, times, len(obs)), tensors.FromFlatDataAndDimensions(actions, len(actions)/a, a))
 	if err != nil {
-		return Portrait{}, fmt.Errorf("sac: portrait: %w", err)
+		return agents.Portrait{}, fmt.Errorf("sac: portrait: %w", err)
 	}
 	drawn, logProb := tensors.MustCopyFlatData[float32](out[0]), tensors.MustCopyFlatData[float32](out[1])
-	p := Portrait{Value: tensors.MustCopyFlatData[float32](out[3]), Alpha: float64(tensors.ToScalar[float32](out[4]))}
+	p := agents.Portrait{Value: tensors.MustCopyFlatData[float32](out[3]), Alpha: float64(tensors.ToScalar[float32](out[4]))}
 	for i, alive := range tensors.MustCopyFlatData[bool](out[2]) {
 		if alive && math.IsNaN(float64(logProb[i])) {
-			return Portrait{}, fmt.Errorf("sac: portrait: log-probability of draw %d is NaN", i)
+			return agents.Portrait{}, fmt.Errorf("sac: portrait: log-probability of draw %d is NaN", i)
 		}
 		if alive {
 			p.Actions, p.LogProb = append(p.Actions, drawn[i*a:(i+1)*a]...), append(p.LogProb, logProb[i])

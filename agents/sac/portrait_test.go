@@ -6,6 +6,7 @@ import (
 
 	"github.com/stein-rl/stein/agents/sac"
 
+	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/internal/enginetest"
 )
@@ -16,7 +17,7 @@ func TestPortrait(t *testing.T) {
 	cfg := small()
 	cfg.Particles, cfg.Alpha = 10, 0.3
 	spec := envbridge.Spec{ID: "made-up", Copies: 1, ObsDim: 2, ActDim: 1}
-	s, err := sac.NewActor(enginetest.PureGo(t), gaussian(16), spec, cfg, 3)
+	s, err := sac.New(cfg.Config, agents.Task{Backend: enginetest.PureGo(t), Spec: spec, Policy: gaussian(16), Seed: 3, Use: agents.ToAct})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,13 +32,15 @@ type Learner struct {
 	policy  policies.Policy
 	seed    uint64
 	backend compute.Backend
+	batch   int          // transitions per update
+	fused   int          // updates in one call
 	store   *model.Store // all variables
 
 	updating, acting, greedy *model.Exec
 	figures                  []string // names of what an update reports, in order: the critics', then
 	ofPolicy                 int      // so many of the policy's
 
-	state      State
+	state      agents.Counters
 	greedySeed uint64
 	greedyActs uint64
 	progress   *tensors.Tensor // float32 scalar
@@ -47,66 +49,47 @@ type Learner struct {
 }
 
 var (
-	_ agents.Agent     = (*Learner)(nil)
+	_ agents.Learner   = (*Learner)(nil)
+	_ agents.Answerer  = (*Learner)(nil)
 	_ agents.Judge     = (*Learner)(nil)
 	_ agents.Scheduled = (*Learner)(nil)
 	_ agents.Reseeder  = (*Learner)(nil)
 )
 
-// State is what a learner carries besides its variables.
-type State struct {
-	Updates uint64 `json:"updates"` // gradient steps of every part
-	Acts    uint64 `json:"acts"`    // calls of Act that were not greedy
-}
-
-// New builds the learner for environments of spec: its variables get their
-// first values from seed, and its graphs are compiled, so that one that can't be
-// built is an error here.
-func New(backend compute.Backend, policy policies.Policy, spec envbridge.Spec, cfg Config, seed uint64) (*Learner, error) {
-	s, err := NewActor(backend, policy, spec, cfg, seed)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.compile(); err != nil {
-		return nil, fmt.Errorf("sac: soft actor-critic with %T: %w", policy, err)
-	}
-	return s, nil
-}
-
-// NewActor is New for an agent that acts and is never updated: the graph that
-// takes the longest to compile is left out.
-func NewActor(backend compute.Backend, policy policies.Policy, spec envbridge.Spec, cfg Config, seed uint64) (*Learner, error) {
-	s, err := NewIdle(backend, policy, spec, cfg, seed)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.compileActing(); err != nil {
-		return nil, fmt.Errorf("sac: soft actor-critic with %T: %w", policy, err)
-	}
-	return s, nil
-}
-
-// NewIdle is NewActor for who asks an Oracle, or wants the weights alone: nothing is
-// compiled before the first Act.
-func NewIdle(backend compute.Backend, policy policies.Policy, spec envbridge.Spec, cfg Config, seed uint64) (*Learner, error) {
-	if err := cfg.Validate(); err != nil {
+// New builds the learner for a task: its variables get their first values from the
+// seed, and the graphs that its use needs are compiled, so that one that can't be
+// built is an error here. The graph of an update takes the longest.
+func New(cfg Config, t agents.Task) (*Learner, error) {
+	if err := errors.Join(cfg.Validate(), t.Validate()); err != nil {
 		return nil, fmt.Errorf("sac: %w", err)
 	}
-	if spec.ObsDim < 1 || spec.ActDim < 1 || spec.Copies < 1 {
-		return nil, fmt.Errorf("sac: environment of %d copies, %d observation and %d action dimensions", spec.Copies, spec.ObsDim, spec.ActDim)
+	if t.Policy == nil {
+		return nil, errors.New("sac: no policy to train")
 	}
-	if c, ok := policy.(policies.Checker); ok {
-		if err := c.Check(cfg.Particles, spec.ActDim); err != nil {
-			return nil, fmt.Errorf("sac: policy for %d particles and %d action dimensions: %w", cfg.Particles, spec.ActDim, err)
+	if c, ok := t.Policy.(policies.Checker); ok {
+		if err := c.Check(cfg.Particles, t.Spec.ActDim); err != nil {
+			return nil, fmt.Errorf("sac: policy for %d particles and %d action dimensions: %w", cfg.Particles, t.Spec.ActDim, err)
 		}
 	}
+	if t.Use == agents.ToLearn && cfg.Critic.Norm == "batch" && t.Schedule.BatchSize < 2 {
+		return nil, fmt.Errorf("sac: critic.norm batch with batch_size %d: one transition has no spread to normalise by", t.Schedule.BatchSize)
+	}
 	s := &Learner{
-		cfg: cfg, spec: spec, policy: policy, seed: seed, greedySeed: seed, backend: backend,
+		cfg: cfg, spec: t.Spec, policy: t.Policy, seed: t.Seed, greedySeed: t.Seed, backend: t.Backend,
+		batch: t.Schedule.BatchSize, fused: t.Schedule.FusedUpdates,
 		store: model.NewStore(), progress: tensors.FromScalar(float32(0)),
 	}
-	for _, stage := range []func() error{s.create, s.initialise, s.prepareActing} {
+	stages := []func() error{s.create, s.initialise, s.prepareActing}
+	if t.Use != agents.ToKeep {
+		stages = append(stages, s.compileActing)
+	}
+	if t.Use == agents.ToLearn {
+		stages = append(stages, s.compile)
+	}
+	for _, stage := range stages {
 		if err := stage(); err != nil {
-			return nil, fmt.Errorf("sac: soft actor-critic with %T: %w", policy, err)
+			s.Close()
+			return nil, fmt.Errorf("sac: soft actor-critic with %T: %w", t.Policy, err)
 		}
 	}
 	return s, nil
@@ -182,11 +165,11 @@ func (s *Learner) compile() (err error) {
 	if s.updating, err = model.NewExec(s.backend, s.store, s.updateGraph); err != nil {
 		return err
 	}
-	fused := s.cfg.FusedUpdates
+	fused := s.fused
 	if !s.loops() {
 		fused = 1
 	}
-	_, err = s.updating.Compile(s.inputShapes(fused, s.cfg.BatchSize)...)
+	_, err = s.updating.Compile(s.inputShapes(fused, s.batch)...)
 	return err
 }
 
@@ -311,16 +294,16 @@ func (s *Learner) Act(obs []float32, greedy bool) ([]float32, error) {
 	return s.action, nil
 }
 
-// Update does b.N/BatchSize updates, one minibatch each, in one call. After one
+// Update does an update for each minibatch that b holds, all in one call. After one
 // that is not finite it stops: the error names the figure, and the learner is as it
 // was before that update.
 func (s *Learner) Update(b *replay.Batch) (agents.Metrics, error) {
-	k := b.N / s.cfg.BatchSize
 	if s.updating == nil {
-		return nil, errors.New("sac: an actor (NewActor) can't be updated")
+		return nil, errors.New("sac: a learner that was built to act can't be updated")
 	}
-	if k == 0 || k*s.cfg.BatchSize != b.N {
-		return nil, fmt.Errorf("sac: %d transitions are no minibatches of %d", b.N, s.cfg.BatchSize)
+	k := b.N / s.batch
+	if k == 0 || k*s.batch != b.N {
+		return nil, fmt.Errorf("sac: %d transitions are no minibatches of %d", b.N, s.batch)
 	}
 	s.absError = sized(s.absError, b.N)
 	sums := make([]float64, len(s.figures))
@@ -375,7 +358,7 @@ func (s *Learner) updates(b *replay.Batch, first, n int, sums []float64) error {
 		keys = append(keys, one[:]...)
 		due[i] = s.policyUpdates(number, number+1) > 0
 	}
-	from, rows := first*s.cfg.BatchSize, n*s.cfg.BatchSize
+	from, rows := first*s.batch, n*s.batch
 	table := func(x []float32, width int) *tensors.Tensor {
 		return tensors.FromFlatDataAndDimensions(x[from*width:(from+rows)*width], rows, width)
 	}
@@ -441,11 +424,10 @@ func (s *Learner) SeedGreedy(seed uint64) { s.greedySeed, s.greedyActs = seed, 0
 func (s *Learner) Store() *model.Store { return s.store }
 
 // State is what to save besides the Store.
-func (s *Learner) State() State { return s.state }
+func (s *Learner) State() any { return &s.state }
 
-// SetState is the way back from State; the Store's values are set by whoever reads
-// them.
-func (s *Learner) SetState(state State) { s.state = state }
+// Particles are the actions drawn at each state.
+func (s *Learner) Particles() int { return s.cfg.Particles }
 
 // Close frees what was compiled.
 func (s *Learner) Close() {

@@ -13,8 +13,8 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
+	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
-	"github.com/stein-rl/stein/internal/enginetest"
 	"github.com/stein-rl/stein/nn"
 	"github.com/stein-rl/stein/policies"
 	"github.com/stein-rl/stein/replay"
@@ -41,16 +41,16 @@ func (known) Sample(q policies.Query) policies.Draw {
 	}
 }
 
-func tiny() sac.Config {
-	c := sac.Defaults()
+func tiny() settings {
+	c := defaults()
 	c.Critic = nn.Network{Hidden: []int{5, 4}, Activation: "tanh"}
 	c.Particles, c.BatchSize, c.FusedUpdates = 2, 4, 1
 	return c
 }
 
-func newSAC(t testing.TB, policy policies.Policy, cfg sac.Config) *sac.Learner {
+func newSAC(t testing.TB, policy policies.Policy, cfg settings) *sac.Learner {
 	t.Helper()
-	s, err := sac.New(enginetest.Backend(t), policy, envbridge.Spec{ID: "test", Copies: 1, ObsDim: obsDim, ActDim: actDim}, cfg, 5)
+	s, err := sac.New(cfg.Config, cfg.task(t, policy, envbridge.Spec{ID: "test", Copies: 1, ObsDim: obsDim, ActDim: actDim}, 5))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,13 +251,13 @@ func TestFusedUpdates(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg, gauss := tiny(), policies.NewGaussian()
 			gauss.Hidden = []int{8}
-			set(&cfg, &gauss)
+			set(&cfg.Config, &gauss)
 			fusedUpdates(t, cfg, gauss)
 		})
 	}
 }
 
-func fusedUpdates(t *testing.T, cfg sac.Config, gauss policies.Policy) {
+func fusedUpdates(t *testing.T, cfg settings, gauss policies.Policy) {
 	apart := newSAC(t, gauss, cfg)
 	cfg.FusedUpdates = 3
 	fused := newSAC(t, gauss, cfg)
@@ -287,8 +287,8 @@ func fusedUpdates(t *testing.T, cfg sac.Config, gauss policies.Policy) {
 			t.Errorf("error of row %d: %v apart, %v fused", i, errors[i], x)
 		}
 	}
-	if apart.State() != fused.State() || fused.State().Updates != 3 {
-		t.Errorf("%+v and %+v", apart.State(), fused.State())
+	if counted(apart) != counted(fused) || counted(fused).Updates != 3 {
+		t.Errorf("%+v and %+v", counted(apart), counted(fused))
 	}
 }
 
@@ -311,15 +311,15 @@ func TestNotFiniteIsUndone(t *testing.T) {
 	if _, err := s.Update(good); err != nil {
 		t.Fatal(err)
 	}
-	before, updates := values(t, s.Store()), s.State().Updates
+	before, updates := values(t, s.Store()), counted(s).Updates
 	bad := randomBatch(3*cfg.BatchSize, obsDim, actDim)
 	bad.Reward[1] = float32(math.NaN())
 	_, err := s.Update(bad)
 	if err == nil || !strings.Contains(err.Error(), "train/critic_loss is NaN") || !strings.Contains(err.Error(), "update 3") {
 		t.Errorf("error %v", err)
 	}
-	if s.State().Updates != updates {
-		t.Errorf("%d updates, %d before", s.State().Updates, updates)
+	if counted(s).Updates != updates {
+		t.Errorf("%d updates, %d before", counted(s).Updates, updates)
 	}
 	for path, x := range values(t, s.Store()) {
 		if x != before[path] {
@@ -333,8 +333,8 @@ func TestNotFiniteIsUndone(t *testing.T) {
 	if _, err = s.Update(bad); err == nil {
 		t.Fatal("no error")
 	}
-	if s.State().Updates != updates+2 {
-		t.Errorf("%d updates, want 2 more than %d", s.State().Updates, updates)
+	if counted(s).Updates != updates+2 {
+		t.Errorf("%d updates, want 2 more than %d", counted(s).Updates, updates)
 	}
 	for v := range s.Store().IterVariables() {
 		if v.DType().IsFloat() {
@@ -403,10 +403,10 @@ func TestNewErrors(t *testing.T) {
 	spec := envbridge.Spec{ID: "test", Copies: 1, ObsDim: obsDim, ActDim: actDim}
 	cfg := tiny()
 	cfg.Critic.Hidden = nil
-	if _, err := sac.New(enginetest.Backend(t), known{}, spec, cfg, 1); err == nil || !strings.Contains(err.Error(), "critic") {
+	if _, err := sac.New(cfg.Config, cfg.task(t, known{}, spec, 1)); err == nil || !strings.Contains(err.Error(), "critic") {
 		t.Errorf("no hidden layers: error %v", err)
 	}
-	if _, err := sac.New(enginetest.Backend(t), crooked{}, spec, tiny(), 1); err == nil || !strings.Contains(err.Error(), "crooked") {
+	if _, err := sac.New(tiny().Config, tiny().task(t, crooked{}, spec, 1)); err == nil || !strings.Contains(err.Error(), "crooked") {
 		t.Errorf("a policy that can't be built: error %v", err)
 	}
 }
@@ -464,7 +464,7 @@ func TestLearningRateIsTheSettings(t *testing.T) {
 	}
 	cfg.ActorLR = 0
 	s := newSAC(t, known{}, cfg)
-	if err := s.Adopt(old.Store()); err != nil {
+	if err := agents.Adopt(s, old.Store()); err != nil {
 		t.Fatal(err)
 	}
 	before := weights(t, s, "/policy/w")

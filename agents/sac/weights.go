@@ -1,10 +1,30 @@
 package sac
 
 import (
+	"errors"
 	"fmt"
+	"iter"
+	"strings"
 
 	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/stein-rl/stein/nn"
 )
+
+// Weights are the values of what the learner has learned, by the variables' paths:
+// policy, critics, their targets, and log α. What optimisers keep is left out.
+func (s *Learner) Weights() iter.Seq2[string, *tensors.Tensor] {
+	return func(yield func(string, *tensors.Tensor) bool) {
+		for v := range s.store.IterVariables() {
+			learned := v.Trainable || nn.IsRunning(v) || v.Path() == "/"+alphaScope+"/log_alpha" ||
+				strings.HasPrefix(v.Path(), "/"+targetScope+"/") || strings.HasPrefix(v.Path(), "/"+averageScope+"/")
+			if learned && !yield(v.Path(), v.MustValue()) {
+				return
+			}
+		}
+	}
+}
 
 // SetWeights is the way back from Weights: all of them and no others, each in its
 // shape. What optimisers keep is left as it is. Nothing changes where something doesn't fit.
@@ -31,4 +51,21 @@ func (s *Learner) SetWeights(values map[string]*tensors.Tensor) error {
 		}
 	}
 	return nil
+}
+
+// Sizes reads from the variables of a learner how many numbers its observations and
+// actions have.
+func (Config) Sizes(store *model.Store) (obsDim, actDim int, err error) {
+	rows := func(layer string) int {
+		v := store.GetVariable("/" + criticScope + "/q0/" + layer + "/weights")
+		if v == nil || v.Shape().Rank() != 2 {
+			return 0
+		}
+		return v.Shape().Dim(0)
+	}
+	obsDim, actDim = rows("of_obs"), rows("of_action")
+	if obsDim == 0 || actDim == 0 {
+		return 0, 0, errors.New("sac: no critic among the variables: they are not those of soft actor-critic")
+	}
+	return obsDim, actDim, nil
 }

@@ -24,8 +24,8 @@ def stein(kind: str, particles: int) -> measure.Record:
     warmup = 20 if particles > 10 else 50
     settings = {
         "agent.particles": particles,
-        "agent.train_every": k,
-        "agent.fused_updates": k,
+        "schedule.train_every": k,
+        "schedule.fused_updates": k,
         "replay.capacity": 10_000,
     }
     timed = 20 if particles > 10 else 100

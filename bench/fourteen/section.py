@@ -24,8 +24,8 @@ def compare(_rounds: int) -> str:
             STARTS,
             (20, 40) if slow else (50, 150),
             {
-                "agent.train_every": 10,
-                "agent.fused_updates": 10,
+                "schedule.train_every": 10,
+                "schedule.fused_updates": 10,
                 "replay.capacity": 10_000,
             },
         )

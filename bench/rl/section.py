@@ -34,9 +34,9 @@ def stein(batch: int, every: int) -> measure.Record:
         STARTS,
         (WARMUP, WARMUP + UPDATES),
         {
-            "agent.batch_size": batch,
-            "agent.train_every": every,
-            "agent.fused_updates": every,
+            "schedule.batch_size": batch,
+            "schedule.train_every": every,
+            "schedule.fused_updates": every,
         },
     )
 
@@ -48,8 +48,8 @@ def train(
     counts of steps after the random ones."""
     first, last = (starts + n for n in clock)
     settings = {
-        "agent.random_steps": starts,
-        "agent.learning_starts": starts,
+        "schedule.random_steps": starts,
+        "schedule.learning_starts": starts,
         "eval.every": 0,
         "eval.episodes": 1,  # played once the run is over
         "checkpoint.every": 0,

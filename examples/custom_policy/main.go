@@ -28,7 +28,7 @@ type Mixture struct {
 func (p Mixture) Sample(q policies.Query) policies.Draw {
 	b, m, a := q.Obs.Shape().Dim(0), q.Particles, q.ActDim
 	f32 := func(dims ...int) shapes.Shape { return shapes.Make(q.Obs.DType(), dims...) }
-	means := Reshape(p.Apply(q.Scope.At("means"), q.Obs, p.K*a), b, 1, p.K, a)
+	means := Reshape(p.Apply(q.Scope.At("means"), q.Obs, p.K*a, nn.Statistics{Learn: q.Learn}), b, 1, p.K, a)
 	dice := ArgMax(q.Key.Fold(0).Uniform(f32(b, m, p.K)), -1)
 	mine := InsertAxes(OneHot(dice, p.K, q.Obs.DType()), -1)                                       // [B, M, K, 1]
 	u := Add(ReduceSum(Mul(mine, means), 2), MulScalar(q.Key.Fold(1).Normal(f32(b, m, a)), p.Std)) // [B, M, A]

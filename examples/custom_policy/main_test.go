@@ -59,7 +59,7 @@ func TestTrainsByName(t *testing.T) {
 	code := cmd.Execute(t.Context(), catalog(), []string{
 		"train", "--config", "pendulum/sac", "--runs", runs, "--seed", "1", "--steps", "200",
 		"--set", "policy={kind: mixture, k: 5, hidden: [16]}",
-		"--set", "agent={critic: {hidden: [16]}, batch_size: 16, random_steps: 50, learning_starts: 50}",
+		"--set", "agent={critic: {hidden: [16]}}", "--set", "schedule={batch_size: 16, random_steps: 50, learning_starts: 50}",
 		"--set", "replay.capacity=1000", "--eval-freq", "0", "--eval-episodes", "1",
 	}, &stdout, &stderr)
 	if code != 0 {

@@ -22,7 +22,7 @@ func TestControlLoops(t *testing.T) {
 	var errs bytes.Buffer
 	code := cmd.Execute(t.Context(), experiments.Builtin(), []string{
 		"train", "--config", "pendulum/sac", "--run-dir", dir, "--seed", "1", "--steps", "200", "--eval-freq", "0", "--eval-episodes", "1",
-		"--set", "policy.hidden=[16]", "--set", "agent={critic: {hidden: [16]}, batch_size: 16, random_steps: 50, learning_starts: 50}",
+		"--set", "policy.hidden=[16]", "--set", "agent={critic: {hidden: [16]}}", "--set", "schedule={batch_size: 16, random_steps: 50, learning_starts: 50}",
 	}, io.Discard, &errs)
 	if code != 0 {
 		t.Fatalf("exit code %d\n%s", code, errs.String())

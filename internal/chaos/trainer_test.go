@@ -13,8 +13,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stein-rl/stein/agents/sac"
-
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/runs/checkpoint"
@@ -35,7 +33,7 @@ var tiny = []string{
 	"--seed", "3", "--steps", "400", "--log-freq", "20", "--save-freq", "100", "--keep", "3",
 	"--eval-freq", "0", "--eval-episodes", "1", "--backend", "go:ops_sequential", "--threads", "1",
 	"--set", "policy={hidden: [8]}", "--set", "replay.capacity=100000",
-	"--set", fmt.Sprintf("agent={critic: {hidden: [8]}, batch_size: 16, random_steps: %d, learning_starts: %d}", warmup, warmup),
+	"--set", "agent={critic: {hidden: [8]}}", "--set", fmt.Sprintf("schedule={batch_size: 16, random_steps: %d, learning_starts: %d}", warmup, warmup),
 	"--log-format", "json", "--log-level", "debug",
 }
 
@@ -145,7 +143,7 @@ func (p place) newest(t *testing.T) counters {
 		t.Fatalf("%v, skipped %v", err, skipped)
 	}
 	var loop agents.LoopState
-	var learner sac.State
+	var learner agents.Counters
 	if err := c.JSON("loop", &loop); err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ func Decode(v any, layers ...*Tree) error {
 
 // A Kind is a setting of which there are several sorts: the key "kind" picks one
 // of Of, and the other keys belong to that one. Of's functions give a value with
-// its defaults, a struct or a pointer to one.
+// its defaults, a struct or a pointer to one. Null is none of them: Name is empty.
 type Kind[T any] struct {
 	Name  string
 	Value T
@@ -45,11 +45,13 @@ type choice interface {
 	known() []string
 	make(name string) any
 	set(name string, value any)
+	clear()
 }
 
 func (k *Kind[T]) current() (string, any) { return k.Name, k.Value }
 func (k *Kind[T]) make(name string) any   { return k.Of[name]() }
 func (k *Kind[T]) set(name string, v any) { k.Name, k.Value = name, v.(T) }
+func (k *Kind[T]) clear()                 { k.Name, k.Value = "", *new(T) }
 func (k *Kind[T]) known() []string {
 	var names []string
 	for name := range k.Of {
@@ -139,6 +141,10 @@ func (t *Tree) decodeStruct(n *yaml.Node, path []string, v reflect.Value) []erro
 }
 
 func (t *Tree) decodeKind(n *yaml.Node, path []string, k choice) []error {
+	if n.Tag == "!!null" {
+		k.clear()
+		return nil
+	}
 	if n.Kind != yaml.MappingNode {
 		return []error{t.problem(n, path, "want settings with a kind, got %s", describe(n))}
 	}

@@ -165,9 +165,5 @@ func (e *Error) Error() string {
 }
 
 func (t *Tree) problem(n *yaml.Node, path []string, format string, args ...any) error {
-	place := t.source[n]
-	if n.Line > 0 && !strings.HasPrefix(place, "--") {
-		place = fmt.Sprintf("%s:%d", place, n.Line)
-	}
-	return &Error{strings.Join(path, "."), place, fmt.Sprintf(format, args...)}
+	return &Error{strings.Join(path, "."), t.place(n), fmt.Sprintf(format, args...)}
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/agents/sac"
 
 	"github.com/stein-rl/stein/envbridge"
@@ -37,12 +38,14 @@ func TestONNXRuntime(t *testing.T) {
 	} {
 		cfg := sac.Defaults()
 		cfg.Critic.Hidden = []int{8}
-		s, err := sac.NewActor(enginetest.Backend(t), p.Kind, envbridge.Spec{ID: "test", Copies: 1, ObsDim: obsDim, ActDim: actDim}, cfg, 3)
+		s, err := sac.New(cfg, agents.Task{
+			Backend: enginetest.Backend(t), Policy: p.Kind, Spec: envbridge.Spec{ID: "test", Copies: 1, ObsDim: obsDim, ActDim: actDim}, Seed: 3, Use: agents.ToAct,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer s.Close()
-		oracle, err := sac.NewOracle(s, []int{rows})
+		oracle, err := s.Oracle([]int{rows})
 		if err != nil {
 			t.Fatal(err)
 		}

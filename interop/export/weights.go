@@ -2,9 +2,8 @@ package export
 
 import (
 	"fmt"
+	"iter"
 	"strings"
-
-	"github.com/stein-rl/stein/agents/sac"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -12,11 +11,17 @@ import (
 	"github.com/stein-rl/stein/replay/normalize"
 )
 
+// A Weighted learner gives the values of what it has learned by the paths of its
+// variables, such as /policy/gaussian/hidden_0/weights.
+type Weighted interface {
+	Weights() iter.Seq2[string, *tensors.Tensor]
+}
+
 // Weights are the variables of a learner by their paths with dots, such as
 // policy.gaussian.hidden_0.weights: policy, both critics (critic.q0, critic.q1) and
 // their targets (target.q0, target.q1), and alpha.log_alpha. What optimisers keep is
 // left out. Weights of a layer are [inputs, outputs].
-func Weights(s *sac.Learner) ([]Tensor, error) {
+func Weights(s Weighted) ([]Tensor, error) {
 	var all []Tensor
 	for path, v := range s.Weights() {
 		if v.DType() != dtypes.Float32 {

@@ -17,9 +17,9 @@ type Model struct {
 	ObsDim, ActDim int
 	Policy, Critic Network
 	Settings       Settings
-	// Weights by the paths that sac.Learner has for its variables, such as
+	// Weights by the paths that soft actor-critic has for its variables, such as
 	// /policy/gaussian/hidden_0/weights; those of layers are [inputs, outputs]. All
-	// of sac.Learner.Weights are there.
+	// that it has learned are there.
 	Weights map[string]torchfile.Tensor
 }
 

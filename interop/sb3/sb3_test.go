@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stein-rl/stein/agents/sac"
+	"github.com/stein-rl/stein/agents"
 
 	"github.com/gomlx/gomlx/core/tensors"
 
@@ -52,19 +52,27 @@ func load(t testing.TB, name string) []byte {
 
 func read(data []byte) (*sb3.Model, error) { return sb3.Read(bytes.NewReader(data), int64(len(data))) }
 
+// A learnerOfSAC is what these tests ask of soft actor-critic.
+type learnerOfSAC interface {
+	agents.Learner
+	SetWeights(map[string]*tensors.Tensor) error
+	Portrait(obs []float32, times int, actions []float32) (agents.Portrait, error)
+}
+
 // learner is the imported agent.
-func learner(t *testing.T, m *sb3.Model) *sac.Learner {
+func learner(t *testing.T, m *sb3.Model) learnerOfSAC {
 	t.Helper()
 	cfg, err := experiments.Builtin().Resolve("pendulum/sac", append(m.Assignments(), "seed=1"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	spec := envbridge.Spec{ID: "Pendulum-v1", Copies: 1, ObsDim: m.ObsDim, ActDim: m.ActDim}
-	s, err := sac.NewActor(enginetest.Backend(t), cfg.Policy.Value, spec, cfg.Agent, 1)
+	made, err := cfg.Agent.Value.Make(agents.Task{Backend: enginetest.Backend(t), Spec: spec, Policy: cfg.Policy.Value, Seed: 1, Use: agents.ToAct})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.Close)
+	t.Cleanup(made.Close)
+	s := made.(learnerOfSAC)
 	values := map[string]*tensors.Tensor{}
 	for name, w := range m.Weights {
 		values[name] = tensors.FromFlatDataAndDimensions(w.Data, w.Shape...)

@@ -97,8 +97,9 @@ func (m *Model) Assignments() []string {
 	var all []string
 	set := func(key, value string) { all = append(all, key+"="+value) }
 	set("policy", fmt.Sprintf("{kind: gaussian, hidden: %s, activation: %s, log_std_min: -20, log_std_max: 2}", list(m.Policy.Hidden), m.Policy.Activation))
+	set("agent.kind", "sac")
 	set("agent.critic", fmt.Sprintf("{hidden: %s, activation: %s}", list(m.Critic.Hidden), m.Critic.Activation))
-	set("agent.random_steps", "0") // it has learned already
+	set("schedule.random_steps", "0") // it has learned already
 	set("agent.particles", "1")
 	for _, x := range []struct {
 		keys  []string
@@ -114,7 +115,7 @@ func (m *Model) Assignments() []string {
 		}
 	}
 	if m.Settings.BatchSize != nil {
-		set("agent.batch_size", strconv.FormatInt(*m.Settings.BatchSize, 10))
+		set("schedule.batch_size", strconv.FormatInt(*m.Settings.BatchSize, 10))
 	}
 	if m.Settings.NStep != nil {
 		set("agent.n_step", strconv.FormatInt(*m.Settings.NStep, 10))

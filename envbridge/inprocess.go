@@ -1,0 +1,176 @@
+package envbridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/stein-rl/stein/random"
+)
+
+// A Simulator is one copy of an environment that is written in Go. One goroutine
+// uses it at a time.
+type Simulator interface {
+	// Sizes are how many numbers an observation and an action have.
+	Sizes() (obsDim, actDim int)
+	// Reset begins an episode and writes the first observation. What is random in the
+	// episode follows from the seed alone.
+	Reset(seed uint64, obs []float32) error
+	// Step does an action, whose numbers are in [−1, 1], and writes what is seen then.
+	// Terminated says that the episode has come to its end, and that nothing is to be
+	// had beyond; a time limit is not the simulator's business.
+	Step(action, obs []float32) (reward float32, terminated bool, err error)
+}
+
+// A Limited simulator has a time limit of its own for episodes, in steps.
+type Limited interface{ MaxSteps() int }
+
+// InProcess is an Env of simulators in this process: copies of them, which make makes.
+// maxSteps limits an episode; 0: the simulators' own limit, if they have one. Steps
+// are done by the goroutine that calls Send.
+//
+// An episode that ends is followed by one with another seed, which follows from the
+// seed of the Reset, the number of the copy and that of the episode.
+func InProcess(id string, make func() (Simulator, error), copies, maxSteps int) (Env, error) {
+	if copies < 1 || maxSteps < 0 {
+		return nil, fmt.Errorf("envbridge: %s: %d copies, time limit %d: want at least 1 and 0", id, copies, maxSteps)
+	}
+	e := &inProcess{spec: Spec{ID: id, Copies: copies, MaxSteps: maxSteps}}
+	for i := range copies {
+		s, err := make()
+		if err != nil {
+			return nil, fmt.Errorf("envbridge: %s: %w", id, err)
+		}
+		obsDim, actDim := s.Sizes()
+		if obsDim < 1 || actDim < 1 {
+			return nil, fmt.Errorf("envbridge: %s: observations of %d and actions of %d numbers", id, obsDim, actDim)
+		}
+		if i > 0 && (obsDim != e.spec.ObsDim || actDim != e.spec.ActDim) {
+			return nil, fmt.Errorf("envbridge: %s: copy %d has other sizes than the first", id, i)
+		}
+		e.spec.ObsDim, e.spec.ActDim = obsDim, actDim
+		if l, ok := s.(Limited); ok && maxSteps == 0 {
+			e.spec.MaxSteps = l.MaxSteps()
+		}
+		e.copies = append(e.copies, simulated{Simulator: s})
+	}
+	e.allocate()
+	return e, nil
+}
+
+// A simulated copy knows which episode it is in.
+type simulated struct {
+	Simulator
+	seed    uint64
+	episode uint64
+	steps   int
+}
+
+type inProcess struct {
+	spec   Spec
+	copies []simulated
+	step   Step
+	begun  bool  // there was a Reset
+	sent   bool  // a step waits for its Recv
+	err    error // of that step
+}
+
+func (e *inProcess) allocate() {
+	n := e.spec.Copies
+	e.step = Step{
+		Next: make([]float32, n*e.spec.ObsDim), Obs: make([]float32, n*e.spec.ObsDim), Reward: make([]float32, n),
+		Terminated: make([]bool, n), Truncated: make([]bool, n),
+	}
+}
+
+// Spec says what was built.
+func (e *inProcess) Spec() Spec { return e.spec }
+
+// Reset begins an episode in every copy.
+func (e *inProcess) Reset(ctx context.Context, seed int64) ([]float32, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("envbridge: %s: %w", e.spec.ID, err)
+	}
+	if e.sent {
+		return nil, fmt.Errorf("envbridge: %s: Reset while a step waits for its Recv", e.spec.ID)
+	}
+	for i := range e.copies {
+		c := &e.copies[i]
+		c.seed, c.episode = uint64(seed)+uint64(i), 0
+		if err := e.start(i); err != nil {
+			return nil, err
+		}
+	}
+	e.begun = true
+	return e.step.Obs, nil
+}
+
+// start begins copy i's next episode.
+func (e *inProcess) start(i int) error {
+	c := &e.copies[i]
+	if err := c.Reset(random.Mix(c.seed, c.episode), e.row(e.step.Obs, i)); err != nil {
+		return fmt.Errorf("envbridge: %s, copy %d: reset: %w", e.spec.ID, i, err)
+	}
+	c.episode++
+	c.steps = 0
+	return nil
+}
+
+func (e *inProcess) row(x []float32, i int) []float32 {
+	return x[i*e.spec.ObsDim : (i+1)*e.spec.ObsDim]
+}
+
+// Send does a step.
+func (e *inProcess) Send(ctx context.Context, action []float32) error {
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("envbridge: %s: %w", e.spec.ID, ctx.Err())
+	case !e.begun || e.sent:
+		return fmt.Errorf("envbridge: %s: Send before Reset, or before the last one's Recv", e.spec.ID)
+	case len(action) != e.spec.Copies*e.spec.ActDim:
+		return fmt.Errorf("envbridge: %s: %d numbers for %d actions of %d", e.spec.ID, len(action), e.spec.Copies, e.spec.ActDim)
+	}
+	e.sent, e.err = true, nil
+	for i := range e.copies {
+		if err := e.advance(i, action[i*e.spec.ActDim:(i+1)*e.spec.ActDim]); err != nil {
+			e.err = errors.Join(e.err, err)
+		}
+	}
+	return nil
+}
+
+// advance does copy i's part of a step, and begins its next episode where one ended.
+func (e *inProcess) advance(i int, action []float32) error {
+	c, next := &e.copies[i], e.row(e.step.Next, i)
+	within := make([]float32, len(action))
+	for j, a := range action {
+		within[j] = min(1, max(-1, a))
+	}
+	reward, terminated, err := c.Step(within, next)
+	if err != nil {
+		return fmt.Errorf("envbridge: %s, copy %d: step %d: %w", e.spec.ID, i, c.steps+1, err)
+	}
+	c.steps++
+	truncated := !terminated && e.spec.MaxSteps > 0 && c.steps >= e.spec.MaxSteps
+	e.step.Reward[i], e.step.Terminated[i], e.step.Truncated[i] = reward, terminated, truncated
+	if terminated || truncated {
+		return e.start(i)
+	}
+	copy(e.row(e.step.Obs, i), next)
+	return nil
+}
+
+// Recv answers the last Send.
+func (e *inProcess) Recv(ctx context.Context) (Step, error) {
+	if !e.sent {
+		return Step{}, fmt.Errorf("envbridge: %s: Recv without a Send", e.spec.ID)
+	}
+	e.sent = false
+	if err := errors.Join(e.err, ctx.Err()); err != nil {
+		return Step{}, err
+	}
+	return e.step, nil
+}
+
+// Close has nothing to end.
+func (e *inProcess) Close() error { return nil }

@@ -1,0 +1,123 @@
+package experiments
+
+import (
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stein-rl/stein/agents/sac"
+	"github.com/stein-rl/stein/engine"
+)
+
+// Ensure that names of version 1 are read wherever a setting is given, with one line
+// that says their new ones, and that a setting given by both names is refused.
+func TestOldNames(t *testing.T) {
+	var told []string
+	catalog := Builtin()
+	catalog.Warn = func(text string) { told = append(told, text) }
+	path := filepath.Join(t.TempDir(), "old.yaml")
+	text := "version: 1\nextends: [pendulum/sac]\nagent:\n  gamma: 0.5\n  batch_size: 17\n  random_steps: 18\n"
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := catalog.Resolve(path, []string{"agent.train_every=3", "agent={update_to_data: 0.5}"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := cfg.Schedule
+	if s.BatchSize != 17 || s.RandomSteps != 18 || s.TrainEvery != 3 || s.UpdateToData != 0.5 || cfg.Agent.Value.(sac.Config).Gamma != 0.5 || cfg.Version != Version {
+		t.Errorf("%+v", cfg)
+	}
+	if len(told) != 1 {
+		t.Fatalf("told %q", told)
+	}
+	for _, want := range []string{
+		"agent.batch_size is now schedule.batch_size (" + path + ":5)", "agent.random_steps is now", "agent.train_every is now schedule.train_every (--set agent.train_every=3)", "agent.update_to_data",
+	} {
+		if !strings.Contains(told[0], want) {
+			t.Errorf("%q does not say %q", told[0], want)
+		}
+	}
+	told = nil
+	if _, err := catalog.Resolve("pendulum/sac", []string{"schedule.train_every=3"}); err != nil || len(told) > 0 {
+		t.Errorf("%v, told %q", err, told)
+	}
+	for _, c := range []struct {
+		text string
+		want string
+	}{
+		{"version: 1\nextends: [pendulum/sac]\nagent: {batch_size: 17}\nschedule: {batch_size: 18}", "schedule.batch_size: given twice"},
+		{"version: 1\nextends: [pendulum/sac]\nagent: {batch_size: 17}\nschedule: 3", "schedule: want settings"},
+		{"extends: [pendulum/sac]\nagent: {batch_size: 0}", path + ":2: schedule.batch_size: 0: want >= 1"},
+		{"version: 3\nextends: [pendulum/sac]", "version: 3 is newer"},
+	} {
+		if err := os.WriteFile(path, []byte(c.text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := catalog.Resolve(path, nil); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s\n%v, want %s", c.text, err, c.want)
+		}
+	}
+}
+
+// Ensure that run folders of version 1 are evaluated as the program that wrote them
+// did, and are trained on. testdata/version1 was made by that program, with
+//
+//	stein train --config pendulum/sac --seed 3 --steps 60 --no-save-replay --set normalize.obs=true …
+func TestVersion1Runs(t *testing.T) {
+	for _, c := range []struct {
+		run     string
+		returns []float64 // of its stein eval --episodes 2 --set engine.backend=go:ops_sequential
+	}{
+		{"pendulum-sac", []float64{-1073.99616, -1234.55094}},
+		{"pendulum-p-svgd", []float64{-1189.79951, -1192.33982}},
+	} {
+		t.Run(c.run, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), c.run)
+			if err := os.CopyFS(dir, os.DirFS("testdata/version1/"+c.run)); err != nil {
+				t.Fatal(err)
+			}
+			var told []string
+			catalog := Builtin()
+			catalog.Warn = func(text string) { told = append(told, text) }
+			log := slog.New(slog.DiscardHandler)
+			quick := []string{"engine.backend=" + engine.PureGo} // it has less to compile
+			mark, err := catalog.Evaluate(t.Context(), Exam{Dir: dir, Episodes: 2, Sets: quick, Log: log})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, want := range c.returns {
+				if math.Abs(mark.Returns[i]-want) > 0.1 {
+					t.Errorf("return %g of episode %d, want %g", mark.Returns[i], i, want)
+				}
+			}
+			if len(told) != 1 || !strings.Contains(told[0], "agent.batch_size is now schedule.batch_size") {
+				t.Errorf("told %q", told)
+			}
+
+			cfg, err := catalog.Reread(dir, append(quick, "steps=80", "schedule={learning_starts: 0, train_every: 4, fused_updates: 4}", "eval.every=0"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			folder, err := OpenFolder(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer folder.Close()
+			result, err := Training{Config: cfg, Folder: folder, Resume: true, Log: log}.Train(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if result.Step != 80 || !(result.Last["train/n_updates"] > 40) {
+				t.Errorf("%+v", result)
+			}
+			again, err := Builtin().Reread(dir, nil)
+			if err != nil || again.Version != Version || again.Schedule.BatchSize != 8 {
+				t.Errorf("saved as %+v, %v", again, err)
+			}
+		})
+	}
+}
