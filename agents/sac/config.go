@@ -24,6 +24,11 @@ type Config struct {
 	// move as fewer particles do.
 	TargetParticles int `yaml:"target_particles" want:">= 0"`
 
+	// PolicyStates is for how many states of the minibatch the policy is updated, the
+	// first ones; 0: for all. A policy of particles costs Particles times what a state
+	// costs the critics.
+	PolicyStates int `yaml:"policy_states" want:">= 0"`
+
 	// The networks. The policy has its own.
 	Critic nn.Network `yaml:"critic"`
 	// Value is which of the twin critics' values is believed, in target and policy.

@@ -53,7 +53,11 @@ func (s *Learner) step(scope *model.Scope, b minibatch, key random.Key, progress
 // policyStep updates policy, temperature and the policy's average; alpha is the
 // temperature of before.
 func (s *Learner) policyStep(scope *model.Scope, b minibatch, key random.Key, progress, alpha *Node, stats figures) (ok *Node) {
-	now := s.query(scope, policyScope, b.obs, key, progress)
+	obs := b.obs
+	if n := s.cfg.PolicyStates; n > 0 && n < obs.Shape().Dim(0) {
+		obs = Slice(obs, AxisRange(0, n))
+	}
+	now := s.query(scope, policyScope, obs, key, progress)
 	now.Alpha, now.Learn = alpha, true
 	loss, entropy := s.policyLoss(now, stats)
 	ok = s.descend(scope, progress, stats, nn.Part{Scope: policyScope, Loss: loss, Rate: s.cfg.ActorLR, Clip: s.cfg.GradClip})

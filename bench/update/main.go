@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/stein-rl/stein/agents/sac"
+	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/engine"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/experiments"
@@ -48,17 +48,19 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	cfg.Agent.FusedUpdates = *fused
+	cfg.Schedule.FusedUpdates = *fused
 	compiled := cpu()
 	wall := time.Now()
-	learner, err := sac.New(backend, cfg.Policy.Value, walker, cfg.Agent, 1)
+	learner, err := cfg.Agent.Value.Make(agents.Task{
+		Backend: backend, Spec: walker, Policy: cfg.Policy.Value, Schedule: cfg.Schedule, Seed: 1,
+	})
 	if err != nil {
 		return err
 	}
 	defer learner.Close()
 	line := map[string]any{"config": *config, "fused": *fused, "threads": *threads,
 		"compile_s": time.Since(wall).Seconds(), "compile_cpu_s": (cpu() - compiled).Seconds()}
-	batch := transitions(*fused * cfg.Agent.BatchSize)
+	batch := transitions(*fused * cfg.Schedule.BatchSize)
 	var updateErr error
 	update := measure(*reps, func() {
 		if _, err := learner.Update(batch); err != nil {

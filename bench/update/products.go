@@ -9,6 +9,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
+	"github.com/stein-rl/stein/agents/sac"
 	"github.com/stein-rl/stein/engine"
 	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/nn"
@@ -27,7 +28,11 @@ func list(cfg experiments.Config) ([]product, error) {
 	if !ok {
 		return nil, fmt.Errorf("products of %T are not listed: a Gaussian's are", cfg.Policy.Value)
 	}
-	a, b := cfg.Agent, cfg.Agent.BatchSize
+	a, ok := cfg.Agent.Value.(sac.Config)
+	if !ok {
+		return nil, fmt.Errorf("products of %T are not listed: those of soft actor-critic are", cfg.Agent.Value)
+	}
+	b := cfg.Schedule.BatchSize
 	rate := 1 / float64(a.PolicyDelay)
 	obs, act := walker.ObsDim, walker.ActDim
 	var all []product
