@@ -48,9 +48,9 @@ func (n Network) Dense(scope *model.Scope, x *Node, out, fanIn int, bias bool, h
 	}
 	norm := BatchNorm{scope.At("norm"), x.Shape().Dim(-1)}
 	if how.Learn {
-		return Linear(scope, norm.Learn(x, how.Weight), out, fanIn, bias)
+		return Linear(scope, norm.Learn(x, how), out, fanIn, bias)
 	}
-	scale, shift := norm.Affine(x.Graph())
+	scale, shift := norm.Affine(x.Graph(), how)
 	if rows := x.Shape().Size() / x.Shape().Dim(-1); rows < x.Shape().Dim(-1) {
 		return Linear(scope, Add(Mul(x, expand(scale, x)), expand(shift, x)), out, fanIn, bias)
 	}

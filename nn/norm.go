@@ -13,7 +13,16 @@ import (
 type Statistics struct {
 	Learn  bool  // by those of the rows at hand, [N, I], and move the running ones
 	Weight *Node // [N], each row's share in them, sum 1; nil: all the same
+	// Maps is filled in where Learn is set, and else normalises in place of the running
+	// statistics: other rows by the batch that was learned from. nil: neither.
+	Maps Maps
 }
+
+// Maps are the affine maps x ↦ scale·x + shift that a batch was normalised by, without
+// gradient, by the scope of the layer.
+type Maps map[string]affine
+
+type affine struct{ scale, shift *Node } // [F]
 
 // The constants of batch normalisation, those of SBX's CrossQ.
 const (
@@ -74,27 +83,30 @@ func (n BatchNorm) running() (mean, variance, steps *model.Variable) {
 	return n.variable(meanName, 0, false), n.variable(varianceName, 1, false), n.variable(stepsName, 0, false)
 }
 
-// Affine is the map by the running statistics, x ↦ scale·x + shift, [F] each.
-func (n BatchNorm) Affine(g *Graph) (scale, shift *Node) {
+// Affine is the map by the statistics of an earlier batch, else by the running ones,
+// x ↦ scale·x + shift, [F] each.
+func (n BatchNorm) Affine(g *Graph, how Statistics) (scale, shift *Node) {
+	if m, ok := how.Maps[n.scope.Scope()]; ok {
+		return m.scale, m.shift
+	}
 	gamma, beta := n.affine(g)
 	mean, variance, _ := n.running()
 	scale = Div(gamma, Sqrt(AddScalar(variance.NodeValue(g), batchEpsilon)))
 	return scale, Sub(beta, Mul(scale, mean.NodeValue(g)))
 }
 
-// Learn normalises x [N, F] by its own statistics, rows weighted by weight [N], and
-// moves the running ones.
-func (n BatchNorm) Learn(x, weight *Node) *Node {
+// Learn normalises x [N, F] by its own statistics and moves the running ones.
+func (n BatchNorm) Learn(x *Node, how Statistics) *Node {
 	g := x.Graph()
 	gamma, beta := n.affine(g)
 	meanVar, varianceVar, stepsVar := n.running()
 	runningMean, runningVariance, steps := meanVar.NodeValue(g), varianceVar.NodeValue(g), stepsVar.NodeValue(g)
 
 	average := func(x *Node) *Node {
-		if weight == nil {
+		if how.Weight == nil {
 			return ReduceMean(x, 0)
 		}
-		return ReduceSum(Mul(x, InsertAxes(weight, -1)), 0)
+		return ReduceSum(Mul(x, InsertAxes(how.Weight, -1)), 0)
 	}
 	// Deviations from a point near the mean lose no digits when they are squared.
 	centred := Sub(x, InsertAxes(runningMean, 0))
@@ -117,6 +129,9 @@ func (n BatchNorm) Learn(x, weight *Node) *Node {
 
 	scale := Mul(gamma, Div(r, std))
 	shift := Sub(Add(beta, Mul(gamma, d)), Mul(scale, offset))
+	if how.Maps != nil {
+		how.Maps[n.scope.Scope()] = affine{StopGradient(scale), StopGradient(Sub(shift, Mul(scale, runningMean)))}
+	}
 	return Add(Mul(centred, InsertAxes(scale, 0)), InsertAxes(shift, 0))
 }
 

@@ -51,6 +51,11 @@ type Chooser interface {
 	Choose(q Query, drawn Draw) *Node // [B, A]; drawn is Sample's with q.Key.Fold(0)
 }
 
+// Starter is for a policy whose draws are those of a start that were moved since.
+type Starter interface {
+	Start(q Query) Draw // as Sample, before any move
+}
+
 // Checker is for a policy that can't serve every number of particles and of action
 // dimensions; 0: not known yet.
 type Checker interface {

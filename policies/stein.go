@@ -50,6 +50,7 @@ var (
 	_ Policy  = Stein{}
 	_ Greedy  = Stein{}
 	_ Chooser = Stein{}
+	_ Starter = Stein{}
 	_ Checker = Stein{}
 )
 
@@ -110,6 +111,13 @@ func (p Stein) Sample(q Query) Draw {
 	draw := Draw{Action: action, LogProb: logProb, Alive: run.Alive}
 	draw.Stats = p.stats(q, q0, smp, run, draw)
 	return draw
+}
+
+// Start draws particles and leaves them where they are.
+func (p Stein) Start(q Query) Draw {
+	u, logQ := p.start(q).Draw(sampler.KeyNoise{Key: q.Key}, q.Particles)
+	action, logProb := Squash(u, logQ)
+	return Draw{Action: action, LogProb: logProb}
 }
 
 // Greedy moves particles and picks one by the critic's values at the final actions.

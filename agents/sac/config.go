@@ -24,6 +24,20 @@ type Config struct {
 	// move as fewer particles do.
 	TargetParticles int `yaml:"target_particles" want:">= 0"`
 
+	// Target is whose value the critics' target is.
+	//
+	//	particles:  the policy's, by its draws
+	//	start:      that of what its particles start from, as if they were not moved
+	//	importance: that of the best policy, ∝ exp(Q/α), by draws of the start:
+	//	            α·log mean exp((Q − α·log q⁰)/α), forward passes alone
+	//
+	// The last two are for a policy that moves particles.
+	Target string `yaml:"target" want:"particles|start|importance"`
+	// PolicyLoss is whose loss the policy learns by: its particles', or its start's
+	// alone, as soft actor-critic without particles has it. What moves the particles
+	// then stays as it begins.
+	PolicyLoss string `yaml:"policy_loss" want:"particles|start"`
+
 	// PolicyStates is for how many states of the minibatch the policy is updated, the
 	// first ones; 0: for all. A policy of particles costs Particles times what a state
 	// costs the critics.
@@ -66,7 +80,7 @@ type Config struct {
 func Defaults() Config {
 	tau := 0.005
 	return Config{
-		Gamma: 0.99, NStep: 1, Alpha: 1, AutoAlpha: true, Particles: 1,
+		Gamma: 0.99, NStep: 1, Alpha: 1, AutoAlpha: true, Particles: 1, Target: "particles", PolicyLoss: "particles",
 		Critic: nn.Network{Hidden: []int{256, 256}, Activation: "relu", Norm: "none"}, Value: "min",
 		ActorLR: 3e-4, CriticLR: 3e-4, AlphaLR: 3e-4, LRSchedule: "constant", AdamEps: 1e-8, AdamBeta1: 0.9,
 		Tau: &tau, PolicyDelay: 1,
@@ -106,6 +120,9 @@ func (c Config) Discount() (gamma float64, steps int) { return c.Gamma, c.NStep 
 func (c Config) Check(policy policies.Policy) error {
 	if policy == nil {
 		return errors.New("soft actor-critic trains a policy: name one with policy.kind")
+	}
+	if _, ok := policy.(policies.Starter); !ok && (c.Target != "particles" || c.PolicyLoss != "particles") {
+		return fmt.Errorf("agent.target %s with agent.policy_loss %s: %T moves no particles from a start", c.Target, c.PolicyLoss, policy)
 	}
 	if p, ok := policy.(policies.Checker); ok {
 		if err := p.Check(c.Particles, 0); err != nil {

@@ -28,11 +28,11 @@ func (s *Learner) critics(scope *model.Scope) critics {
 
 // first is the first layer of critic k before its activation, apart for what it sees of
 // the states, [N, S] -> [N, H], and of the actions, [..., A] -> [..., H].
-func (c critics) first(k int, obs, action *Node, ofObs, ofAction nn.Statistics) (state, act *Node) {
+func (c critics) first(k int, obs, action *Node, how nn.Statistics) (state, act *Node) {
 	scope, width := c.scope.At("q%d", k), c.net.Hidden[0]
 	fanIn := obs.Shape().Dim(-1) + action.Shape().Dim(-1)
-	state = c.net.Dense(scope.At("of_obs"), obs, width, fanIn, true, ofObs)
-	return state, c.net.Dense(scope.At("of_action"), action, width, fanIn, false, ofAction)
+	state = c.net.Dense(scope.At("of_obs"), obs, width, fanIn, true, how)
+	return state, c.net.Dense(scope.At("of_action"), action, width, fanIn, false, how)
 }
 
 // after is the value of what first gave, [N, H] -> [N].
@@ -46,59 +46,52 @@ func (c critics) after(k int, x *Node, how nn.Statistics) *Node {
 
 // Each answers obs [B, S] and actions [B, M, A] with the value by each critic, [B, M].
 // Batch normalisation uses its running statistics.
-func (c critics) Each(obs, action *Node) (q [twin]*Node) {
+func (c critics) Each(obs, action *Node) [twin]*Node { return c.each(obs, action, nn.Statistics{}) }
+
+func (c critics) each(obs, action *Node, how nn.Statistics) (q [twin]*Node) {
 	b, m := action.Shape().Dim(0), action.Shape().Dim(1)
 	for k := range q {
-		state, act := c.first(k, obs, action, nn.Statistics{}, nn.Statistics{})
+		state, act := c.first(k, obs, action, how)
 		x := Reshape(Add(InsertAxes(state, 1), act), b*m, -1) // [B*M, H]
-		q[k] = Reshape(c.after(k, x, nn.Statistics{}), b, m)
+		q[k] = Reshape(c.after(k, x, how), b, m)
 	}
 	return q
 }
 
 // Joint asks about transitions and about what follows them in one pass, so that one
 // batch normalises both (Bhatt et al. 2024, section 4): obs [B, S], action [B, A] give
-// now [B]; next [B, S], ahead [B, M, A] give then [B, M]. Both halves weigh the same in
-// the statistics; particles that are not alive, bool [B, M] or nil for all, do not count.
+// now [B]; next [B, S], ahead [B, M, A] give then [B, M], which has no gradient of its
+// own. The first particle of each state is in that batch; the others are normalised as
+// it is. Particles that are not alive, bool [B, M] or nil for all, do not count.
 func (c critics) Joint(obs, action, next, ahead, alive *Node) (now, then [twin]*Node) {
-	b, m, a := ahead.Shape().Dim(0), ahead.Shape().Dim(1), ahead.Shape().Dim(2)
-	states := nn.Statistics{Learn: true}
-	rows := nn.Statistics{Learn: true, Weight: halves(b, m, alive, obs)}
+	b, m := ahead.Shape().Dim(0), ahead.Shape().Dim(1)
+	how := nn.Statistics{Learn: true, Maps: nn.Maps{}}
 	if alive != nil {
 		ahead = Where(InsertAxes(alive, -1), ahead, ZerosLike(ahead))
+		how.Weight = halves(Squeeze(Slice(alive, AxisRange(), AxisRange(0, 1)), 1))
 	}
-	bothObs := Concatenate([]*Node{obs, next}, 0)
-	bothActions := Concatenate([]*Node{action, Reshape(ahead, b*m, a)}, 0) // [B+B*M, A]
+	first := Squeeze(Slice(ahead, AxisRange(), AxisRange(0, 1)), 1) // [B, A]
+	bothObs, bothActions := Concatenate([]*Node{obs, next}, 0), Concatenate([]*Node{action, first}, 0)
 	for k := range now {
-		state, act := c.first(k, bothObs, bothActions, states, rows)
-		if m > 1 {
-			width := state.Shape().Dim(1)
-			follow := BroadcastToDims(InsertAxes(Slice(state, AxisRange(b)), 1), b, m, width)
-			state = Concatenate([]*Node{Slice(state, AxisRange(0, b)), Reshape(follow, b*m, -1)}, 0)
+		state, act := c.first(k, bothObs, bothActions, how)
+		q := c.after(k, Add(state, act), how) // [2B]
+		now[k], then[k] = Slice(q, AxisRange(0, b)), InsertAxes(Slice(q, AxisRange(b)), 1)
+	}
+	if m > 1 {
+		others := c.each(next, Slice(ahead, AxisRange(), AxisRange(1)), nn.Statistics{Maps: how.Maps})
+		for k := range then {
+			then[k] = Concatenate([]*Node{then[k], others[k]}, 1)
 		}
-		q := c.after(k, Add(state, act), rows) // [B+B*M]
-		now[k], then[k] = Slice(q, AxisRange(0, b)), Reshape(Slice(q, AxisRange(b)), b, m)
 	}
 	return now, then
 }
 
-// halves are the weights of Joint's rows, [B+B*M], sum 1; nil where all weigh the same.
-func halves(b, m int, alive, like *Node) *Node {
-	if m == 1 && alive == nil {
-		return nil
-	}
-	g, dtype := like.Graph(), like.DType()
-	first := MulScalar(Ones(g, like.Shape().Clone()), 0.5/float64(b))
-	first = Squeeze(Slice(first, AxisRange(), AxisRange(0, 1)), -1) // [B]
-	var second *Node
-	if alive == nil {
-		second = BroadcastToDims(Const(g, float32(0.5/float64(b*m))), b*m)
-	} else {
-		living := ConvertDType(StopGradient(alive), dtypes.Float32)
-		count := MaxScalar(ReduceAllSum(living), 1)
-		second = Reshape(Div(MulScalar(living, 0.5), count), b*m)
-	}
-	return Concatenate([]*Node{ConvertDType(first, dtype), ConvertDType(second, dtype)}, 0)
+// halves are the weights of Joint's rows, [2B], sum 1: transitions and what follows them
+// weigh the same, but for what is not alive, bool [B].
+func halves(alive *Node) *Node {
+	living := ConvertDType(StopGradient(alive), dtypes.Float32)
+	both := Concatenate([]*Node{OnesLike(living), living}, 0)
+	return Div(both, ReduceAllSum(both))
 }
 
 // Value is what is believed of both values, obs [B, S], actions [B, M, A] -> [B, M].

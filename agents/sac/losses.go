@@ -31,11 +31,12 @@ type figures map[string]*Node
 //
 //	y = r + γᵏ·mean over particles of [min_k Q'_k(s', a') − α log π(a'|s')]
 //
+// or with what Config.Target puts in place of the mean.
 // Q' are the target networks; without them the critics themselves, asked in one pass
 // with Q and without a gradient. With value: mean, the mean of both stands for the
 // smaller. absError is |Q − y|, mean over the critics, [B].
 func (s *Learner) criticLoss(scope *model.Scope, b minibatch, next policies.Query, stats figures) (loss, absError *Node) {
-	ahead := s.policy.Sample(next)
+	ahead := s.sample(next, s.cfg.Target == "particles")
 	online := s.critics(scope.At(criticScope))
 	var q [twin]*Node // [B]
 	var value *Node   // [B, M]
@@ -49,8 +50,11 @@ func (s *Learner) criticLoss(scope *model.Scope, b minibatch, next policies.Quer
 		q, then = online.Joint(b.obs, b.action, b.next, StopGradient(ahead.Action), ahead.Alive)
 		value = online.believed(then)
 	}
-	soft := Sub(value, Mul(next.Alpha, ahead.LogProb)) // [B, M]
-	y := StopGradient(Add(b.reward, Mul(b.discount, meanAlive(soft, ahead.Alive))))
+	soft := meanAlive(Sub(value, Mul(next.Alpha, ahead.LogProb)), ahead.Alive) // [B]
+	if s.cfg.Target == "importance" {
+		soft = s.softValue(value, ahead.LogProb, next.Alpha, stats)
+	}
+	y := StopGradient(Add(b.reward, Mul(b.discount, soft)))
 	var squares *Node
 	for k := range q {
 		err := Sub(q[k], y) // [B]
@@ -64,10 +68,31 @@ func (s *Learner) criticLoss(scope *model.Scope, b minibatch, next policies.Quer
 	return loss, absError
 }
 
+// sample draws from the policy, or from what its particles start from.
+func (s *Learner) sample(q policies.Query, moved bool) policies.Draw {
+	if moved {
+		return s.policy.Sample(q)
+	}
+	return s.policy.(policies.Starter).Start(q)
+}
+
+// softValue is α·log mean_m exp((Q_m − α·log q_m)/α), [B, M] -> [B]: the log-normaliser
+// of exp(Q/α) times α, by importance sampling from q. Its logarithm is too low on
+// average, the less the more draws; policy/target_ess says how many of them count.
+func (s *Learner) softValue(value, logQ, alpha *Node, stats figures) *Node {
+	logW := Sub(Div(value, alpha), logQ) // [B, M]
+	top := ReduceAndKeep(logW, ReduceMax, -1)
+	w := Exp(Sub(logW, top))
+	sum := ReduceSum(w, -1) // [B]
+	stats["policy/target_ess"] = ReduceAllMean(Div(Square(sum), ReduceSum(Square(w), -1)))
+	mean := MulScalar(sum, 1/float64(value.Shape().Dim(-1)))
+	return Mul(alpha, Add(Log(mean), Squeeze(top, -1)))
+}
+
 // policyLoss is E[α log π(a|s) − min_k Q_k(s, a)] by the critics as they are by now,
 // scalar; entropy is the draw's, nats, scalar without gradient.
 func (s *Learner) policyLoss(now policies.Query, stats figures) (loss, entropy *Node) {
-	draw := s.policy.Sample(now)
+	draw := s.sample(now, s.cfg.PolicyLoss == "particles")
 	value := now.Value(draw.Action) // [B, M]
 	loss = ReduceAllMean(meanAlive(Sub(Mul(now.Alpha, draw.LogProb), value), draw.Alive))
 	entropy = StopGradient(Neg(ReduceAllMean(meanAlive(draw.LogProb, draw.Alive))))

@@ -106,6 +106,9 @@ func (s *Learner) create() error {
 			freeze(scope.At(targetScope))
 		}
 		key := random.NewKey(Reshape(in[inKeys], 3))
+		if s.cfg.PolicyLoss == "start" { // what moves particles learns nothing, and is there
+			s.policy.Sample(s.query(scope, policyScope, b.obs, key, in[inProgress]))
+		}
 		if s.cfg.PolicyAverage > 0 {
 			s.policy.Sample(s.query(scope, averageScope, b.obs, key, in[inProgress]))
 			freeze(scope.At(averageScope))

@@ -18,6 +18,7 @@ import (
 	"github.com/stein-rl/stein/engine"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/policies"
 	"github.com/stein-rl/stein/replay"
 )
 
@@ -71,6 +72,9 @@ func run() error {
 		return updateErr
 	}
 	line["update_ms"], line["update_cpu_ms"] = update.wall/float64(*fused), update.cpu/float64(*fused)
+	if _, ok := cfg.Policy.Value.(policies.Gaussian); !ok {
+		return json.NewEncoder(os.Stdout).Encode(line) // the products of particles are not listed yet
+	}
 	floor, flops, err := products(backend, cfg, *reps)
 	if err != nil {
 		return err
