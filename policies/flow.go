@@ -79,7 +79,7 @@ func (p Flow) Greedy(q Query) *Node {
 // push sends standard normal ξ [B, M, A] through the Gaussian, the flows and tanh.
 // std is the Gaussian's, [B, 1, A].
 func (p Flow) push(q Query, xi *Node) (draw Draw, std *Node) {
-	out := p.Apply(q.Scope.At("flow"), q.Obs, 2*q.ActDim+p.Context, q.statistics()) // [B, 2A+C]
+	out := q.ask(p.Network, "flow", 2*q.ActDim+p.Context) // [B, 2A+C]
 	both := Slice(out, AxisRange(), AxisRange(0, 2*q.ActDim))
 	context := nn.Activate(p.Activation, Slice(out, AxisRange(), AxisRangeToEnd(2*q.ActDim))) // [B, C]
 	mean, logStd := split(both, q.ActDim, p.LogStdMin, p.LogStdMax)

@@ -54,7 +54,7 @@ func (p Gaussian) Greedy(q Query) *Node {
 
 // heads are μ and the clamped log σ, [B, A] each.
 func (p Gaussian) heads(q Query) (mean, logStd *Node) {
-	both := p.Apply(q.Scope.At("gaussian"), q.Obs, 2*q.ActDim, q.statistics()) // [B, 2A]
+	both := q.ask(p.Network, "gaussian", 2*q.ActDim) // [B, 2A]
 	return split(both, q.ActDim, p.LogStdMin, p.LogStdMax)
 }
 

@@ -35,10 +35,20 @@ type Query struct {
 	// Learn is set where the draw is for the policy's own update: batch normalisation
 	// then takes the statistics of Obs, and moves the running ones.
 	Learn bool
+	// Batch are the states that Obs are the first ones of, where there are more of them
+	// to take those statistics from, [N, S]; nil: there are no more.
+	Batch *Node
 }
 
-// statistics are those that the query's networks normalise by.
-func (q Query) statistics() nn.Statistics { return nn.Statistics{Learn: q.Learn} }
+// ask is what a network under q.Scope says of Obs, [B, out]. Where it learns, its batch
+// is all of Batch.
+func (q Query) ask(net nn.Network, name string, out int) *Node {
+	if !q.Learn || q.Batch == nil {
+		return net.Apply(q.Scope.At("%s", name), q.Obs, out, nn.Statistics{Learn: q.Learn})
+	}
+	all := net.Apply(q.Scope.At("%s", name), q.Batch, out, nn.Statistics{Learn: true})
+	return Slice(all, AxisRange(0, q.Obs.Shape().Dim(0)))
+}
 
 // Greedy is for a policy with a better test-time action than a draw.
 type Greedy interface {

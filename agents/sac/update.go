@@ -58,7 +58,7 @@ func (s *Learner) policyStep(scope *model.Scope, b minibatch, key random.Key, pr
 		obs = Slice(obs, AxisRange(0, n))
 	}
 	now := s.query(scope, policyScope, obs, key, progress)
-	now.Alpha, now.Learn = alpha, true
+	now.Alpha, now.Learn, now.Batch = alpha, true, b.obs
 	loss, entropy := s.policyLoss(now, stats)
 	ok = s.descend(scope, progress, stats, nn.Part{Scope: policyScope, Loss: loss, Rate: s.cfg.ActorLR, Clip: s.cfg.GradClip})
 	if s.cfg.AutoAlpha {
