@@ -6,6 +6,7 @@ import (
 	"github.com/stein-rl/stein/agents/td3"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/policies"
+	"github.com/stein-rl/stein/sampler"
 )
 
 // A Catalog gives names to the parts that a configuration can ask for.
@@ -18,6 +19,9 @@ type Catalog struct {
 	// Agents make the settings of a learner with their defaults, likewise.
 	Agents map[string]func() agents.Maker
 
+	// Kernels are what policy.sampler.kernel may name besides Stein's own.
+	Kernels map[string]sampler.Kernel
+
 	// Envs make one copy of an environment with its defaults, a pointer to a struct.
 	// Configurations ask for it as env.id: go:NAME, and env.kwargs set its exported
 	// fields as those of a policy.
@@ -29,16 +33,22 @@ type Catalog struct {
 
 // Builtin is the catalog of what Stein has. Add to it.
 func Builtin() Catalog {
+	kernels := map[string]sampler.Kernel{}
 	return Catalog{
 		Policies: map[string]func() policies.Policy{
 			"gaussian": func() policies.Policy { return policies.NewGaussian() },
 			"flow":     func() policies.Policy { return policies.NewFlow() },
-			"stein":    func() policies.Policy { return policies.NewStein() },
+			"stein": func() policies.Policy {
+				p := policies.NewStein()
+				p.Sampler.Kernels = kernels // those added later are in it too
+				return p
+			},
 		},
 		Agents: map[string]func() agents.Maker{
 			"sac": func() agents.Maker { return sac.Defaults() },
 			"td3": func() agents.Maker { return td3.Defaults() },
 		},
-		Envs: map[string]func() envbridge.Simulator{},
+		Kernels: kernels,
+		Envs:    map[string]func() envbridge.Simulator{},
 	}
 }

@@ -1,8 +1,10 @@
 package sampler
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -12,7 +14,7 @@ type Config struct {
 	Algorithm string      `yaml:"algorithm"`  // svgd | ula | mala [svgd]
 	Steps     int         `yaml:"steps"`      // L, or the most of L_c [3]
 	StopBelow float64     `yaml:"stop_below"` // L_c: end below this √|Stein identity| [0: never]
-	Kernel    string      `yaml:"kernel"`     // rbf | imq [rbf]
+	Kernel    string      `yaml:"kernel"`     // rbf | imq, or one of Kernels [rbf]
 	Bandwidth ScaleConfig `yaml:"bandwidth"`  // σ [median]
 	StepSize  ScaleConfig `yaml:"step_size"`  // ε [fixed 0.1]
 	Bound     BoundConfig `yaml:"bound"`      // on ε [off]
@@ -23,6 +25,9 @@ type Config struct {
 	Greedy   *ScheduleConfig `yaml:"greedy"`
 	Detach   bool            `yaml:"detach_score"` // no gradient through the score [false]
 	Diagnose bool            `yaml:"diagnose"`     // report the median heuristic and kernel statistics [false]
+
+	// Kernels are those that Kernel may name besides Stein's own.
+	Kernels map[string]Kernel `yaml:"-"`
 }
 
 // A ScaleConfig is a bandwidth or a step size.
@@ -77,7 +82,7 @@ func (c Config) Validate(m, d int) error {
 		}
 	}
 	oneOf("algorithm", c.Algorithm, "svgd", "ula", "mala")
-	oneOf("kernel", c.Kernel, "rbf", "imq")
+	oneOf("kernel", c.Kernel, slices.Sorted(maps.Keys(c.kernels()))...)
 	oneOf("bandwidth.kind", c.Bandwidth.Kind, "fixed", "learned", "per-step", "network", "median", "mean", "half-mean")
 	oneOf("step_size.kind", c.StepSize.Kind, "fixed", "learned", "per-step", "network", "decaying")
 	oneOf("bound.kind", c.Bound.Kind, "off", "spectral", "frobenius")
@@ -134,6 +139,13 @@ func (c Config) HasDensity() bool {
 	return c.Density != "none" && c.Algorithm != "ula" && c.Algorithm != "mala"
 }
 
+// kernels are all that Kernel may name.
+func (c Config) kernels() map[string]Kernel {
+	all := map[string]Kernel{"rbf": RBF{}, "imq": IMQ{}}
+	maps.Copy(all, c.Kernels)
+	return all
+}
+
 // Build makes the sampler and the length of its runs. Validate first.
 func (c Config) Build() (Sampler, Steps) {
 	steps := Steps{Max: c.Steps, StopBelow: c.StopBelow}
@@ -145,16 +157,13 @@ func (c Config) Build() (Sampler, Steps) {
 		return MALA{StepSize: epsilon}, steps
 	}
 	v := SVGD{
-		Kernel: RBF{}, Bandwidth: c.Bandwidth.build("sigma", 1, Median{}), StepSize: epsilon,
+		Kernel: c.kernels()[cmp.Or(c.Kernel, "rbf")], Bandwidth: c.Bandwidth.build("sigma", 1, Median{}), StepSize: epsilon,
 		Bound: Bound{Alpha: c.Bound.Alpha, Leaky: c.Bound.Clamp == "leaky", Probe: c.Bound.Estimate == "probe"},
 		Trace: Divergence{
 			HessianTrace: c.Trace.Hessian, SelfTerm: c.Trace.SelfTerm == "reference",
 			Probes: c.Trace.Probes, Normal: c.Trace.Probe == "normal", Exact: c.Trace.Probe == "exact",
 		},
 		Detach: c.Detach, Diagnose: c.Diagnose,
-	}
-	if c.Kernel == "imq" {
-		v.Kernel = IMQ{}
 	}
 	v.Bound.Kind = map[string]BoundKind{"spectral": Spectral, "frobenius": Frobenius}[c.Bound.Kind]
 	v.Density = map[string]Density{"exact": ExactLogDet, "none": NoDensity}[c.Density]

@@ -17,7 +17,8 @@ func TestConfigValidate(t *testing.T) {
 	}{
 		"zero":                  {sampler.Config{}, 10, 6, ""},
 		"met":                   {sampler.Config{Steps: 3, Trace: hessian, Bound: sampler.BoundConfig{Kind: "spectral"}, Control: "mh"}, 10, 6, ""},
-		"unknown kernel":        {sampler.Config{Kernel: "rfb"}, 10, 6, `kernel "rfb", want one of rbf, imq`},
+		"unknown kernel":        {sampler.Config{Kernel: "rfb"}, 10, 6, `kernel "rfb", want one of imq, rbf`},
+		"one's own kernel":      {sampler.Config{Kernel: "mine", Kernels: map[string]sampler.Kernel{"mine": sampler.IMQ{}}}, 10, 6, ""},
 		"L_c without a density": {sampler.Config{Density: "none", StopBelow: 0.1}, 10, 6, "stop_below needs a density"},
 		"L_c with Langevin":     {sampler.Config{Algorithm: "ula", StopBelow: 0.1}, 10, 6, "stop_below needs a density"},
 		"one particle":          {sampler.Config{}, 1, 6, "divides by M − 1"},
