@@ -22,7 +22,9 @@ func TestEmbeddedConfigs(t *testing.T) {
 	}
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
-			cfg, err := Builtin().Resolve(name, nil)
+			catalog := Builtin()
+			catalog.Warn = func(text string) { t.Error(text) }
+			cfg, err := catalog.Resolve(name, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

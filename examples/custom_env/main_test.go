@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -61,5 +62,20 @@ func TestCheck(t *testing.T) {
 		if code, _, stderr := stein(t, c.args...); code == 0 || !strings.Contains(stderr, c.want) {
 			t.Errorf("%v: exit code %d\n%s, want %s", c.args, code, stderr, c.want)
 		}
+	}
+}
+
+// Ensure that the page that explains this program shows this program.
+func TestPageIsCurrent(t *testing.T) {
+	page, err := os.ReadFile("../../docs/adding_an_environment.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile("main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(page), "```go\n"+string(source)+"```\n") {
+		t.Error("docs/adding_an_environment.md shows another main.go")
 	}
 }
