@@ -62,7 +62,9 @@ func (r run) learner(t testing.TB, seed uint64) agents.Learner {
 // save writes a checkpoint of a step.
 func (r run) save(t testing.TB, step int64, s agents.Learner) {
 	t.Helper()
-	_, err := checkpoint.Write(experiments.CheckpointsOf(r.dir), step, func(w *checkpoint.Writer) error { return w.Store("agent", s.Store()) })
+	_, err := checkpoint.Write(experiments.CheckpointsOf(r.dir), step, func(w *checkpoint.Writer) error {
+		return errors.Join(w.Store("agent", s.Store()), w.JSON("sizes", map[string]int{"obs_dim": r.spec.ObsDim, "act_dim": r.spec.ActDim}))
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -418,3 +418,27 @@ func TestSpec(t *testing.T) {
 type portrayer interface {
 	Portrait(obs []float32, times int, actions []float32) (agents.Portrait, error)
 }
+
+// Ensure that an agent that draws nothing is served: the same action whatever is asked
+// for, its value, and neither log-probability nor entropy.
+func TestDeterministicAgent(t *testing.T) {
+	r := newRun(t, "pendulum/td3", "agent={actor: {hidden: [16]}, critic: {hidden: [16]}}")
+	r.save(t, 1, r.learner(t, 1))
+	c := dial(t, start(t, config(t, r)), client.Options{})
+	specs, err := c.Specs(t.Context(), "")
+	if err != nil || len(specs) != 1 || specs[0].Algorithm != "td3" || specs[0].Particles != 1 {
+		t.Fatalf("%+v, %v", specs, err)
+	}
+	obs := observations(rand.New(rand.NewPCG(1, 1)), 3)
+	best, err := c.Act(t.Context(), obs, client.Ask{Deterministic: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	drawn, err := c.Act(t.Context(), obs, client.Ask{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !near(best.Actions, drawn.Actions, 1e-6) || len(drawn.Actions) != 3*actDim || len(drawn.QValues) != 3 || len(drawn.LogProbs)+len(drawn.Entropies) != 0 {
+		t.Errorf("%+v, %+v", best, drawn)
+	}
+}
