@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/runs"
 )
 
 func (a *app) ebmCmd() *cobra.Command {
@@ -128,7 +129,7 @@ func (a *app) trainImages(c *cobra.Command, f ebmTrainFlags) error {
 
 func imageConfig(f ebmTrainFlags, sets []string) (cfg experiments.ImageConfig, drawn bool, err error) {
 	if f.resume != "" {
-		info, err := experiments.ReadInfo(f.resume)
+		info, err := runs.ReadInfo(f.resume)
 		if err != nil {
 			return cfg, false, err
 		}
@@ -142,7 +143,7 @@ func imageConfig(f ebmTrainFlags, sets []string) (cfg experiments.ImageConfig, d
 	if err != nil || cfg.Seed != nil {
 		return cfg, false, err
 	}
-	seed, err := experiments.Draw()
+	seed, err := runs.DrawSeed()
 	cfg.Seed = &seed
 	return cfg, true, err
 }
@@ -177,7 +178,7 @@ func (a *app) ebmSampleCmd() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			s.Dir, s.Log = args[0], slog.New(a.logs.quieter(a.stderr, isTerminal(a.stderr)))
 			if c.Flags().Changed("seed") {
-				given := experiments.Seed(seed)
+				given := runs.Seed(seed)
 				s.Seed = &given
 			}
 			return a.sampleImages(c.Context(), s, out, columns, zoom)

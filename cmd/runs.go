@@ -17,8 +17,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/report"
+	"github.com/stein-rl/stein/runs"
 )
 
 func (a *app) runsCmd() *cobra.Command {
@@ -176,7 +176,7 @@ func tagsOf(dir string) ([]string, error) {
 }
 
 func tagRun(dir string, tags []string, remove bool) error {
-	if _, err := experiments.ReadInfo(dir); err != nil {
+	if _, err := runs.ReadInfo(dir); err != nil {
 		return err
 	}
 	all, err := tagsOf(dir)
@@ -210,7 +210,7 @@ func tagRun(dir string, tags []string, remove bool) error {
 // removeRuns asks for all of them at once. One in which a process trains is kept.
 func (a *app) removeRuns(in io.Reader, dirs []string, yes bool) error {
 	for _, dir := range dirs { // nothing is removed unless each is a run
-		folder, err := experiments.OpenFolder(dir)
+		folder, err := runs.Open(dir)
 		if err != nil {
 			return err
 		}

@@ -3,20 +3,19 @@ package report
 import (
 	"errors"
 	"fmt"
+	"github.com/stein-rl/stein/runs"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-
-	"github.com/stein-rl/stein/experiments"
 )
 
 // A Run is a run folder in memory.
 type Run struct {
 	Dir      string
-	Info     experiments.Info
+	Info     runs.Info
 	Config   string // config.yaml as it stands
 	Settings Settings
 	Step     int64 // of the last row
@@ -77,7 +76,7 @@ func Find(dirs ...string) ([]string, error) {
 
 // ReadRun reads a run folder.
 func ReadRun(dir string) (*Run, error) {
-	info, err := experiments.ReadInfo(dir)
+	info, err := runs.ReadInfo(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +88,7 @@ func ReadRun(dir string) (*Run, error) {
 	if r.Settings, err = ParseSettings(text); err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
-	table, err := experiments.ReadTable(dir)
+	table, err := runs.ReadTable(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil // nothing recorded yet
 	}
@@ -234,7 +233,7 @@ func (g *Group) differing(keys map[string]bool) string {
 	return strings.Join(parts, " ")
 }
 
-func compare[T int | experiments.Seed](a, b T) int {
+func compare[T int | runs.Seed](a, b T) int {
 	switch {
 	case a < b:
 		return -1

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/internal/settings"
+	"github.com/stein-rl/stein/runs"
 )
 
 // A synthetic run folder has what experiments leaves, with made-up figures.
@@ -27,7 +28,7 @@ type synthetic struct {
 // write makes the folder.
 func (s synthetic) write(tb testing.TB, dir string) {
 	tb.Helper()
-	seed := experiments.Seed(s.seed)
+	seed := runs.Seed(s.seed)
 	cfg, err := experiments.Builtin().Resolve(s.config, append(s.sets, fmt.Sprintf("steps=%d", s.points*s.every)))
 	if err != nil {
 		tb.Fatal(err)
@@ -37,7 +38,7 @@ func (s synthetic) write(tb testing.TB, dir string) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	info, err := json.Marshal(experiments.Info{ID: filepath.Base(dir), Config: s.config, Seed: seed, Build: experiments.ThisBuild()})
+	info, err := json.Marshal(runs.Info{ID: filepath.Base(dir), Config: s.config, Seed: seed, Build: runs.ThisBuild()})
 	if err != nil {
 		tb.Fatal(err)
 	}

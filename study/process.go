@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/runs"
 	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
@@ -51,7 +51,7 @@ func (w *at) prepare(ctx context.Context, t Trial) (start, error) {
 		if err := free(ctx, dir, w.On.Dying()); err != nil {
 			return s, err
 		}
-		newest, _, err := checkpoint.Latest(experiments.CheckpointsOf(dir))
+		newest, _, err := checkpoint.Latest(runs.Checkpoints(dir))
 		if err == nil {
 			s.from = newest.Manifest.Step
 			s.complete = s.from >= t.Steps
@@ -103,7 +103,7 @@ func (w *at) log(trial, said string) error {
 // may still be dying.
 func free(ctx context.Context, dir string, patience time.Duration) error {
 	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
-		folder, err := experiments.OpenFolder(dir)
+		folder, err := runs.Open(dir)
 		if err == nil {
 			return folder.Close()
 		}
@@ -116,7 +116,7 @@ func free(ctx context.Context, dir string, patience time.Duration) error {
 // look reads how far a trial is from its metrics.
 func (w *at) look(s *Status) {
 	s.Return = math.NaN()
-	table, err := experiments.ReadTable(filepath.Join(w.Dir, s.Name))
+	table, err := runs.ReadTable(filepath.Join(w.Dir, s.Name))
 	if err != nil || len(table.Rows) == 0 {
 		return
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/internal/driver"
+	"github.com/stein-rl/stein/runs"
 	"github.com/stein-rl/stein/study"
 )
 
@@ -208,7 +209,7 @@ func (s *Study) values(c *candidate) (steps, means []float64) {
 	}
 	sums, counts := map[float64]float64{}, map[float64]int{}
 	for _, trial := range c.trials {
-		table, err := experiments.ReadTable(filepath.Join(s.Dir, trial))
+		table, err := runs.ReadTable(filepath.Join(s.Dir, trial))
 		if err != nil {
 			return nil, nil // nothing recorded yet
 		}

@@ -1,4 +1,4 @@
-package experiments
+package runs
 
 import (
 	"encoding/json"
@@ -90,10 +90,9 @@ func ThisBuild() Build {
 // Settings are the configuration of a run of any kind.
 type Settings interface{ RunSeed() Seed }
 
-// NewFolder makes the folder of a new run: dir itself where it is given, and
-// otherwise one below runs named after configuration, seed and time. It must be
-// new or empty.
-func NewFolder(dir, runs, config string, cfg Settings) (*Folder, error) {
+// Create makes the folder of a new run: dir itself if it is given, and otherwise one
+// below runs named after configuration, seed and time. It must be new or empty.
+func Create(dir, runs, config string, cfg Settings) (*Folder, error) {
 	seed := cfg.RunSeed()
 	now := time.Now()
 	name := strings.TrimSuffix(strings.TrimSuffix(config, ".yaml"), ".yml")
@@ -129,11 +128,11 @@ func (f *Folder) SaveConfig(cfg Settings) error {
 	if err != nil {
 		return fmt.Errorf("run folder: %w", err)
 	}
-	return writeFile(filepath.Join(f.Dir, configName), text)
+	return WriteFile(filepath.Join(f.Dir, configName), text)
 }
 
-// OpenFolder opens the folder of a run to continue it.
-func OpenFolder(dir string) (*Folder, error) {
+// Open opens the folder of a run to continue it.
+func Open(dir string) (*Folder, error) {
 	info, err := ReadInfo(dir)
 	if err != nil {
 		return nil, err
@@ -180,20 +179,20 @@ func (f *Folder) Begin(s Session) error {
 	if err != nil {
 		return fmt.Errorf("run folder: %w", err)
 	}
-	return writeFile(filepath.Join(f.Dir, infoName), append(data, '\n'))
+	return WriteFile(filepath.Join(f.Dir, infoName), append(data, '\n'))
 }
 
 // Checkpoints is the folder of the checkpoints.
-func (f *Folder) Checkpoints() string { return CheckpointsOf(f.Dir) }
+func (f *Folder) Checkpoints() string { return Checkpoints(f.Dir) }
 
-// CheckpointsOf is the folder of a run's checkpoints.
-func CheckpointsOf(dir string) string { return filepath.Join(dir, checkpointsDir) }
+// Checkpoints is the folder of a run's checkpoints.
+func Checkpoints(dir string) string { return filepath.Join(dir, checkpointsDir) }
 
 // Close lets others have the folder.
 func (f *Folder) Close() error { return f.lock.Unlock() }
 
-// writeFile replaces a file at once: whoever reads it sees the old or the new one.
-func writeFile(path string, data []byte) error {
+// WriteFile replaces a file at once: whoever reads it sees the old or the new one.
+func WriteFile(path string, data []byte) error {
 	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return fmt.Errorf("run folder: %w", err)

@@ -1,4 +1,4 @@
-package experiments
+package runs
 
 import (
 	"bytes"
@@ -15,8 +15,6 @@ import (
 	"slices"
 	"strconv"
 	"time"
-
-	"github.com/stein-rl/stein/agents"
 )
 
 // The files of a table.
@@ -67,10 +65,10 @@ func openTable(dir string, upTo int64) (*table, error) {
 	return t, nil
 }
 
-var _ agents.Recorder = (*table)(nil)
+var _ Recorder = (*table)(nil)
 
 // Record appends one row.
-func (t *table) Record(step int64, m agents.Metrics) error {
+func (t *table) Record(step int64, m Metrics) error {
 	elapsed := math.Round((t.before+time.Since(t.started).Seconds())*1e3) / 1e3
 	if err := t.recordJSON(step, elapsed, m); err != nil {
 		return err
@@ -107,7 +105,7 @@ func appendCSV(f *os.File, row []string) error {
 	var line bytes.Buffer
 	w := csv.NewWriter(&line)
 	if err := w.Write(row); err != nil {
-		return fmt.Errorf("experiments: %s: %w", csvName, err)
+		return fmt.Errorf("runs: %s: %w", csvName, err)
 	}
 	w.Flush()
 	return appendLine(f, line.Bytes())
@@ -122,12 +120,12 @@ func appendLine(f *os.File, line []byte) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("experiments: writing metrics: %w", err)
+		return fmt.Errorf("runs: writing metrics: %w", err)
 	}
 	return nil
 }
 
-func (t *table) recordJSON(step int64, elapsed float64, m agents.Metrics) error {
+func (t *table) recordJSON(step int64, elapsed float64, m Metrics) error {
 	object := map[string]any{stepColumn: step, timeColumn: elapsed}
 	for name, x := range m {
 		object[name] = x
@@ -137,7 +135,7 @@ func (t *table) recordJSON(step int64, elapsed float64, m agents.Metrics) error 
 	}
 	line, err := json.Marshal(object)
 	if err != nil {
-		return fmt.Errorf("experiments: %s: %w", jsonlName, err)
+		return fmt.Errorf("runs: %s: %w", jsonlName, err)
 	}
 	return appendLine(t.jsonl, append(line, '\n'))
 }
@@ -148,7 +146,7 @@ func (t *table) rewrite(columns []string, rows [][]float64) error {
 	path := filepath.Join(t.dir, csvName)
 	f, err := os.CreateTemp(t.dir, csvName+".*")
 	if err != nil {
-		return fmt.Errorf("experiments: %w", err)
+		return fmt.Errorf("runs: %w", err)
 	}
 	defer os.Remove(f.Name()) // gone already when all went well
 	var out bytes.Buffer
@@ -167,7 +165,7 @@ func (t *table) rewrite(columns []string, rows [][]float64) error {
 	_, err = f.Write(out.Bytes())
 	if err = errors.Join(err, f.Chmod(0o644), os.Rename(f.Name(), path)); err != nil {
 		f.Close()
-		return fmt.Errorf("experiments: %w", err)
+		return fmt.Errorf("runs: %w", err)
 	}
 	if t.csv != nil {
 		t.csv.Close()
@@ -181,7 +179,7 @@ func (t *table) trimJSONL(upTo int64) (*os.File, error) {
 	path := filepath.Join(t.dir, jsonlName)
 	old, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("experiments: %w", err)
+		return nil, fmt.Errorf("runs: %w", err)
 	}
 	var kept []byte
 	for line := range bytes.Lines(old) {
@@ -192,15 +190,15 @@ func (t *table) trimJSONL(upTo int64) (*os.File, error) {
 	}
 	if !bytes.Equal(kept, old) {
 		if err := os.WriteFile(path+".part", kept, 0o644); err != nil {
-			return nil, fmt.Errorf("experiments: %w", err)
+			return nil, fmt.Errorf("runs: %w", err)
 		}
 		if err := os.Rename(path+".part", path); err != nil {
-			return nil, fmt.Errorf("experiments: %w", err)
+			return nil, fmt.Errorf("runs: %w", err)
 		}
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("experiments: %w", err)
+		return nil, fmt.Errorf("runs: %w", err)
 	}
 	return f, nil
 }
@@ -220,23 +218,23 @@ func ReadTable(dir string) (Table, error) {
 	path := filepath.Join(dir, csvName)
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return Table{}, fmt.Errorf("experiments: %w", err)
+		return Table{}, fmt.Errorf("runs: %w", err)
 	}
 	data = data[:bytes.LastIndexByte(data, '\n')+1]
 	r := csv.NewReader(bytes.NewReader(data))
 	r.FieldsPerRecord = -1
 	rows, err := r.ReadAll()
 	if err != nil || len(rows) == 0 {
-		return Table{}, fmt.Errorf("experiments: %s: no table (%v)", path, err)
+		return Table{}, fmt.Errorf("runs: %s: no table (%v)", path, err)
 	}
 	t := Table{Columns: rows[0]}
 	if t.column(stepColumn) < 0 || t.column(timeColumn) < 0 {
-		return Table{}, fmt.Errorf("experiments: %s: no columns %s and %s", path, stepColumn, timeColumn)
+		return Table{}, fmt.Errorf("runs: %s: no columns %s and %s", path, stepColumn, timeColumn)
 	}
 	for i, cells := range rows[1:] {
 		row, err := parseRow(cells, len(t.Columns))
 		if err != nil {
-			return Table{}, fmt.Errorf("experiments: %s, row %d: %w", path, i+1, err)
+			return Table{}, fmt.Errorf("runs: %s, row %d: %w", path, i+1, err)
 		}
 		t.Rows = append(t.Rows, row)
 	}

@@ -1,4 +1,4 @@
-package experiments
+package runs
 
 import (
 	"math"
@@ -7,11 +7,9 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-
-	"github.com/stein-rl/stein/agents"
 )
 
-func record(t *testing.T, r agents.Recorder, step int64, m agents.Metrics) {
+func record(t *testing.T, r Recorder, step int64, m Metrics) {
 	t.Helper()
 	if err := r.Record(step, m); err != nil {
 		t.Fatal(err)
@@ -26,9 +24,9 @@ func TestTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	record(t, tab, 10, agents.Metrics{"a": 1.0 / 3})
-	record(t, tab, 20, agents.Metrics{"b": math.Inf(1)})
-	record(t, tab, 30, agents.Metrics{"a": 3, "b": 4})
+	record(t, tab, 10, Metrics{"a": 1.0 / 3})
+	record(t, tab, 20, Metrics{"b": math.Inf(1)})
+	record(t, tab, 30, Metrics{"a": 3, "b": 4})
 	if err := tab.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +48,7 @@ func TestTable(t *testing.T) {
 	if tab, err = openTable(dir, 20); err != nil {
 		t.Fatal(err)
 	}
-	record(t, tab, 25, agents.Metrics{"a": 5, "c": 6})
+	record(t, tab, 25, Metrics{"a": 5, "c": 6})
 	if err := tab.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +93,7 @@ func TestTableDamage(t *testing.T) {
 func TestSeedStreams(t *testing.T) {
 	seen := map[int64]string{}
 	for _, seed := range []Seed{0, 1, 1 << 63} {
-		for _, name := range []string{streamEnv, streamEval, streamAgent, streamReplay, streamFinal, streamEvalOnly} {
+		for _, name := range []string{"environments", "agent", "replay"} {
 			s := seed.Stream(name)
 			if s < 0 || s != seed.Stream(name) || seen[s] != "" {
 				t.Errorf("seed %d, %s: %d (also %s)", seed, name, s, seen[s])
@@ -104,7 +102,7 @@ func TestSeedStreams(t *testing.T) {
 		}
 	}
 	// A change here changes every published run: it has to be meant.
-	if got := Seed(0).Stream(streamAgent); got != 3622577014285607168 {
-		t.Errorf("stream %q of seed 0 is %d", streamAgent, got)
+	if got := Seed(0).Stream("agent"); got != 3622577014285607168 {
+		t.Errorf("stream agent of seed 0 is %d", got)
 	}
 }
