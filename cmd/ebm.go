@@ -98,6 +98,7 @@ func (a *app) trainImages(c *cobra.Command, f ebmTrainFlags) error {
 	if err != nil {
 		return usageError{err}
 	}
+	f.config = experiments.ImageName(f.config) // the run's folder is named by it
 	var res experiments.ImageResult
 	var dir string
 	err = a.watched(c.Context(), f.trainFlags, cfg, func(s session) error {

@@ -127,7 +127,7 @@ func lineOf(dir string) (runLine, error) {
 	}
 	l := runLine{ // an image model has pictures and updates in the place of steps in an environment
 		Folder: dir, Config: r.Info.Config, Env: cmp.Or(r.Settings["env.id"], r.Settings["data.name"]), Seed: uint64(r.Info.Seed),
-		Step: r.Step, Steps: cmp.Or(r.Settings["steps"], r.Settings["updates"]), Created: &r.Info.Created,
+		Step: r.Step, Steps: r.Total(), Created: &r.Info.Created,
 	}
 	if x, ok := r.Last(evalReturn); ok {
 		l.Return = &x

@@ -96,13 +96,20 @@ func ImageNames() []string {
 	return names
 }
 
+// ImageName is the whole name of an image model's configuration: ebm/langevin, where
+// langevin alone is given; a file's stays.
+func ImageName(name string) string {
+	if runs.IsFile(name) || strings.HasPrefix(name, imagesPrefix) {
+		return name
+	}
+	return imagesPrefix + name
+}
+
 // ResolveImages reads an image model's configuration, embedded (ebm/ may be left out)
 // or a file, with everything it extends; lays the part of a size over it, tiny or paper,
 // where one is named; and then the assignments in their order.
 func ResolveImages(name, size string, sets []string) (ImageConfig, error) {
-	if !runs.IsFile(name) && !strings.HasPrefix(name, imagesPrefix) {
-		name = imagesPrefix + name
-	}
+	name = ImageName(name)
 	chain := []string{imageDefaults, name}
 	if size != "" {
 		chain = append(chain, "parts/image-"+size)

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"github.com/stein-rl/stein/runs"
@@ -128,8 +129,8 @@ func read(dirs []string, metric string) (runs []*Run, left []Left) {
 		switch {
 		case why[i] != nil:
 			left = append(left, Left{dirs[i], why[i].Error()})
-		case len(r.series[metric].steps) == 0:
-			left = append(left, Left{r.Dir, fmt.Sprintf("it has recorded no %s", metric)})
+		case len(r.series[cmp.Or(metric, r.ReturnOf())].steps) == 0:
+			left = append(left, Left{r.Dir, fmt.Sprintf("it has recorded no %s", cmp.Or(metric, r.ReturnOf()))})
 		default:
 			runs = append(runs, r)
 		}
@@ -147,10 +148,13 @@ func group(runs []*Run) (groups []*Group, left []Left) {
 		if name != r.Info.Config { // a file: its folder is not of interest
 			name = filepath.Base(name)
 		}
+		if whole := "ebm/" + name; r.ofImages() && IsPublished(whole) { // ebm/ may be left out
+			name = whole
+		}
 		id := name + "\n" + settings.id()
 		g := byID[id]
 		if g == nil {
-			g = &Group{Label: name, Name: name, Env: settings["env.id"]}
+			g = &Group{Label: name, Name: name, Env: cmp.Or(settings["env.id"], settings["data.name"])}
 			byID[id] = g
 			groups = append(groups, g)
 		}
@@ -231,6 +235,25 @@ func (g *Group) differing(keys map[string]bool) string {
 		parts = append(parts[:3], "…")
 	}
 	return strings.Join(parts, " ")
+}
+
+// ofImages says whether the run is one of an image model.
+func (r *Run) ofImages() bool { return r.Settings["updates"] != "" }
+
+// Total is how many steps, or updates, the run is to have.
+func (r *Run) Total() string { return cmp.Or(r.Settings["steps"], r.Settings["updates"]) }
+
+// ReturnOf is the metric that a run is compared by unless another is asked for: the
+// return of evaluations; of an image model its distance from the data set, FID if that
+// was measured.
+func (r *Run) ReturnOf() string {
+	switch {
+	case !r.ofImages():
+		return DefaultReturn
+	case len(r.series["eval/fid"].steps) > 0:
+		return "eval/fid"
+	}
+	return "eval/fd_e0"
 }
 
 func compare[T int | runs.Seed](a, b T) int {

@@ -63,6 +63,32 @@ func (s synthetic) write(tb testing.TB, dir string) {
 	}
 }
 
+// writeImages makes a run folder of an image model whose distance falls to least.
+func writeImages(tb testing.TB, dir, config string, seed uint64, metric string, least float64, sets ...string) {
+	tb.Helper()
+	plan, err := experiments.Builtin().Plan(config, "", append(sets, fmt.Sprintf("seed=%d", seed)))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	info, err := json.Marshal(runs.Info{ID: filepath.Base(dir), Config: config, Seed: runs.Seed(seed), Build: runs.ThisBuild()})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var rows strings.Builder
+	fmt.Fprintf(&rows, "step,time,%s,sampler/score_norm\n", metric)
+	for i := 1; i <= 8; i++ {
+		fmt.Fprintf(&rows, "%d,%d,%g,%g\n", 250*i, i, least*(1+1/float64(i)), float64(i)+float64(seed))
+	}
+	for name, data := range map[string][]byte{"config.yaml": plan.Text, "run.json": info, "metrics.csv": []byte(rows.String())} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			tb.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
 // published are the configurations of Walker2d with a published figure, and what
 // their made-up runs come to.
 var published = map[string]float64{

@@ -144,7 +144,7 @@ func (s *Study) Next(ctx context.Context) (study.Trial, bool, error) {
 	}
 	c := s.begun[0]
 	seed := c.seeds[0]
-	t, err := study.Resolve(s.Catalog, s.Config, slices.Concat(s.Set, c.sets), seed)
+	t, err := study.Resolve(s.Catalog, s.Config, s.Size, slices.Concat(s.Set, c.sets), seed)
 	if err != nil {
 		return t, false, fmt.Errorf("tune: trial %d: %w", c.number, err)
 	}
