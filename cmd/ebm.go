@@ -144,13 +144,14 @@ func imageConfig(f ebmTrainFlags, sets []string) (cfg experiments.ImageConfig, d
 	if err != nil || cfg.Seed != nil {
 		return cfg, false, err
 	}
-	seed, err := runs.DrawSeed()
-	cfg.Seed = &seed
-	return cfg, true, err
+	cfg.Seed, drawn, err = f.drawSeed()
+	return cfg, drawn, err
 }
 
 func (a *app) printImageResult(dir string, res experiments.ImageResult) {
 	switch {
+	case res.AlreadyDone:
+		fmt.Fprintf(a.stdout, "%s has its %s updates already; to go on, name more with --updates\n", dir, thousands(res.Update))
 	case res.Interrupted:
 		fmt.Fprintf(a.stdout, "stopped at update %s; continue with: stein ebm train --resume %s\n", thousands(res.Update), dir)
 	case res.Diverged != nil:

@@ -251,9 +251,18 @@ func (a *app) trainConfig(f trainFlags, sets []string) (cfg experiments.Config, 
 	if err != nil || cfg.Seed != nil {
 		return cfg, false, err
 	}
+	cfg.Seed, drawn, err = f.drawSeed()
+	return cfg, drawn, err
+}
+
+// drawSeed draws a seed, unless the folder that the user named has a run with one that
+// was ended before its first checkpoint: the same command then begins the same run.
+func (f trainFlags) drawSeed() (*runs.Seed, bool, error) {
+	if info, ok := runs.Unstarted(f.runDir); ok && f.runDir != "" {
+		return &info.Seed, false, nil
+	}
 	seed, err := runs.DrawSeed()
-	cfg.Seed = &seed
-	return cfg, true, err
+	return &seed, true, err
 }
 
 func openFolder(f trainFlags, cfg runs.Settings) (*runs.Folder, error) {
@@ -275,6 +284,7 @@ type trainingReport struct {
 	Seed        uint64      `json:"seed"`
 	Step        int64       `json:"step"`
 	Interrupted bool        `json:"interrupted"`
+	AlreadyDone bool        `json:"already_done,omitempty"` // nothing was left to train
 	Checkpoint  string      `json:"checkpoint"`
 	Best        *float64    `json:"best_mean_reward,omitempty"`
 	StepsPerS   float64     `json:"steps_per_s"`
@@ -285,7 +295,7 @@ type trainingReport struct {
 func (a *app) reportTraining(folder *runs.Folder, res experiments.Result, asJSON bool) error {
 	report := trainingReport{
 		Folder: folder.Dir, Seed: uint64(folder.Info.Seed), Step: res.Step, Interrupted: res.Interrupted,
-		Checkpoint: res.Checkpoint, Best: res.Best, StepsPerS: res.Last["time/fps"],
+		Checkpoint: res.Checkpoint, AlreadyDone: res.AlreadyDone, Best: res.Best, StepsPerS: res.Last["time/fps"],
 	}
 	curve, curveErr := experiments.DrawCurve(folder.Dir, folder.Info.ID)
 	if curveErr == nil {
@@ -297,6 +307,9 @@ func (a *app) reportTraining(folder *runs.Folder, res experiments.Result, asJSON
 	}
 	if asJSON {
 		return a.printJSON(report)
+	}
+	if res.AlreadyDone {
+		fmt.Fprintf(a.stdout, "%s has its %s steps already; to go on, name more with --steps\n", folder.Dir, thousands(res.Step))
 	}
 	if res.Interrupted {
 		fmt.Fprintf(a.stdout, "stopped at step %s; continue with: stein train --resume %s\n", thousands(res.Step), folder.Dir)

@@ -39,6 +39,7 @@ type ImageResult struct {
 	Checkpoint  string          `json:"checkpoint"`
 	Score       *fid.Score      `json:"score"` // after the last update; null where there was none
 	Last        runs.Metrics    `json:"last"`  // the last figures of the training
+	AlreadyDone bool            `json:"already_done,omitempty"` // the folder had all its updates: nothing was trained
 }
 
 // imageRun is an ImageTraining at work.
@@ -76,6 +77,10 @@ func (t ImageTraining) Train(ctx context.Context) (ImageResult, error) {
 	}
 	if err != nil {
 		return res, err
+	}
+	if end.AlreadyDone { // what the folder says of its end stands
+		res.AlreadyDone = true
+		return res, nil
 	}
 	if !res.Interrupted {
 		res.Score = r.score

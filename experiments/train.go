@@ -206,6 +206,28 @@ func (r *run) Save(w *checkpoint.Writer) error {
 	return errors.Join(all...)
 }
 
+// tellStretched says what happens to a schedule that runs over the whole training if
+// the run now has another number of steps than before.
+func (r *run) tellStretched(step int64) {
+	before, schedule, err := r.before()
+	if now := r.Config.Steps; err == nil && before > 0 && before != now && schedule == "linear" {
+		share := func(total int64) float64 { return math.Round(1e4*max(0, 1-float64(step)/float64(total))) / 1e4 }
+		r.Log.Warn("another number of steps stretches lr_schedule: the learning rates, which fell to this share of their start, go on from that one",
+			"share_before", share(before), "share_now", share(now), "steps_before", before, "steps_now", now)
+	}
+}
+
+// before reads from the folder how many steps the run had, and how its rates went.
+func (r *run) before() (steps int64, schedule any, err error) {
+	layers, _, err := ladder.Reread(r.Folder.Dir)
+	if err != nil {
+		return 0, nil, err
+	}
+	var agent map[string]any
+	err = errors.Join(layers[0].Get("steps", &steps), layers[0].Get("agent", &agent))
+	return steps, agent["lr_schedule"], err
+}
+
 // Saved follows a checkpoint.
 func (r *run) Saved(step int64) error {
 	if err := r.breakOff(); err != nil {
@@ -236,6 +258,7 @@ func (r *run) Restore(c *checkpoint.Checkpoint) error {
 		restoreScaling(r.scaling, c)); err != nil {
 		return err
 	}
+	r.tellStretched(state.Step)
 	r.loop.SetState(state)
 	if c.Has(replayFile) {
 		return c.File(replayFile, r.memory.Load)

@@ -78,7 +78,7 @@ var logarithmic = []string{smoothness, ofImages, "eval/fid", "eval/fd_e0", "trai
 // along draws the interquartile means of a metric over the steps, with their
 // intervals, and behind them what is published.
 func (s *Section) along(metric string) (*Figure, error) {
-	f := newFigure("along-"+strings.NewReplacer("/", "-", "_", "-").Replace(metric), nameOf(metric)+", "+s.Env,
+	f := newFigure("along-"+slug(metric), nameOf(metric)+", "+s.Env,
 		s.counted(), nameOf(metric)+" (IQM)")
 	f.Caption = "Interquartile mean over the runs of each configuration; the shade is its 95 % bootstrap interval. " +
 		"A curve ends where its shortest run ends."

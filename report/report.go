@@ -90,17 +90,19 @@ func New(dirs []string, o Options) (*Report, error) {
 	if o.Metrics == nil {
 		o.Metrics = []string{smoothness, ofImages, rejection}
 	}
-	folders, err := Find(dirs...)
+	folders, unread, err := search(dirs)
 	if err != nil {
 		return nil, err
 	}
 	runs, left := read(folders, o.Return)
 	groups, twice := group(runs)
-	r := &Report{Options: o, Created: time.Now(), Runs: len(runs) - len(twice), Left: append(left, twice...)}
+	groups, apart := comparable(groups, o.Return)
+	r := &Report{Options: o, Created: time.Now(), Left: slices.Concat(unread, left, twice, apart)}
 	if len(groups) == 0 {
-		return nil, fmt.Errorf("report: none of %d runs can be compared: %s: %s", len(folders), left[0].Dir, left[0].Why)
+		return nil, fmt.Errorf("report: none of %d runs can be compared: %s: %s", len(folders), r.Left[0].Dir, r.Left[0].Why)
 	}
 	for _, g := range groups {
+		r.Runs += len(g.Runs)
 		metric, images := cmp.Or(o.Return, g.Runs[0].ReturnOf()), g.Runs[0].ofImages()
 		i := slices.IndexFunc(r.Sections, func(s *Section) bool { return s.Env == g.Env && s.Metric == metric && s.Images == images })
 		if i < 0 {
@@ -124,6 +126,21 @@ func New(dirs []string, o Options) (*Report, error) {
 		}
 	}
 	return r, nil
+}
+
+// comparable are the groups whose runs have steps in common.
+func comparable(groups []*Group, metric string) (kept []*Group, left []Left) {
+	for _, g := range groups {
+		of := cmp.Or(metric, g.Runs[0].ReturnOf())
+		if steps, _ := g.curve(of); len(steps) > 0 {
+			kept = append(kept, g)
+			continue
+		}
+		for _, r := range g.Runs {
+			left = append(left, Left{r.Dir, fmt.Sprintf("the runs of %s have no step of %s in common", g.Label, of)})
+		}
+	}
+	return kept, left
 }
 
 // curves fills in the curves, and what they come to at their end.

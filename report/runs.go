@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"github.com/stein-rl/stein/runs"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,40 +43,7 @@ type Left struct {
 	Why string `json:"why"`
 }
 
-// Find lists the run folders among dirs and below them, at most depth 4: a run
-// folder, a sweep's folder, or the folder of all runs.
-func Find(dirs ...string) ([]string, error) {
-	var found []string
-	for _, dir := range dirs {
-		if _, err := os.Stat(dir); err != nil {
-			return nil, fmt.Errorf("report: no run folder %s: %w", dir, err)
-		}
-		before := len(found)
-		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || !d.IsDir() {
-				return err
-			}
-			if _, err := os.Stat(filepath.Join(path, "run.json")); err == nil {
-				found = append(found, path)
-				return fs.SkipDir
-			}
-			if rel, _ := filepath.Rel(dir, path); strings.Count(rel, string(filepath.Separator)) >= 3 {
-				return fs.SkipDir
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, fmt.Errorf("report: looking for runs: %w", err)
-		}
-		if len(found) == before {
-			return nil, fmt.Errorf("report: %s is no run folder, and none is in it: no run.json", dir)
-		}
-	}
-	slices.Sort(found)
-	return slices.Compact(found), nil
-}
-
-// ReadRun reads a run folder.
+// ReadRun reads a run folder. Figures that are not finite count as not recorded.
 func ReadRun(dir string) (*Run, error) {
 	info, err := runs.ReadInfo(dir)
 	if err != nil {
@@ -97,17 +65,34 @@ func ReadRun(dir string) (*Run, error) {
 		return nil, err
 	}
 	for _, name := range table.Columns {
-		steps, values := table.Series(name)
-		if len(steps) > 0 {
-			r.series[name] = series{steps, values}
+		if s := clean(table.Series(name)); len(s.steps) > 0 {
+			r.series[name] = s
 		}
 	}
 	if n := len(table.Rows); n > 0 {
 		r.Step = table.Step(n - 1)
-		times := r.series["time"].values
-		r.Seconds = times[len(times)-1]
 	}
+	r.Seconds, _ = r.Last("time")
 	return r, nil
+}
+
+// largest is the size beyond which sums of figures are no longer numbers.
+const largest = 1e300
+
+// clean leaves out what is no figure, and of steps that go back what they repeat: the
+// later rows count, as of a run that was resumed.
+func clean(steps, values []float64) series {
+	var s series
+	for i, x := range values {
+		if math.IsNaN(x) || math.Abs(x) > largest {
+			continue
+		}
+		for n := len(s.steps); n > 0 && s.steps[n-1] >= steps[i]; n-- {
+			s.steps, s.values = s.steps[:n-1], s.values[:n-1]
+		}
+		s.steps, s.values = append(s.steps, steps[i]), append(s.values, x)
+	}
+	return s
 }
 
 // read reads all folders, several at a time. Those that can't be read, or hold none

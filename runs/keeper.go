@@ -52,7 +52,7 @@ func (k *Keeper) close() error {
 // open opens what figures are written to, from the step that training is at.
 func (k *Keeper) open(from int64) error {
 	dir := k.training.Folder.Dir
-	table, err := openTable(dir, from)
+	table, err := openTable(dir, from, k.log)
 	if err != nil {
 		return err
 	}
@@ -168,14 +168,14 @@ func (k *Keeper) restored(c *checkpoint.Checkpoint) {
 	}
 }
 
-// newest is the checkpoint to go on from, when there is a way to go.
-func (k *Keeper) newest(steps int64) (*checkpoint.Checkpoint, error) {
+// newest is the checkpoint to go on from; nil: the run was ended before its first.
+func (k *Keeper) newest() (*checkpoint.Checkpoint, error) {
 	dir := k.training.Folder.Dir
-	c, err := newest(dir, k.log)
-	if err == nil && c.Manifest.Step >= steps {
-		err = fmt.Errorf("%s has its %d steps: name more with --steps to go on", dir, c.Manifest.Step)
+	if _, ok := Unstarted(dir); ok {
+		k.log.Info("no checkpoint was written yet: the run begins from its start", "folder", dir)
+		return nil, nil
 	}
-	return c, err
+	return newest(dir, k.log)
 }
 
 // peakMemory is the most that this process has had in memory, in bytes.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"math"
 	"os"
@@ -42,18 +43,23 @@ type table struct {
 }
 
 // openTable opens the table of a run folder. What was recorded beyond step upTo is
-// forgotten; a new run gives 0.
-func openTable(dir string, upTo int64) (*table, error) {
+// forgotten; a new run gives 0. A table that can't be read is set aside: training is
+// worth more than its figures.
+func openTable(dir string, upTo int64, log *slog.Logger) (*table, error) {
 	t := &table{dir: dir, columns: []string{stepColumn, timeColumn}, started: time.Now()}
 	rows, err := ReadTable(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+		if err := setAside(dir, err, log); err != nil {
+			return nil, err
+		}
 	}
 	kept := Table{Columns: t.columns}
 	for i, row := range rows.Rows {
 		if rows.Step(i) <= upTo {
 			kept.Columns, kept.Rows = rows.Columns, append(kept.Rows, row)
-			t.before = row[rows.column(timeColumn)]
+			if x := row[rows.column(timeColumn)]; !math.IsNaN(x) {
+				t.before = x
+			}
 		}
 	}
 	if err := t.rewrite(kept.Columns, kept.Rows); err != nil {
@@ -63,6 +69,16 @@ func openTable(dir string, upTo int64) (*table, error) {
 		return nil, err
 	}
 	return t, nil
+}
+
+// setAside gives a damaged table another name.
+func setAside(dir string, why error, log *slog.Logger) error {
+	aside := filepath.Join(dir, "damaged-"+csvName)
+	if err := os.Rename(filepath.Join(dir, csvName), aside); err != nil {
+		return errors.Join(why, fmt.Errorf("runs: %w", err))
+	}
+	log.Warn("the metrics can't be read: they are set aside, and a new table begins", "path", aside, "error", why.Error())
+	return nil
 }
 
 var _ Recorder = (*table)(nil)
@@ -213,33 +229,59 @@ type Table struct {
 }
 
 // ReadTable reads the metrics of a run folder. A last line that was cut short by a
-// crash is left out.
+// crash is left out. A file without a line is a table without rows.
 func ReadTable(dir string) (Table, error) {
 	path := filepath.Join(dir, csvName)
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return Table{}, fmt.Errorf("runs: %w", err)
 	}
+	t, err := parseTable(data)
+	if err != nil {
+		return Table{}, fmt.Errorf("runs: %s: %w", path, err)
+	}
+	return t, nil
+}
+
+func parseTable(data []byte) (Table, error) {
 	data = data[:bytes.LastIndexByte(data, '\n')+1]
+	if len(data) == 0 {
+		return Table{Columns: []string{stepColumn, timeColumn}}, nil
+	}
 	r := csv.NewReader(bytes.NewReader(data))
 	r.FieldsPerRecord = -1
 	rows, err := r.ReadAll()
-	if err != nil || len(rows) == 0 {
-		return Table{}, fmt.Errorf("runs: %s: no table (%v)", path, err)
+	if err != nil {
+		return Table{}, fmt.Errorf("no table: %w", err)
+	}
+	if len(rows) == 0 {
+		return Table{}, errors.New("no table: empty lines alone")
 	}
 	t := Table{Columns: rows[0]}
-	if t.column(stepColumn) < 0 || t.column(timeColumn) < 0 {
-		return Table{}, fmt.Errorf("runs: %s: no columns %s and %s", path, stepColumn, timeColumn)
+	step := t.column(stepColumn)
+	if step < 0 || t.column(timeColumn) < 0 {
+		return Table{}, fmt.Errorf("no columns %s and %s", stepColumn, timeColumn)
+	}
+	for i, name := range t.Columns {
+		if slices.Index(t.Columns, name) != i {
+			return Table{}, fmt.Errorf("two columns %q", name)
+		}
 	}
 	for i, cells := range rows[1:] {
 		row, err := parseRow(cells, len(t.Columns))
+		if err == nil && !(row[step] >= 0 && row[step] <= maxStep && row[step] == math.Trunc(row[step])) {
+			err = fmt.Errorf("%s %q: want a whole number from 0 on", stepColumn, cells[step])
+		}
 		if err != nil {
-			return Table{}, fmt.Errorf("runs: %s, row %d: %w", path, i+1, err)
+			return Table{}, fmt.Errorf("row %d: %w", i+1, err)
 		}
 		t.Rows = append(t.Rows, row)
 	}
 	return t, nil
 }
+
+// maxStep is the last whole number up to which a float64 has them all.
+const maxStep = 1 << 53
 
 func parseRow(cells []string, n int) ([]float64, error) {
 	if len(cells) != n {
@@ -250,8 +292,8 @@ func parseRow(cells []string, n int) ([]float64, error) {
 		row[i] = math.NaN()
 		if cell != "" {
 			x, err := strconv.ParseFloat(cell, 64)
-			if err != nil {
-				return nil, err
+			if err != nil && !errors.Is(err, strconv.ErrRange) { // 1e999 is infinite
+				return nil, fmt.Errorf("%q is no number", cell)
 			}
 			row[i] = x
 		}

@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -20,7 +21,7 @@ func record(t *testing.T, r Recorder, step int64, m Metrics) {
 // table continues after the checkpoint's step and nowhere else.
 func TestTable(t *testing.T) {
 	dir := t.TempDir()
-	tab, err := openTable(dir, 0)
+	tab, err := openTable(dir, 0, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +46,7 @@ func TestTable(t *testing.T) {
 	check("b", []float64{20, 30}, []float64{math.Inf(1), 4})
 	check("c", nil, nil)
 
-	if tab, err = openTable(dir, 20); err != nil {
+	if tab, err = openTable(dir, 20, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	record(t, tab, 25, Metrics{"a": 5, "c": 6})
@@ -73,7 +74,11 @@ func TestTableDamage(t *testing.T) {
 	for _, c := range []struct{ name, csv, want string }{
 		{"cut short", "step,time,a\n1,1,5\n2,1,5", ""},
 		{"in the middle", "step,time,a\n1,1,5\n2,1\n3,1,6\n", "row 2: 2 cells under 3 columns"},
-		{"no number", "step,time,a\n1,1,x\n2,1,3\n", `row 1: strconv.ParseFloat: parsing "x": invalid syntax`},
+		{"no number", "step,time,a\n1,1,x\n2,1,3\n", `row 1: "x" is no number`},
+		{"steps that are none", "step,time,a\n1,1,5\nNaN,2,3\n", `row 2: step "NaN": want a whole number`},
+		{"a column twice", "step,time,a,a\n1,1,5,5\n", `two columns "a"`},
+		{"no steps", "time,a\n1,5\n", "no columns step and time"},
+		{"a quote", "step,time,\"a\n1,1,5\n", "no table"},
 	} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, csvName), []byte(c.csv), 0o644); err != nil {
