@@ -62,9 +62,6 @@ func Open(ctx context.Context, o Options) (*Study, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tune: %w", err)
 	}
-	if o.Storage == "" {
-		o.Storage = "sqlite:///" + filepath.Join(dir, "study.db")
-	}
 	d, err := driver.Start("study", o.Python, o.Log)
 	if err != nil {
 		return nil, fmt.Errorf("tune: %w", err)
@@ -75,7 +72,7 @@ func Open(ctx context.Context, o Options) (*Study, error) {
 		Running []asked
 	}
 	err = s.call(ctx, "open", map[string]any{
-		"storage": o.Storage, "name": filepath.Base(dir), "maximize": !o.Minimize, "space": o.Space.forOptuna(),
+		"storage": o.Storage, "file": filepath.Join(dir, "study.db"), "name": filepath.Base(dir), "maximize": !o.Minimize, "space": o.Space.forOptuna(),
 		"sampler": o.Sampler, "sampler_options": o.SamplerOptions, "pruner": o.Pruner, "pruner_options": o.PrunerOptions,
 	}, &state)
 	if err != nil {
