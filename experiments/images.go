@@ -37,8 +37,8 @@ type ImageResult struct {
 	Interrupted bool            `json:"interrupted"` // by the context; a checkpoint was written
 	Diverged    *ebm.Divergence `json:"diverged"`    // null: it did not
 	Checkpoint  string          `json:"checkpoint"`
-	Score       *fid.Score      `json:"score"` // after the last update; null where there was none
-	Last        runs.Metrics    `json:"last"`  // the last figures of the training
+	Score       *fid.Score      `json:"score"`                  // after the last update; null where there was none
+	Last        runs.Metrics    `json:"last"`                   // the last figures of the training
 	AlreadyDone bool            `json:"already_done,omitempty"` // the folder had all its updates: nothing was trained
 }
 
