@@ -9,6 +9,7 @@ import (
 
 	"github.com/stein-rl/stein/cmd"
 	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/runs"
 )
 
 // run executes a command line in this process.
@@ -60,7 +61,7 @@ func TestConfigs(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	code, stdout, _ := run(t, "version", "--json")
-	var b experiments.Build
+	var b runs.Build
 	if err := json.Unmarshal([]byte(stdout), &b); code != 0 || err != nil || !strings.HasPrefix(b.Go, "go1") {
 		t.Errorf("code %d, %v, %s", code, err, stdout)
 	}

@@ -2,13 +2,11 @@ package cmd
 
 import (
 	"fmt"
-	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stein-rl/stein/experiments"
-	"github.com/stein-rl/stein/internal/settings"
 )
 
 func (a *app) configsCmd() *cobra.Command {
@@ -49,18 +47,11 @@ func (a *app) configsCmd() *cobra.Command {
 
 // resolved is a configuration of an agent or of an image model as YAML.
 func (a *app) resolved(name string, sets []string) ([]byte, error) {
-	if slices.Contains(experiments.ImageNames(), name) {
-		cfg, err := experiments.ResolveImages(name, "", sets)
-		if err != nil {
-			return nil, usageError{err}
-		}
-		return settings.Encode(cfg)
-	}
-	cfg, err := a.catalog.Resolve(name, sets)
+	plan, err := a.catalog.Plan(name, "", sets)
 	if err != nil {
 		return nil, usageError{err}
 	}
-	return settings.Encode(cfg)
+	return plan.Text, nil
 }
 
 func (a *app) listConfigs(asJSON bool) error {
@@ -105,5 +96,5 @@ func completeConfigs(*cobra.Command, []string, string) ([]string, cobra.ShellCom
 }
 
 func completeAllConfigs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return append(experiments.Names(), experiments.ImageNames()...), cobra.ShellCompDirectiveDefault
+	return experiments.AllNames(), cobra.ShellCompDirectiveDefault
 }

@@ -19,7 +19,7 @@ import (
 
 	"github.com/stein-rl/stein/engine"
 	"github.com/stein-rl/stein/envbridge"
-	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/runs"
 )
 
 //go:embed doctor.py
@@ -75,7 +75,7 @@ user's library folder. Nothing else ever downloads one.`,
 }
 
 func (a *app) doctor(ctx context.Context, backend string, asJSON bool) error {
-	b := experiments.ThisBuild()
+	b := runs.ThisBuild()
 	all := []finding{{Check: "stein", State: fine, Detail: fmt.Sprintf("%s, %s, %s, %d processors", b.Version, b.Go, b.Platform, runtime.NumCPU())}}
 	all = append(all, checkEngine(backend)...)
 	all = append(all, checkZeroMQ())

@@ -19,6 +19,7 @@ import (
 
 	"github.com/stein-rl/stein/cmd"
 	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/runs"
 )
 
 // TestMain lets the test binary be stein: signals want a process of its own.
@@ -94,7 +95,7 @@ func decode[T any](t *testing.T, text string) (v T) {
 // figures are the metrics of a run, without the columns that tell time.
 func figures(t *testing.T, dir string) map[string][2][]float64 {
 	t.Helper()
-	table, err := experiments.ReadTable(dir)
+	table, err := runs.ReadTable(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +262,7 @@ func TestKilledExact(t *testing.T) {
 	if undisturbed.code != 0 || resumed.code != 0 {
 		t.Fatalf("%+v, %+v", undisturbed, resumed)
 	}
-	if from := must(experiments.ReadInfo(dir)).Sessions[1].FromStep; from < 300 || from >= 600 {
+	if from := must(runs.ReadInfo(dir)).Sessions[1].FromStep; from < 300 || from >= 600 {
 		t.Errorf("resumed from step %d", from)
 	}
 	if got, want := figures(t, dir), figures(t, quiet); !reflect.DeepEqual(got, want) {
@@ -313,7 +314,7 @@ func TestInterruptAndResume(t *testing.T) {
 	wantLine(t, finish(t, stein("train", "--resume", dir, "--seed", "4")), 2, "a run keeps the one it began with, 3")
 	again := finish(t, stein("train", "--resume", dir)) // --steps of the last time is the run's now
 	wantLine(t, again, 1, fmt.Sprintf("has its %d steps", steps))
-	info := must(experiments.ReadInfo(dir))
+	info := must(runs.ReadInfo(dir))
 	if len(info.Sessions) != 2 || info.Sessions[1].FromStep != stopped.Step {
 		t.Errorf("sessions %+v, want a second one from step %d", info.Sessions, stopped.Step)
 	}
@@ -351,7 +352,7 @@ func TestSecondSignal(t *testing.T) {
 func waitForStep(t *testing.T, dir string, step int64, stderr *bytes.Buffer) {
 	t.Helper()
 	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if table, err := experiments.ReadTable(dir); err == nil {
+		if table, err := runs.ReadTable(dir); err == nil {
 			if n := len(table.Rows); n > 0 && table.Step(n-1) >= step {
 				return
 			}
@@ -445,16 +446,16 @@ func TestFullDisk(t *testing.T) {
 // Ensure that two processes don't train in one folder.
 func TestLockedFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
-	seed := experiments.Seed(1)
-	folder, err := experiments.NewFolder(dir, "", "pendulum/sac", experiments.Config{Version: 1, Seed: &seed})
+	seed := runs.Seed(1)
+	folder, err := runs.Create(dir, "", "pendulum/sac", experiments.Config{Version: 1, Seed: &seed})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer folder.Close()
-	if err := folder.Begin(experiments.Session{}); err != nil {
+	if err := folder.Begin(runs.Session{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := experiments.OpenFolder(dir); err == nil || !strings.Contains(err.Error(), "in use by another process") {
+	if _, err := runs.Open(dir); err == nil || !strings.Contains(err.Error(), "in use by another process") {
 		t.Errorf("error %v", err)
 	}
 }

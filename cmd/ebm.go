@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/runs"
 )
 
 func (a *app) ebmCmd() *cobra.Command {
@@ -97,6 +98,7 @@ func (a *app) trainImages(c *cobra.Command, f ebmTrainFlags) error {
 	if err != nil {
 		return usageError{err}
 	}
+	f.config = experiments.ImageName(f.config) // the run's folder is named by it
 	var res experiments.ImageResult
 	var dir string
 	err = a.watched(c.Context(), f.trainFlags, cfg, func(s session) error {
@@ -128,7 +130,7 @@ func (a *app) trainImages(c *cobra.Command, f ebmTrainFlags) error {
 
 func imageConfig(f ebmTrainFlags, sets []string) (cfg experiments.ImageConfig, drawn bool, err error) {
 	if f.resume != "" {
-		info, err := experiments.ReadInfo(f.resume)
+		info, err := runs.ReadInfo(f.resume)
 		if err != nil {
 			return cfg, false, err
 		}
@@ -142,13 +144,14 @@ func imageConfig(f ebmTrainFlags, sets []string) (cfg experiments.ImageConfig, d
 	if err != nil || cfg.Seed != nil {
 		return cfg, false, err
 	}
-	seed, err := experiments.Draw()
-	cfg.Seed = &seed
-	return cfg, true, err
+	cfg.Seed, drawn, err = f.drawSeed()
+	return cfg, drawn, err
 }
 
 func (a *app) printImageResult(dir string, res experiments.ImageResult) {
 	switch {
+	case res.AlreadyDone:
+		fmt.Fprintf(a.stdout, "%s has its %s updates already; to go on, name more with --updates\n", dir, thousands(res.Update))
 	case res.Interrupted:
 		fmt.Fprintf(a.stdout, "stopped at update %s; continue with: stein ebm train --resume %s\n", thousands(res.Update), dir)
 	case res.Diverged != nil:
@@ -177,7 +180,7 @@ func (a *app) ebmSampleCmd() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			s.Dir, s.Log = args[0], slog.New(a.logs.quieter(a.stderr, isTerminal(a.stderr)))
 			if c.Flags().Changed("seed") {
-				given := experiments.Seed(seed)
+				given := runs.Seed(seed)
 				s.Seed = &given
 			}
 			return a.sampleImages(c.Context(), s, out, columns, zoom)

@@ -18,6 +18,7 @@ import (
 	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/images/dataset"
 	"github.com/stein-rl/stein/images/fid"
+	"github.com/stein-rl/stein/runs"
 )
 
 // fidFlags are those of stein ebm fid.
@@ -56,7 +57,7 @@ numbers only. docs/fid.md has what is computed, and what it was checked against.
 		RunE: func(c *cobra.Command, args []string) error {
 			f.sampling.Dir, f.sampling.Log = args[0], slog.New(a.logs.quieter(a.stderr, isTerminal(a.stderr)))
 			if c.Flags().Changed("seed") {
-				given := experiments.Seed(f.seed)
+				given := runs.Seed(f.seed)
 				f.sampling.Seed = &given
 			}
 			return a.fid(c.Context(), f)

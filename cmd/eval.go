@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/runs"
 )
 
 func (a *app) evalCmd() *cobra.Command {
@@ -39,7 +40,7 @@ exp(Q/α), with the entropy by the policy and by a grid.`,
 				return usageError{fmt.Errorf("--episodes %d: want 1 or more", x.Episodes)}
 			}
 			if c.Flags().Changed("seed") {
-				s := experiments.Seed(seed)
+				s := runs.Seed(seed)
 				x.Seed = &s
 			}
 			if best {

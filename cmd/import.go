@@ -11,6 +11,7 @@ import (
 
 	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/interop/sb3"
+	"github.com/stein-rl/stein/runs"
 )
 
 // importFlags are those of stein import.
@@ -69,7 +70,7 @@ func (a *app) importModel(f importFlags, path string) error {
 		return usageError{err}
 	}
 	if cfg.Seed == nil {
-		seed, err := experiments.Draw()
+		seed, err := runs.DrawSeed()
 		if err != nil {
 			return err
 		}
@@ -89,8 +90,8 @@ func (a *app) importModel(f importFlags, path string) error {
 		run.Weights[name] = tensors.FromFlatDataAndDimensions(t.Data, t.Shape...)
 	}
 	dir := ""
-	checkpoint, err := run.Run(backend, log, func() (*experiments.Folder, error) {
-		folder, err := experiments.NewFolder(f.runDir, f.runs, f.config, cfg)
+	checkpoint, err := run.Run(backend, log, func() (*runs.Folder, error) {
+		folder, err := runs.Create(f.runDir, f.runs, f.config, cfg)
 		if err == nil {
 			dir = folder.Dir
 		}

@@ -25,6 +25,7 @@ import (
 
 	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/internal/settings"
+	"github.com/stein-rl/stein/runs"
 )
 
 // What a shell is told.
@@ -105,7 +106,7 @@ command line or the configuration makes no sense.`,
   stein serve runs/walker2d-sac-0-20261124-120000
   stein configs show walker2d/sac
   stein doctor`,
-		Version:       experiments.ThisBuild().Version,
+		Version:       runs.ThisBuild().Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {

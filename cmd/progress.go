@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/stein-rl/stein/agents"
-	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/runs"
 )
 
 // progress shows how far a run is: a bar on a terminal, log lines elsewhere. It is
@@ -44,7 +44,7 @@ const (
 	lineEvery = 10 * time.Second
 )
 
-var _ experiments.Watcher = (*progress)(nil)
+var _ runs.Watcher = (*progress)(nil)
 
 // newProgress is silent until Start. columns is a terminal's width, 0 where out is none.
 func newProgress(out io.Writer, columns int) *progress {

@@ -44,8 +44,8 @@ are drawn behind as thin dashed lines.`,
 	flags := cmd.Flags()
 	flags.StringVarP(&out, "out", "o", "report", "write into this `FOLDER`")
 	flags.StringVar(&o.Title, "title", "", "of the page")
-	flags.StringVar(&o.Return, "return", report.DefaultReturn, "the `METRIC` that runs are compared by")
-	flags.StringArrayVar(&o.Metrics, "metric", nil, "draw this `METRIC` along training too, in place of policy/score_norm (may be given many times)")
+	flags.StringVar(&o.Return, "return", "", "the `METRIC` that runs are compared by; eval/mean_reward if not given, of image models eval/fid or eval/fd_e0")
+	flags.StringArrayVar(&o.Metrics, "metric", nil, "draw this `METRIC` along training too, in place of policy/score_norm, sampler/score_norm and sampler/rejection (may be given many times)")
 	flags.IntVar(&o.Bootstrap.Resamples, "resamples", 2000, "resamples of the bootstrap")
 	flags.Uint64Var(&o.Bootstrap.Seed, "bootstrap-seed", 0, "what the resamples are drawn by")
 	flags.Float64Var(&gamma, "gamma", 0, "score that the optimality gap is measured from; the best run's where not given")
@@ -55,7 +55,8 @@ are drawn behind as thin dashed lines.`,
 
 // reported is a configuration's line for programs. Figures that are not there are null.
 type reported struct {
-	Env           string          `json:"env"`
+	Env           string          `json:"env"` // or the data set
+	Metric        string          `json:"metric,omitempty"`
 	Configuration string          `json:"configuration"`
 	Runs          int             `json:"runs"`
 	Step          float64         `json:"step"`
@@ -81,7 +82,7 @@ func (a *app) report(dirs []string, o report.Options, out string, asJSON bool) e
 	var lines []reported
 	for _, s := range r.Sections {
 		for _, one := range s.Results {
-			line := reported{s.Env, one.Label, len(one.Runs), one.End, one.IQM, one.Mean, one.Median, one.Gap, nil}
+			line := reported{s.Env, s.Metric, one.Label, len(one.Runs), one.End, one.IQM, one.Mean, one.Median, one.Gap, nil}
 			if p := one.Published; p != nil && !math.IsNaN(p.Final) {
 				line.Published = &p.Final
 			}

@@ -17,8 +17,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/report"
+	"github.com/stein-rl/stein/runs"
 )
 
 func (a *app) runsCmd() *cobra.Command {
@@ -127,7 +127,7 @@ func lineOf(dir string) (runLine, error) {
 	}
 	l := runLine{ // an image model has pictures and updates in the place of steps in an environment
 		Folder: dir, Config: r.Info.Config, Env: cmp.Or(r.Settings["env.id"], r.Settings["data.name"]), Seed: uint64(r.Info.Seed),
-		Step: r.Step, Steps: cmp.Or(r.Settings["steps"], r.Settings["updates"]), Created: &r.Info.Created,
+		Step: r.Step, Steps: r.Total(), Created: &r.Info.Created,
 	}
 	if x, ok := r.Last(evalReturn); ok {
 		l.Return = &x
@@ -176,7 +176,7 @@ func tagsOf(dir string) ([]string, error) {
 }
 
 func tagRun(dir string, tags []string, remove bool) error {
-	if _, err := experiments.ReadInfo(dir); err != nil {
+	if _, err := runs.ReadInfo(dir); err != nil {
 		return err
 	}
 	all, err := tagsOf(dir)
@@ -210,7 +210,7 @@ func tagRun(dir string, tags []string, remove bool) error {
 // removeRuns asks for all of them at once. One in which a process trains is kept.
 func (a *app) removeRuns(in io.Reader, dirs []string, yes bool) error {
 	for _, dir := range dirs { // nothing is removed unless each is a run
-		folder, err := experiments.OpenFolder(dir)
+		folder, err := runs.Open(dir)
 		if err != nil {
 			return err
 		}

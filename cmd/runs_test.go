@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/runs"
 )
 
 // aRun makes the folder of a run that has recorded two rows.
@@ -17,12 +18,12 @@ func aRun(t *testing.T, dir string, sets ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder, err := experiments.NewFolder(dir, "", "pendulum/sac", cfg)
+	folder, err := runs.Create(dir, "", "pendulum/sac", cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer folder.Close()
-	if err := folder.Begin(experiments.Session{}); err != nil {
+	if err := folder.Begin(runs.Session{}); err != nil {
 		t.Fatal(err)
 	}
 	rows := "step,time,eval/mean_reward\n100,1,-900\n200,2,-700.5\n"
@@ -70,7 +71,7 @@ func TestRunsRemove(t *testing.T) {
 	if err := os.Mkdir("thesis", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	folder, err := experiments.OpenFolder("busy")
+	folder, err := runs.Open("busy")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,7 +70,7 @@ func (f serveFlags) sources(args []string) []serve.Source {
 	var all []serve.Source
 	for _, arg := range args {
 		s := serve.Source{Name: filepath.Base(filepath.Clean(arg)), Dir: arg, Checkpoint: f.checkpoint}
-		if name, dir, named := strings.Cut(arg, "="); named && name != "" && !strings.Contains(name, "/") {
+		if name, dir, named := strings.Cut(arg, "="); named && name != "" && !strings.Contains(name, "/") && !isFolder(arg) {
 			s.Name, s.Dir = name, dir
 		}
 		all = append(all, s)
@@ -114,4 +114,10 @@ func (a *app) serve(ctx context.Context, f serveFlags, args []string) (err error
 	}
 	fmt.Fprintf(a.stdout, "serving at %s\n", at.Addr())
 	return server.Serve(ctx, at)
+}
+
+// isFolder says whether a folder of this name is there: one may have a = in its name.
+func isFolder(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.IsDir()
 }

@@ -7,12 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/stein-rl/stein/internal/settings"
+	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/study"
 	"github.com/stein-rl/stein/study/ray"
 )
@@ -20,6 +22,7 @@ import (
 // sweepFlags are those of stein sweep.
 type sweepFlags struct {
 	seeds, out, resume string
+	size               string // of image models
 	only, sets         []string
 	jobs, retries      int
 	dry                bool
@@ -87,11 +90,39 @@ func (p placeFlags) environment() (map[string]any, error) {
 
 // configText is a configuration file with all that it extends.
 func (a *app) configText(file string) ([]byte, error) {
-	cfg, err := a.catalog.Resolve(file, nil)
-	if err != nil {
-		return nil, err
+	plan, err := a.catalog.Plan(file, "", nil)
+	return plan.Text, err
+}
+
+// trialCommands spell the command lines of a sweep's trials.
+type trialCommands struct{}
+
+var _ study.Commands = trialCommands{}
+
+// Begin trains a trial from its start.
+func (trialCommands) Begin(t study.Trial) []string {
+	args := append(trainOf(t), "--config", study.ConfigFile, "--run-dir", study.RunFolder,
+		"--seed", strconv.FormatUint(t.Seed, 10), "--threads", strconv.Itoa(t.Threads))
+	if t.Size != "" {
+		args = append(args, "--size", t.Size)
 	}
-	return settings.Encode(cfg)
+	for _, set := range t.Sets {
+		args = append(args, "--set", set)
+	}
+	return args
+}
+
+// Resume goes on with a trial.
+func (trialCommands) Resume(t study.Trial) []string {
+	return append(trainOf(t), "--resume", study.RunFolder)
+}
+
+func trainOf(t study.Trial) []string {
+	args := []string{"--log-level", "warn", "train", "--json"}
+	if t.Kind == string(experiments.Images) {
+		args = slices.Insert(args, 2, "ebm")
+	}
+	return args
 }
 
 func (a *app) sweepCmd() *cobra.Command {
@@ -99,9 +130,9 @@ func (a *app) sweepCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sweep NAME|FILE.yaml",
 		Short: "Run a matrix of configurations, settings and seeds, and go on where it stopped",
-		Long: `Runs stein train for every configuration of a folder (those that have a published
-figure, where any has), or for a matrix from a YAML file, with every seed. Each
-trial has a run folder below the sweep's.
+		Long: `Trains every configuration of a folder (those that have a published figure, if any
+has), or of a matrix from a YAML file, with every seed: agents with stein train, image
+models with stein ebm train. Each trial has a run folder below the sweep's.
 
 The same command goes on after a stop or a crash: trials that are done are left
 alone, those begun are resumed from their newest checkpoint. More seeds or
@@ -110,6 +141,7 @@ checkpoint; the second ends all at once. Exit code 1: some trials failed.`,
 		Example: `  stein sweep walker2d --seeds 5 --jobs 4
   stein sweep walker2d --seeds 5 --only 'met-*' --set steps=100000
   stein sweep alphas.yaml --out runs/alphas
+  stein sweep ebm --seeds 3 --size paper --set data.download=true
   stein sweep --resume runs/sweep-walker2d
   stein sweep walker2d --seeds 5 --ray head:6379 --out /shared/walker2d --cpus 2
   stein sweep walker2d --seeds 5 --ray ray://head:10001 --storage s3://bucket/walker2d
@@ -122,6 +154,7 @@ checkpoint; the second ends all at once. Exit code 1: some trials failed.`,
 	flags.StringSliceVar(&f.only, "only", nil, "configurations that match this `PATTERN` alone, such as met-*")
 	flags.StringVarP(&f.out, "out", "o", "", "keep the sweep in this `FOLDER`; runs/sweep-NAME where not given")
 	flags.StringVar(&f.resume, "resume", "", "go on with the sweep in this `FOLDER`, all that was planned there")
+	flags.StringVar(&f.size, "size", "", "of image models: tiny (two processors) or paper (a GPU); empty: as the configurations say")
 	flags.IntVarP(&f.jobs, "jobs", "j", 0, "trials at a time; one for each two processors where not given, with --ray all")
 	flags.IntVar(&f.retries, "retries", 2, "times that a failed trial is tried again")
 	flags.BoolVar(&f.dry, "dry-run", false, "list the trials, run none")
@@ -163,7 +196,7 @@ func (a *app) sweep(c *cobra.Command, f sweepFlags, args []string) error {
 	}
 	table := newTrialTable(a.stderr, columns, dir)
 	statuses, err := study.Sweep{
-		Dir: dir, Trials: trials, Jobs: f.jobs, Threads: threads, Retries: f.retries, On: on, Watch: table.show,
+		Dir: dir, Trials: trials, Jobs: f.jobs, Threads: threads, Retries: f.retries, On: on, Commands: trialCommands{}, Watch: table.show,
 	}.Run(c.Context())
 	table.close()
 	if err := errors.Join(err, end()); err != nil {
@@ -175,8 +208,8 @@ func (a *app) sweep(c *cobra.Command, f sweepFlags, args []string) error {
 // trials are those that the command line asks for, and their folder.
 func (a *app) trials(f sweepFlags, args []string) (dir string, trials []study.Trial, err error) {
 	if f.resume != "" {
-		if len(args) > 0 || len(f.sets) > 0 || len(f.only) > 0 || f.seeds != "" || f.out != "" {
-			return "", nil, errors.New("--resume goes on with all that was planned: leave NAME, --seeds, --only, --set and --out out")
+		if len(args) > 0 || len(f.sets) > 0 || len(f.only) > 0 || f.seeds != "" || f.out != "" || f.size != "" {
+			return "", nil, errors.New("--resume goes on with all that was planned: leave NAME, --seeds, --only, --size, --set and --out out")
 		}
 		trials, err = study.Planned(f.resume)
 		return f.resume, trials, err
@@ -192,6 +225,9 @@ func (a *app) trials(f sweepFlags, args []string) (dir string, trials []study.Tr
 		}
 	}
 	m.Set = append(m.Set, f.sets...)
+	if f.size != "" {
+		m.Size = f.size
+	}
 	if f.seeds != "" {
 		if m.Seeds, err = study.ParseSeeds(f.seeds); err != nil {
 			return "", nil, fmt.Errorf("--seeds: %w", err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"github.com/stein-rl/stein/runs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,8 +14,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/stein-rl/stein/experiments"
 )
 
 // A sweep's line of the journal.
@@ -131,7 +130,7 @@ func TestSweepKilled(t *testing.T) {
 	if got, want := figures(t, filepath.Join(dir, s2)), figures(t, filepath.Join(quiet, s2)); !reflect.DeepEqual(got, want) {
 		t.Errorf("%s differs from the undisturbed one:\n%v\n%v", s2, got, want)
 	}
-	info := must(experiments.ReadInfo(filepath.Join(dir, s1)))
+	info := must(runs.ReadInfo(filepath.Join(dir, s1)))
 	if len(info.Sessions) != 2 || info.Sessions[1].FromStep < 100 {
 		t.Fatalf("sessions %+v", info.Sessions)
 	}

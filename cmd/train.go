@@ -17,6 +17,7 @@ import (
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/runs"
 	"github.com/stein-rl/stein/study/ray"
 )
 
@@ -154,7 +155,7 @@ func (a *app) train(c *cobra.Command, f trainFlags) (err error) {
 		return usageError{err}
 	}
 	var res experiments.Result
-	var folder *experiments.Folder
+	var folder *runs.Folder
 	err = a.watched(c.Context(), f, cfg, func(s session) (err error) {
 		folder = s.folder
 		if drawn {
@@ -202,13 +203,13 @@ func openHosts(ctx context.Context, env experiments.Env, dir string) (envbridge.
 
 // A session is a training that is about to begin in its folder, watched.
 type session struct {
-	folder *experiments.Folder
+	folder *runs.Folder
 	log    *slog.Logger
 	bar    *progress
 }
 
 // watched opens the folder, its log and a progress bar for a training of any kind.
-func (a *app) watched(ctx context.Context, f trainFlags, cfg experiments.Settings, train func(session) error) (err error) {
+func (a *app) watched(ctx context.Context, f trainFlags, cfg runs.Settings, train func(session) error) (err error) {
 	folder, err := openFolder(f, cfg)
 	if err != nil {
 		return err
@@ -236,7 +237,7 @@ func (a *app) watched(ctx context.Context, f trainFlags, cfg experiments.Setting
 // trainConfig resolves the configuration of a new run or of one to continue.
 func (a *app) trainConfig(f trainFlags, sets []string) (cfg experiments.Config, drawn bool, err error) {
 	if f.resume != "" {
-		info, err := experiments.ReadInfo(f.resume)
+		info, err := runs.ReadInfo(f.resume)
 		if err != nil {
 			return cfg, false, err
 		}
@@ -250,16 +251,25 @@ func (a *app) trainConfig(f trainFlags, sets []string) (cfg experiments.Config, 
 	if err != nil || cfg.Seed != nil {
 		return cfg, false, err
 	}
-	seed, err := experiments.Draw()
-	cfg.Seed = &seed
-	return cfg, true, err
+	cfg.Seed, drawn, err = f.drawSeed()
+	return cfg, drawn, err
 }
 
-func openFolder(f trainFlags, cfg experiments.Settings) (*experiments.Folder, error) {
-	if f.resume != "" {
-		return experiments.OpenFolder(f.resume)
+// drawSeed draws a seed, unless the folder that the user named has a run with one that
+// was ended before its first checkpoint: the same command then begins the same run.
+func (f trainFlags) drawSeed() (*runs.Seed, bool, error) {
+	if info, ok := runs.Unstarted(f.runDir); ok && f.runDir != "" {
+		return &info.Seed, false, nil
 	}
-	return experiments.NewFolder(f.runDir, f.runs, f.config, cfg)
+	seed, err := runs.DrawSeed()
+	return &seed, true, err
+}
+
+func openFolder(f trainFlags, cfg runs.Settings) (*runs.Folder, error) {
+	if f.resume != "" {
+		return runs.Open(f.resume)
+	}
+	return runs.Create(f.runDir, f.runs, f.config, cfg)
 }
 
 // runLog logs to the user, above the bar where there is one, and to the run's file.
@@ -274,6 +284,7 @@ type trainingReport struct {
 	Seed        uint64      `json:"seed"`
 	Step        int64       `json:"step"`
 	Interrupted bool        `json:"interrupted"`
+	AlreadyDone bool        `json:"already_done,omitempty"` // nothing was left to train
 	Checkpoint  string      `json:"checkpoint"`
 	Best        *float64    `json:"best_mean_reward,omitempty"`
 	StepsPerS   float64     `json:"steps_per_s"`
@@ -281,10 +292,10 @@ type trainingReport struct {
 	Eval        *evalReport `json:"eval,omitempty"`
 }
 
-func (a *app) reportTraining(folder *experiments.Folder, res experiments.Result, asJSON bool) error {
+func (a *app) reportTraining(folder *runs.Folder, res experiments.Result, asJSON bool) error {
 	report := trainingReport{
 		Folder: folder.Dir, Seed: uint64(folder.Info.Seed), Step: res.Step, Interrupted: res.Interrupted,
-		Checkpoint: res.Checkpoint, Best: res.Best, StepsPerS: res.Last["time/fps"],
+		Checkpoint: res.Checkpoint, AlreadyDone: res.AlreadyDone, Best: res.Best, StepsPerS: res.Last["time/fps"],
 	}
 	curve, curveErr := experiments.DrawCurve(folder.Dir, folder.Info.ID)
 	if curveErr == nil {
@@ -296,6 +307,9 @@ func (a *app) reportTraining(folder *experiments.Folder, res experiments.Result,
 	}
 	if asJSON {
 		return a.printJSON(report)
+	}
+	if res.AlreadyDone {
+		fmt.Fprintf(a.stdout, "%s has its %s steps already; to go on, name more with --steps\n", folder.Dir, thousands(res.Step))
 	}
 	if res.Interrupted {
 		fmt.Fprintf(a.stdout, "stopped at step %s; continue with: stein train --resume %s\n", thousands(res.Step), folder.Dir)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/study"
 )
 
@@ -59,17 +60,17 @@ func (t *trialTable) lines(all []study.Status) {
 		switch {
 		case changed && !(first && s.State == study.Waiting):
 			line := fmt.Sprintf("%s %s %s, step %s of %s", t.now().Format("15:04:05"), s.Name, word(s), thousands(s.Step), thousands(s.Steps))
-			if !math.IsNaN(s.Return) {
-				line += fmt.Sprintf(", return %.1f", s.Return)
+			if !math.IsNaN(s.Figure) {
+				line += fmt.Sprintf(", %s %.1f", figureName(s.Trial), s.Figure)
 			}
-			if s.Why != "" && s.State != study.Running && s.State != study.Done {
+			if s.Why != "" && s.State != study.Running {
 				line += ": " + s.Why
 			}
 			fmt.Fprintln(t.out, line)
 			t.told[s.Name] = t.now()
 		case s.State == study.Running && t.now().Sub(t.told[s.Name]) >= trialLineEvery:
-			fmt.Fprintf(t.out, "%s %s step %s of %s, return %s, ETA %s\n", t.now().Format("15:04:05"), s.Name,
-				thousands(s.Step), thousands(s.Steps), figure(s.Return), t.eta(s))
+			fmt.Fprintf(t.out, "%s %s step %s of %s, %s %s, ETA %s\n", t.now().Format("15:04:05"), s.Name,
+				thousands(s.Step), thousands(s.Steps), figureName(s.Trial), figure(s.Figure), t.eta(s))
 			t.told[s.Name] = t.now()
 		}
 	}
@@ -94,6 +95,14 @@ func word(s study.Status) string {
 	return string(s.State)
 }
 
+// figureName is what the figure of a trial is.
+func figureName(t study.Trial) string {
+	if t.Kind == string(experiments.Images) {
+		return "distance"
+	}
+	return "return"
+}
+
 func figure(x float64) string {
 	if math.IsNaN(x) {
 		return "–"
@@ -116,7 +125,7 @@ func (t *trialTable) eta(s study.Status) string {
 
 // draw draws the table over the last one.
 func (t *trialTable) draw(all []study.Status) {
-	rows := []string{fmt.Sprintf("%-44s %-9s %17s %10s %9s", "trial", "state", "step", "return", "ETA")}
+	rows := []string{fmt.Sprintf("%-44s %-9s %17s %10s %9s", "trial", "state", "step", "figure", "ETA")}
 	counts := map[study.State]int{}
 	for _, s := range all {
 		counts[s.State]++
@@ -134,7 +143,7 @@ func (t *trialTable) draw(all []study.Status) {
 			if shown < maxTrialRows && pass(s) {
 				shown++
 				rows = append(rows, fmt.Sprintf("%-44s %-9s %17s %10s %9s", clip(s.Name, 44), s.State,
-					thousands(s.Step)+"/"+thousands(s.Steps), figure(s.Return), t.eta(s)))
+					thousands(s.Step)+"/"+thousands(s.Steps), figure(s.Figure), t.eta(s)))
 			}
 		}
 	}

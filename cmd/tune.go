@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stein-rl/stein/internal/settings"
+	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/study"
 	"github.com/stein-rl/stein/study/optuna"
 )
@@ -98,7 +98,7 @@ func (a *app) tune(ctx context.Context, f tuneFlags, file string) (err error) {
 	}
 	table := newTrialTable(a.stderr, columns, o.Dir)
 	statuses, err := study.Sweep{
-		Dir: o.Dir, Source: opened, Jobs: f.jobs, Threads: threads, Retries: f.retries, On: on, Watch: table.show,
+		Dir: o.Dir, Source: opened, Jobs: f.jobs, Threads: threads, Retries: f.retries, On: on, Commands: trialCommands{}, Watch: table.show,
 	}.Run(ctx)
 	table.close()
 	if err := errors.Join(err, end()); err != nil {
@@ -148,16 +148,12 @@ func (a *app) tuneEnd(f tuneFlags, o optuna.Options, file string, statuses []stu
 	best := ""
 	if len(results) > 0 && results[0].State == "complete" {
 		best = filepath.Join(o.Dir, "best.yaml")
-		cfg, err := a.catalog.Resolve(o.Config, append(append([]string{}, o.Set...), results[0].Sets...))
-		if err != nil {
-			return err
-		}
-		text, err := settings.Encode(cfg)
+		plan, err := a.catalog.Plan(o.Config, o.Size, append(append([]string{}, o.Set...), results[0].Sets...))
 		if err != nil {
 			return err
 		}
 		head := fmt.Sprintf("# Trial %d of %s: %s %g\n", results[0].Number, filepath.Base(file), o.Metric, *results[0].Value)
-		if err := os.WriteFile(best, append([]byte(head), text...), 0o644); err != nil {
+		if err := os.WriteFile(best, append([]byte(head), plan.Text...), 0o644); err != nil {
 			return err
 		}
 	}
@@ -184,7 +180,11 @@ func (a *app) tuneEnd(f tuneFlags, o optuna.Options, file string, statuses []stu
 	}
 	fmt.Fprintf(a.stdout, "\nstudy       %s\n", o.Dir)
 	if best != "" {
-		fmt.Fprintf(a.stdout, "best        %s\nnext        stein train --config %s\n", best, best)
+		train := "stein train"
+		if kind, err := experiments.KindOf(best); err == nil && kind == experiments.Images {
+			train = "stein ebm train"
+		}
+		fmt.Fprintf(a.stdout, "best        %s\nnext        %s --config %s\n", best, train, best)
 	}
 	for _, s := range statuses {
 		if s.State == study.Failed {

@@ -5,8 +5,7 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-
-	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/runs"
 )
 
 func (a *app) versionCmd() *cobra.Command {
@@ -16,7 +15,7 @@ func (a *app) versionCmd() *cobra.Command {
 		Short: "Print the version, the source it was built from, and by what",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			b := experiments.ThisBuild()
+			b := runs.ThisBuild()
 			if asJSON {
 				return a.printJSON(b)
 			}

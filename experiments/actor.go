@@ -12,6 +12,7 @@ import (
 
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/runs"
 	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
@@ -19,7 +20,7 @@ import (
 // from elsewhere. One goroutine uses Agent and Norm at a time.
 type Actor struct {
 	Dir    string
-	Info   Info
+	Info   runs.Info
 	Config Config
 	Spec   envbridge.Spec // one copy; without a time limit
 	Agent  agents.Learner
@@ -43,13 +44,13 @@ type Moment struct {
 func (c Catalog) OpenActor(backend compute.Backend, dir, which string, log *slog.Logger) (*Actor, error) {
 	a := &Actor{Dir: dir, which: which}
 	var err error
-	if a.Info, err = ReadInfo(dir); err != nil {
+	if a.Info, err = runs.ReadInfo(dir); err != nil {
 		return nil, err
 	}
 	if a.Config, err = c.Reread(dir, nil); err != nil {
 		return nil, err
 	}
-	saved, err := pick(dir, which, log)
+	saved, err := runs.OpenCheckpoint(dir, which, log)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +116,7 @@ func (a *Actor) Newer(than string) (m Moment, found bool, err error) {
 		return m, false, err
 	}
 	a.tried = path
-	saved, err := pick(a.Dir, a.which, slog.New(slog.DiscardHandler))
+	saved, err := runs.OpenCheckpoint(a.Dir, a.which, slog.New(slog.DiscardHandler))
 	if err != nil || saved.Path == than {
 		return m, false, err
 	}
@@ -131,7 +132,7 @@ func (a *Actor) Newer(than string) (m Moment, found bool, err error) {
 // worked out only for one that is new. Empty: none can be told, or the one of a step
 // is wanted, which doesn't change.
 func (a *Actor) pointed() (string, error) {
-	entries, err := checkpoint.List(CheckpointsOf(a.Dir))
+	entries, err := checkpoint.List(runs.Checkpoints(a.Dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}

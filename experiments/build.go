@@ -13,6 +13,7 @@ import (
 	"github.com/stein-rl/stein/engine"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/replay"
+	"github.com/stein-rl/stein/runs"
 	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
@@ -150,7 +151,7 @@ func (e envs) Close() error {
 }
 
 // learner builds the agent for an environment, with the random numbers of a seed.
-func (c Config) learner(backend compute.Backend, spec envbridge.Spec, seed Seed, use agents.Use) (agents.Learner, error) {
+func (c Config) learner(backend compute.Backend, spec envbridge.Spec, seed runs.Seed, use agents.Use) (agents.Learner, error) {
 	return c.Agent.Value.Make(agents.Task{
 		Backend: backend, Spec: spec, Policy: c.Policy.Value, Schedule: c.Schedule, Seed: uint64(seed.Stream(streamAgent)), Use: use,
 	})

@@ -11,6 +11,7 @@ import (
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/internal/settings"
 	"github.com/stein-rl/stein/policies"
+	"github.com/stein-rl/stein/runs"
 )
 
 // Version is that of the configuration's format. A run folder keeps it; it grows
@@ -21,9 +22,9 @@ const Version = 2
 // explains key by key.
 type Config struct {
 	Version int
-	About   string // one line for `stein configs`
-	Seed    *Seed  // nil: drawn, and printed
-	Steps   int64  `want:">= 1"` // environment steps in all
+	About   string     // one line for `stein configs`
+	Seed    *runs.Seed // nil: drawn, and printed
+	Steps   int64      `want:">= 1"` // environment steps in all
 
 	Env       Env
 	Policy    settings.Kind[policies.Policy] // none: the agent brings its own
@@ -104,13 +105,13 @@ type Engine struct {
 }
 
 // RunSeed is the seed, which a run has been given by now.
-func (c Config) RunSeed() Seed { return *c.Seed }
+func (c Config) RunSeed() runs.Seed { return *c.Seed }
 
 // Validate says which settings contradict each other.
 func (c Config) Validate() error {
 	var all []error
-	if c.Version != Version {
-		all = append(all, versionError(c.Version))
+	if err := ladder.CheckVersion(c.Version); err != nil {
+		all = append(all, err)
 	}
 	if c.Env.ID == "" {
 		all = append(all, errors.New("env.id: which environment? Such as Walker2d-v5"))
@@ -133,11 +134,4 @@ func (c Config) Validate() error {
 		all = append(all, fmt.Errorf("replay.capacity: %d for %d copies of the environment", c.Replay.Capacity, copies))
 	}
 	return errors.Join(all...)
-}
-
-func versionError(v int) error {
-	if v > Version {
-		return fmt.Errorf("version: %d is newer than this stein, which reads %d: take a newer one", v, Version)
-	}
-	return fmt.Errorf("version: %d is older than this stein, which reads %d: run it with the binary that wrote it (run.json names its build), or copy what you want to keep into a new file", v, Version)
 }

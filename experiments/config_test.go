@@ -36,7 +36,7 @@ func TestEmbeddedConfigs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(filepath.Join(dir, configName), out, 0o644); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, "config.yaml"), out, 0o644); err != nil {
 				t.Fatal(err)
 			}
 			again, err := Builtin().Reread(dir, nil)

@@ -6,22 +6,21 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strconv"
 
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
-	"github.com/stein-rl/stein/runs/checkpoint"
+	"github.com/stein-rl/stein/runs"
 )
 
 // An Exam is an evaluation of a run's agent.
 type Exam struct {
 	Dir        string
-	Checkpoint string // last, best, or a step
-	Episodes   int    // 0: as many as while training
-	Seed       *Seed  // nil: from the run's own
-	Video      string // file that the first episode goes to; empty: none
-	Plot       string // PNG of episodes and policy on a plane; empty: none
-	Stochastic bool   // draw actions from the policy instead of taking its best
+	Checkpoint string     // last, best, or a step
+	Episodes   int        // 0: as many as while training
+	Seed       *runs.Seed // nil: from the run's own
+	Video      string     // file that the first episode goes to; empty: none
+	Plot       string     // PNG of episodes and policy on a plane; empty: none
+	Stochastic bool       // draw actions from the policy instead of taking its best
 	Sets       []string
 	Log        *slog.Logger
 }
@@ -32,14 +31,14 @@ type Mark struct {
 	Config Config
 	Step   int64 // of the checkpoint
 	Path   string
-	Seed   Seed
+	Seed   runs.Seed
 	Video  int    // frames written
 	Plane  *Plane // where there is a Plot
 }
 
 // Evaluate plays episodes with the greedy actions of a run's agent.
 func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
-	info, err := ReadInfo(x.Dir)
+	info, err := runs.ReadInfo(x.Dir)
 	if err != nil {
 		return m, err
 	}
@@ -54,7 +53,7 @@ func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
 	if x.Seed != nil {
 		m.Seed = *x.Seed
 	}
-	saved, err := pick(x.Dir, x.Checkpoint, x.Log)
+	saved, err := runs.OpenCheckpoint(x.Dir, x.Checkpoint, x.Log)
 	if err != nil {
 		return m, err
 	}
@@ -67,7 +66,7 @@ func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
 	defer backend.Finalize()
 	env, err := m.Config.Env.forEval(x.Episodes, false).connect(ctx, link{log: x.Log, run: info.ID, purpose: "evaluation"})
 	if err != nil {
-		return m, brief(err)
+		return m, runs.Brief(err)
 	}
 	defer func() { err = errors.Join(err, env.Close()) }()
 	if x.Plot != "" {
@@ -103,7 +102,7 @@ func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
 		m.Evaluation, err = agents.Evaluate(ctx, env[0], agent, norm, x.Episodes, seed)
 	}
 	if err != nil {
-		return m, brief(err)
+		return m, runs.Brief(err)
 	}
 	if x.Video != "" {
 		m.Video, err = film(ctx, x, info.ID, m.Config.Env, agent, norm, seed)
@@ -111,43 +110,11 @@ func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
 	return m, err
 }
 
-// pick opens a checkpoint of a run: last, best, or the one of a step.
-func pick(dir, which string, log *slog.Logger) (*checkpoint.Checkpoint, error) {
-	switch which {
-	case "", "last":
-		return newest(dir, log)
-	case "best":
-		c, skipped, err := checkpoint.Best(CheckpointsOf(dir))
-		warnSkipped(skipped, log)
-		if err != nil {
-			return nil, fmt.Errorf("best of %s: %w (a run has a best one once it was evaluated while training)", dir, err)
-		}
-		return c, nil
-	}
-	step, err := strconv.ParseInt(which, 10, 64)
-	if err != nil {
-		return nil, fmt.Errorf("checkpoint %q: want last, best or a step", which)
-	}
-	entries, err := checkpoint.List(CheckpointsOf(dir))
-	if err != nil {
-		return nil, err
-	}
-	var steps []int64
-	for i := len(entries) - 1; i >= 0; i-- {
-		if entries[i].Err == nil && entries[i].Manifest.Step == step {
-			return checkpoint.Open(entries[i].Path)
-		}
-		steps = append(steps, entries[i].Manifest.Step)
-	}
-	slices.Sort(steps)
-	return nil, fmt.Errorf("%s has no checkpoint of step %d; it has those of %v", dir, step, steps)
-}
-
 // film plays one more episode, the first of those evaluated, and writes it as a video.
 func film(ctx context.Context, x Exam, run string, env Env, agent agents.Agent, norm agents.Normalizer, seed int64) (frames int, err error) {
 	stage, err := env.forEval(1, true).connect(ctx, link{log: x.Log, run: run, purpose: "video"})
 	if err != nil {
-		return 0, brief(err)
+		return 0, runs.Brief(err)
 	}
 	defer func() { err = errors.Join(err, stage.Close()) }()
 	bridge := stage[0]
@@ -162,7 +129,7 @@ func film(ctx context.Context, x Exam, run string, env Env, agent agents.Agent, 
 	}
 	obs, err := bridge.Reset(ctx, seed)
 	if err != nil {
-		return 0, brief(err)
+		return 0, runs.Brief(err)
 	}
 	var v *video
 	defer func() {
@@ -173,7 +140,7 @@ func film(ctx context.Context, x Exam, run string, env Env, agent agents.Agent, 
 	for {
 		picture, err := camera.Render(ctx, 0)
 		if err != nil {
-			return frames, fmt.Errorf("video: %w", brief(err))
+			return frames, fmt.Errorf("video: %w", runs.Brief(err))
 		}
 		if v == nil {
 			if v, err = newVideo(ctx, x.Video, env.ID, picture.Width, picture.Height); err != nil {
@@ -193,11 +160,11 @@ func film(ctx context.Context, x Exam, run string, env Env, agent agents.Agent, 
 			return frames, err
 		}
 		if err := bridge.Send(ctx, action); err != nil {
-			return frames, brief(err)
+			return frames, runs.Brief(err)
 		}
 		step, err := bridge.Recv(ctx)
 		if err != nil {
-			return frames, brief(err)
+			return frames, runs.Brief(err)
 		}
 		if step.Terminated[0] || step.Truncated[0] {
 			return frames, nil

@@ -1,7 +1,6 @@
 package experiments
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"image"
@@ -18,6 +17,7 @@ import (
 	"github.com/stein-rl/stein/images/ebm"
 	"github.com/stein-rl/stein/images/fid"
 	"github.com/stein-rl/stein/internal/picture"
+	"github.com/stein-rl/stein/runs"
 )
 
 // reference is what samples are compared with; nil where nothing is measured.
@@ -61,26 +61,22 @@ func (r *imageRun) evaluate(ctx context.Context, update int64) error {
 	if err != nil {
 		return err
 	}
-	m := map[string]float64{}
 	if r.judge != nil {
 		score, err := r.judge.Score(ctx, drawn.Slice(0, r.Config.Eval.Samples), nil)
 		if err != nil {
 			return err
 		}
 		r.score = &score
-		m["eval/"+metricName(score.Metric)], m["eval/kid"] = score.Frechet, score.KID
+		m := runs.Metrics{"eval/" + metricName(score.Metric): score.Frechet, "eval/kid": score.KID}
 		if score.Inception > 0 {
 			m["eval/inception_score"] = score.Inception
 		}
-		if err := r.record.Record(update, m); err != nil {
+		if err := r.keeper.Evaluated(update, m, -score.Frechet, ""); err != nil {
 			return err
 		}
 	}
 	if err := r.hang(update, drawn, x); err != nil { // pictures cost no training
 		r.Log.Warn("no pictures were drawn; training goes on", "update", update, "error", err.Error())
-	}
-	if r.score != nil && r.judged(update, -r.score.Frechet) {
-		return r.periodicSave(ctx, update)
 	}
 	return nil
 }
@@ -124,13 +120,12 @@ func (r *imageRun) hang(update int64, drawn *dataset.Images, x []float32) error 
 
 // show writes a picture into the folder and for TensorBoard.
 func (r *imageRun) show(update int64, name string, img image.Image) error {
-	var data bytes.Buffer
-	if err := png.Encode(&data, img); err != nil {
-		return fmt.Errorf("experiments: %w", err)
+	data, err := r.keeper.Picture(update, name, img)
+	if err != nil {
+		return err
 	}
-	r.events.PNG(update, name, img.Bounds().Dx(), img.Bounds().Dy(), data.Bytes())
 	return r.gallery.write(fmt.Sprintf("%s-%08d.png", name, update), func(w io.Writer) error {
-		_, err := w.Write(data.Bytes())
+		_, err := w.Write(data)
 		return err
 	})
 }
@@ -144,11 +139,11 @@ func (g gallery) write(name string, write func(io.Writer) error) error {
 	return picture.Save(filepath.Join(dir, name), write)
 }
 
-// finish measures the model at its end, and shows what only an end is worth: training
+// Finish measures the model at its end, and shows what only an end is worth: training
 // pictures next to samples, and the way of the samples.
-func (r *imageRun) finish(ctx context.Context) error {
-	if r.evaluated != r.step() {
-		if err := r.evaluate(ctx, r.step()); err != nil {
+func (r *imageRun) Finish(ctx context.Context) error {
+	if !r.keeper.EvaluatedAt(r.Step()) {
+		if err := r.evaluate(ctx, r.Step()); err != nil {
 			return err
 		}
 	}

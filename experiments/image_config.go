@@ -3,20 +3,20 @@ package experiments
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/stein-rl/stein/images/dataset"
 	"github.com/stein-rl/stein/images/ebm"
+	"github.com/stein-rl/stein/runs"
 )
 
 // An ImageConfig is one image model's settings, all of them: what
 // configs/parts/image-defaults.yaml explains key by key.
 type ImageConfig struct {
 	Version int
-	About   string // one line for `stein configs`
-	Seed    *Seed  // nil: drawn, and printed
-	Updates int64  `want:">= 1"` // in all
+	About   string     // one line for `stein configs`
+	Seed    *runs.Seed // nil: drawn, and printed
+	Updates int64      `want:">= 1"` // in all
 
 	Data  Data
 	Model ebm.Config
@@ -55,13 +55,13 @@ type ImageCheckpoint struct {
 }
 
 // RunSeed is the seed, which a run has been given by now.
-func (c ImageConfig) RunSeed() Seed { return *c.Seed }
+func (c ImageConfig) RunSeed() runs.Seed { return *c.Seed }
 
 // Validate says which settings contradict each other.
 func (c ImageConfig) Validate() error {
 	var all []error
-	if c.Version != Version {
-		all = append(all, versionError(c.Version))
+	if err := ladder.CheckVersion(c.Version); err != nil {
+		all = append(all, err)
 	}
 	if c.Data.Name == "folder" && (c.Data.Path == "" || c.Data.Size == 0) {
 		all = append(all, errors.New("data.name folder: needs a path and a size that its pictures are brought to"))
@@ -88,7 +88,7 @@ const (
 // ImageNames lists the embedded configurations of image models, such as ebm/langevin.
 func ImageNames() []string {
 	var names []string
-	for _, name := range allNames() {
+	for _, name := range ladder.Names() {
 		if strings.HasPrefix(name, imagesPrefix) {
 			names = append(names, name)
 		}
@@ -96,23 +96,30 @@ func ImageNames() []string {
 	return names
 }
 
+// ImageName is the whole name of an image model's configuration: ebm/langevin, where
+// langevin alone is given; a file's stays.
+func ImageName(name string) string {
+	if runs.IsFile(name) || strings.HasPrefix(name, imagesPrefix) {
+		return name
+	}
+	return imagesPrefix + name
+}
+
 // ResolveImages reads an image model's configuration, embedded (ebm/ may be left out)
 // or a file, with everything it extends; lays the part of a size over it, tiny or paper,
 // where one is named; and then the assignments in their order.
 func ResolveImages(name, size string, sets []string) (ImageConfig, error) {
-	if !isFile(name) && !strings.HasPrefix(name, imagesPrefix) {
-		name = imagesPrefix + name
-	}
+	name = ImageName(name)
 	chain := []string{imageDefaults, name}
 	if size != "" {
 		chain = append(chain, "parts/image-"+size)
 	}
-	layers, err := loadAll(name, chain...)
+	layers, err := ladder.Layers(name, chain...)
 	if err != nil {
 		return ImageConfig{}, err
 	}
 	cfg := ImageConfig{}
-	if err := decode(name, &cfg, layers, sets, nil); err != nil {
+	if err := ladder.Decode(name, &cfg, layers, sets, nil); err != nil {
 		return ImageConfig{}, err
 	}
 	return cfg, nil
@@ -121,11 +128,11 @@ func ResolveImages(name, size string, sets []string) (ImageConfig, error) {
 // RereadImages reads the resolved configuration of an image model's run folder.
 func RereadImages(dir string, sets []string) (ImageConfig, error) {
 	cfg := ImageConfig{}
-	layers, path, err := reread(dir)
+	layers, path, err := ladder.Reread(dir)
 	if err != nil {
 		return cfg, err
 	}
-	if err := decode(path, &cfg, layers, append([]string{fmt.Sprintf("version=%d", Version)}, sets...), nil); err != nil {
+	if err := ladder.Decode(path, &cfg, layers, sets, nil); err != nil {
 		return ImageConfig{}, err
 	}
 	return cfg, nil

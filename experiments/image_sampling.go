@@ -12,6 +12,7 @@ import (
 	"github.com/stein-rl/stein/images/dataset"
 	"github.com/stein-rl/stein/images/ebm"
 	"github.com/stein-rl/stein/internal/picture"
+	"github.com/stein-rl/stein/runs"
 )
 
 // GalleryOf is the folder of a run's pictures.
@@ -22,7 +23,7 @@ type ImageSampling struct {
 	Dir        string
 	Checkpoint string // last, best, or an update
 	N          int
-	Seed       *Seed // nil: from the run's own
+	Seed       *runs.Seed // nil: from the run's own
 	Sets       []string
 	Log        *slog.Logger
 }
@@ -36,14 +37,14 @@ type Drawn struct {
 
 // Draw draws N samples.
 func (s ImageSampling) Draw(ctx context.Context) (d Drawn, err error) {
-	info, err := ReadInfo(s.Dir)
+	info, err := runs.ReadInfo(s.Dir)
 	if err != nil {
 		return d, err
 	}
 	if d.Config, err = RereadImages(s.Dir, s.Sets); err != nil {
 		return d, err
 	}
-	c, err := pick(s.Dir, s.Checkpoint, s.Log)
+	c, err := runs.OpenCheckpoint(s.Dir, s.Checkpoint, s.Log)
 	if err != nil {
 		return d, err
 	}

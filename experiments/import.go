@@ -11,6 +11,7 @@ import (
 
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/runs"
 	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
@@ -27,7 +28,7 @@ type Import struct {
 // Run puts the agent into the folder that make makes, as a run that stands at a
 // checkpoint of its Step. The folder is made once the weights have proved to fit the
 // configuration. It gives the checkpoint's path.
-func (i Import) Run(backend compute.Backend, log *slog.Logger, make func() (*Folder, error)) (path string, err error) {
+func (i Import) Run(backend compute.Backend, log *slog.Logger, make func() (*runs.Folder, error)) (path string, err error) {
 	c := i.Config
 	if c.Normalize.Obs || c.Normalize.Reward {
 		return "", errors.New("import: the configuration normalises by statistics that an imported agent hasn't: leave normalize.obs and normalize.reward false")
@@ -63,5 +64,5 @@ func (i Import) Run(backend compute.Backend, log *slog.Logger, make func() (*Fol
 		return "", err
 	}
 	log.Info("imported", "folder", folder.Dir, "checkpoint", path, "step", i.Step)
-	return path, folder.Begin(Session{Command: i.Command, Started: time.Now(), FromStep: i.Step, Backend: backend.Name(), Build: ThisBuild()})
+	return path, folder.Begin(runs.Session{Command: i.Command, Started: time.Now(), FromStep: i.Step, Backend: backend.Name(), Build: runs.ThisBuild()})
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/stein-rl/stein/agents/sac"
 	"github.com/stein-rl/stein/engine"
+
+	"github.com/stein-rl/stein/runs"
 )
 
 // Ensure that names of version 1 are read wherever a setting is given, with one line
@@ -102,7 +104,7 @@ func TestVersion1Runs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			folder, err := OpenFolder(dir)
+			folder, err := runs.Open(dir)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/runs"
 )
 
 // bars writes a folder of grey pictures of 8×8, a bright column in each.
@@ -62,11 +63,11 @@ func small(t *testing.T, name, pictures string, more ...string) ImageConfig {
 }
 
 // train trains an image model in a folder that it makes, or goes on in.
-func train(ctx context.Context, t *testing.T, cfg ImageConfig, dir string, resume bool, watch Watcher) (ImageResult, error) {
+func train(ctx context.Context, t *testing.T, cfg ImageConfig, dir string, resume bool, watch runs.Watcher) (ImageResult, error) {
 	t.Helper()
-	folder, err := NewFolder(dir, "", "small", cfg)
+	folder, err := runs.Create(dir, "", "small", cfg)
 	if resume {
-		folder, err = OpenFolder(dir)
+		folder, err = runs.Open(dir)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -108,7 +109,7 @@ func TestNine(t *testing.T) {
 			if res.Update != 20 || res.Diverged != nil {
 				t.Fatalf("ended after update %d, %+v", res.Update, res.Diverged)
 			}
-			table, err := ReadTable(dir)
+			table, err := runs.ReadTable(dir)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -166,8 +167,8 @@ func TestImagesResumeExactly(t *testing.T) {
 		t.Fatalf("resumed: %+v, %v", res, err)
 	}
 	for _, name := range []string{"model.safetensors", "model.json", chainsFile} {
-		a, errA := os.ReadFile(filepath.Join(CheckpointsOf(whole), "step-000000008", name))
-		b, errB := os.ReadFile(filepath.Join(CheckpointsOf(parted), "step-000000008", name))
+		a, errA := os.ReadFile(filepath.Join(runs.Checkpoints(whole), "step-000000008", name))
+		b, errB := os.ReadFile(filepath.Join(runs.Checkpoints(parted), "step-000000008", name))
 		if err := errors.Join(errA, errB); err != nil {
 			t.Fatal(err)
 		}
@@ -175,7 +176,7 @@ func TestImagesResumeExactly(t *testing.T) {
 			t.Errorf("%s differs from that of a training in one go", name)
 		}
 	}
-	table, err := ReadTable(parted)
+	table, err := runs.ReadTable(parted)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/runs"
 )
 
 // A Prometheus shows a training to a Prometheus server; docs/metrics.md lists what.
@@ -72,7 +73,7 @@ func (p *Prometheus) Record(_ int64, m agents.Metrics) error {
 // begin shows what a run is, and how long it is to be.
 func (p *Prometheus) begin(c Config, env envbridge.Spec, step int64) {
 	p.step.Store(step)
-	labels := prometheus.Labels{"env": env.ID, "policy": c.Policy.Name, "version": ThisBuild().Version}
+	labels := prometheus.Labels{"env": env.ID, "policy": c.Policy.Name, "version": runs.ThisBuild().Version}
 	p.gauge("stein_train_info", "1; its labels say what trains.", labels, func() float64 { return 1 })
 	p.gauge("stein_train_target_steps", "Environment steps that the run is to have.", nil, func() float64 { return float64(c.Steps) })
 }

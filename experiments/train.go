@@ -3,45 +3,33 @@ package experiments
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"math"
 	"time"
 
 	"github.com/stein-rl/stein/agents"
-	"github.com/stein-rl/stein/engine"
 	"github.com/stein-rl/stein/replay/normalize"
+	"github.com/stein-rl/stein/runs"
 	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
 // A Training is a run about to go on, from its start or from a checkpoint.
 type Training struct {
 	Config  Config
-	Folder  *Folder
+	Folder  *runs.Folder
 	Resume  bool
 	Command []string // as the user typed it, for the record
 	Log     *slog.Logger
-	Watch   Watcher // nil: nobody
+	Watch   runs.Watcher // nil: nobody
 	// Prometheus is told what happens; nil: nobody asks.
 	Prometheus *Prometheus
 }
 
-// A Watcher shows how far a run is.
-type Watcher interface {
-	agents.Recorder
-	Start(from, total int64)
-	Stepped(step int64)
-}
-
 // A Result is how a training ended.
 type Result struct {
-	Step        int64
-	Interrupted bool // by the context; a checkpoint was written
-	Checkpoint  string
-	Final       *agents.Evaluation // after the last step; nil where there was none
-	Best        *float64           // highest mean return of the periodic evaluations
-	Last        agents.Metrics     // the last figures of the training
+	runs.End
+	Final *agents.Evaluation // after the last step; nil where there was none
 }
 
 // run is a Training at work.
@@ -52,100 +40,96 @@ type run struct {
 	memory       memory
 	scaling      *normalize.Normalizer // nil: nothing is normalised
 	loop         *agents.Loop
-	keeper
-	last agents.Metrics
+	keeper       *runs.Keeper
+	backend      string
+	final        *agents.Evaluation
 }
+
+// The streams of an agent's run.
+const (
+	streamEnv      = "environments"            // episodes' starts, and their action spaces
+	streamEval     = "evaluation environments" // of the evaluations while training
+	streamAgent    = "agent"                   // initial weights, exploration, sampler noise
+	streamReplay   = "replay"                  // which transitions are drawn
+	streamFinal    = "final evaluation"        // of the evaluation after training
+	streamEvalOnly = "eval command"            // stein eval, unless it is given a seed
+)
 
 // Train trains until the configured steps are done or ctx ends; both leave a
 // checkpoint of the last step. After any other error there is one of the last good
 // state, and the error says where.
-func (t Training) Train(ctx context.Context) (res Result, err error) {
-	r := &run{Training: t, keeper: newKeeper(t.Folder, t.Log, t.Config.Checkpoint.Keep)}
-	defer func() { err = errors.Join(err, r.close()) }()
-	var from *checkpoint.Checkpoint
-	if t.Resume {
-		if from, err = r.newest(t.Config.Steps); err != nil {
-			return Result{}, err
-		}
+func (t Training) Train(ctx context.Context) (Result, error) {
+	r := &run{Training: t}
+	skeleton := runs.Training{
+		Folder: t.Folder, Config: t.Config, Total: t.Config.Steps, Unit: "step", Keep: t.Config.Checkpoint.Keep,
+		Threads: t.Config.Engine.Threads, Resume: t.Resume, Command: t.Command, Log: t.Log, Watch: t.Watch,
 	}
-	if err := r.build(ctx, from); err != nil {
-		return Result{}, brief(err)
+	if t.Prometheus != nil {
+		skeleton.Recorders = append(skeleton.Recorders, t.Prometheus)
 	}
-	if err := r.openRecords(r.loop.State().Step, r.watchers()...); err != nil {
-		return Result{}, err
-	}
-	if t.Watch != nil {
-		t.Watch.Start(r.loop.State().Step, t.Config.Steps)
-	}
-	err = r.loop.Train(ctx)
-	res.Step, res.Best, res.Last = r.loop.State().Step, r.best, r.last
-	r.logEnd(res)
-	interrupted := err != nil && ctx.Err() != nil
-	if saveErr := r.save(); saveErr != nil {
-		return res, errors.Join(brief(err), saveErr)
-	}
-	res.Interrupted, res.Checkpoint = interrupted, r.savedAt
-	switch {
-	case interrupted:
-		return res, nil
-	case err != nil:
-		t.Log.Error("training stopped", "step", res.Step, "checkpoint", r.savedAt, "error", err.Error())
-		return res, fmt.Errorf("%w; the last good state, of step %d, is in %s", brief(err), res.Step, r.savedAt)
-	}
-	final, err := agents.Evaluate(ctx, r.evalEnv[0], r.agent, frozen(r.scaling), t.Config.Eval.Episodes, t.Folder.Info.Seed.Stream(streamFinal))
-	if err != nil {
-		if ctx.Err() != nil { // the training itself is done
-			return res, nil
-		}
-		return res, brief(err)
-	}
-	res.Final = &final
-	return res, nil
+	end, err := skeleton.Train(ctx, r)
+	return Result{end, r.final}, err
 }
 
-// logEnd says what the training came to, and what it spent its time on.
-func (r *run) logEnd(res Result) {
-	attrs := []any{"step", res.Step, "of", r.Config.Steps, "peak_rss_mb", peakMemory() >> 20}
-	for _, name := range []string{"time/fps", "time/act", "time/env_wait", "time/sample", "time/update"} {
-		if x, ok := res.Last[name]; ok {
-			attrs = append(attrs, name, math.Round(x*1000)/1000)
-		}
+var (
+	_ runs.Work     = (*run)(nil)
+	_ runs.Follower = (*run)(nil)
+)
+
+// Step is the number of environment steps done.
+func (r *run) Step() int64 { return r.loop.State().Step }
+
+// Train trains the agent.
+func (r *run) Train(ctx context.Context) error {
+	c, spec, from := r.Config, r.env.Spec(), r.Step()
+	if r.Prometheus != nil {
+		r.Prometheus.begin(c, spec, from)
 	}
-	r.Log.Info("trained", attrs...)
+	r.Log.Info("training", "folder", r.Folder.Dir, "env", spec.ID, "copies", spec.Copies, "obs", spec.ObsDim, "actions", spec.ActDim,
+		"agent", c.Agent.Name, "policy", c.Policy.Name, "seed", uint64(r.Folder.Info.Seed), "backend", r.backend, "from_step", from, "steps", c.Steps)
+	return r.loop.Train(ctx)
 }
 
-// build makes every part and puts the state of a checkpoint into them, if there is
-// one.
-func (r *run) build(ctx context.Context, from *checkpoint.Checkpoint) error {
+// Finish evaluates the agent.
+func (r *run) Finish(ctx context.Context) error {
+	final, err := agents.Evaluate(ctx, r.evalEnv[0], r.agent, frozen(r.scaling), r.Config.Eval.Episodes, r.Folder.Info.Seed.Stream(streamFinal))
+	if err == nil {
+		r.final = &final
+	}
+	return err
+}
+
+// Build makes every part.
+func (r *run) Build(ctx context.Context, k *runs.Keeper) (chosen string, err error) {
 	c, seed := r.Config, r.Folder.Info.Seed
+	r.keeper = k
 	backend, choice, err := c.Engine.open(r.Log)
 	if err != nil {
-		return err
+		return "", err
 	}
-	r.closers = append(r.closers, func() error { backend.Finalize(); return nil })
+	k.OnClose(func() error { backend.Finalize(); return nil })
 	if r.env, err = c.Env.connect(ctx, r.link("training")); err != nil {
-		return err
+		return "", err
 	}
-	r.closers = append(r.closers, r.env.Close)
+	k.OnClose(r.env.Close)
 	if r.evalEnv, err = c.Env.forEval(c.Eval.Episodes, false).connect(ctx, r.link("evaluation")); err != nil {
-		return err
+		return "", err
 	}
-	r.closers = append(r.closers, r.evalEnv.Close)
+	k.OnClose(r.evalEnv.Close)
 	if r.memory, err = c.memory(r.env.Spec()); err != nil {
-		return err
+		return "", err
 	}
 	if r.scaling, err = c.scaling(r.env.Spec()); err != nil {
-		return err
+		return "", err
 	}
 	started := time.Now()
 	r.agent, err = c.learner(backend, r.env.Spec(), seed, agents.ToLearn)
 	if err != nil {
-		return err
+		return "", err
 	}
-	r.closers = append(r.closers, func() error { r.agent.Close(); return nil })
+	k.OnClose(func() error { r.agent.Close(); return nil })
 	r.Log.Info("compiled", "seconds", math.Round(time.Since(started).Seconds()*10)/10)
 
-	r.state, r.step, r.written = r.write, func() int64 { return r.loop.State().Step }, r.wrote
 	r.loop = &agents.Loop{
 		Agent: r.agent, Buffer: r.memory, Schedule: c.Schedule, Steps: c.Steps,
 		Seed: uint64(seed.Stream(streamReplay)), EnvSeed: seed.Stream(streamEnv),
@@ -153,45 +137,15 @@ func (r *run) build(ctx context.Context, from *checkpoint.Checkpoint) error {
 		Periodic: []agents.Periodic{
 			{Every: 1, Do: r.stepped},
 			{Every: c.Eval.Every, Do: r.evaluate},
-			{Every: c.Checkpoint.Every, Do: r.periodicSave},
+			{Every: c.Checkpoint.Every, Do: k.PeriodicSave},
 		},
 	}
 	if r.scaling != nil {
 		r.loop.Normalizer = r.scaling
 	}
 	r.loop.Envs = r.env
-	if from != nil {
-		if err := r.restore(from); err != nil {
-			return err
-		}
-	}
-	return r.begin(choice)
-}
-
-func (r *run) begin(choice engine.Choice) error {
-	from := r.loop.State().Step
-	if err := r.keeper.begin(r.Config, r.Config.Engine, choice, r.Command, from); err != nil {
-		return err
-	}
-	spec := r.env.Spec()
-	if r.Prometheus != nil {
-		r.Prometheus.begin(r.Config, spec, from)
-	}
-	r.Log.Info("training", "folder", r.Folder.Dir, "env", spec.ID, "copies", spec.Copies, "obs", spec.ObsDim, "actions", spec.ActDim,
-		"agent", r.Config.Agent.Name, "policy", r.Config.Policy.Name, "seed", uint64(r.Folder.Info.Seed), "backend", choice.Config, "from_step", from, "steps", r.Config.Steps)
-	return nil
-}
-
-// watchers are told figures besides the run's files.
-func (r *run) watchers() []agents.Recorder {
-	var all []agents.Recorder
-	if r.Watch != nil {
-		all = append(all, r.Watch)
-	}
-	if r.Prometheus != nil {
-		all = append(all, r.Prometheus)
-	}
-	return all
+	r.backend = choice.Config
+	return r.backend, nil
 }
 
 // link is how the run's environments are reached, for training or evaluation.
@@ -210,8 +164,7 @@ func (r *run) Record(step int64, m agents.Metrics) error {
 	all := maps.Clone(m)
 	maps.Copy(all, r.env.Metrics())
 	all["replay/transitions"] = float64(r.memory.Len())
-	r.last = all
-	return r.record.Record(step, all)
+	return r.keeper.Record(step, all)
 }
 
 func (r *run) stepped(_ context.Context, step int64) error {
@@ -230,16 +183,7 @@ func (r *run) evaluate(ctx context.Context, step int64) error {
 	if err != nil {
 		return err
 	}
-	better := r.judged(step, e.Mean())
-	m := e.Metrics()
-	m["eval/best_mean_reward"] = *r.best
-	if err := r.record.Record(step, m); err != nil {
-		return err
-	}
-	if better {
-		return r.periodicSave(ctx, step)
-	}
-	return nil
+	return r.keeper.Evaluated(step, e.Metrics(), e.Mean(), "eval/best_mean_reward")
 }
 
 // Files of a checkpoint.
@@ -250,8 +194,8 @@ const (
 	replayFile = "replay.bin" // where the configuration wants it
 )
 
-// write puts everything that the run needs to go on into a checkpoint.
-func (r *run) write(w *checkpoint.Writer) error {
+// Save puts everything that the run needs to go on into a checkpoint.
+func (r *run) Save(w *checkpoint.Writer) error {
 	all := []error{writeAgent(w, r.agent, r.env.Spec()), w.JSON(loopFile, r.loop.State())}
 	if r.scaling != nil {
 		all = append(all, w.JSON(scalingFile, r.scaling.State()))
@@ -262,8 +206,30 @@ func (r *run) write(w *checkpoint.Writer) error {
 	return errors.Join(all...)
 }
 
-// wrote follows a checkpoint.
-func (r *run) wrote(step int64) error {
+// tellStretched says what happens to a schedule that runs over the whole training if
+// the run now has another number of steps than before.
+func (r *run) tellStretched(step int64) {
+	before, schedule, err := r.before()
+	if now := r.Config.Steps; err == nil && before > 0 && before != now && schedule == "linear" {
+		share := func(total int64) float64 { return math.Round(1e4*max(0, 1-float64(step)/float64(total))) / 1e4 }
+		r.Log.Warn("another number of steps stretches lr_schedule: the learning rates, which fell to this share of their start, go on from that one",
+			"share_before", share(before), "share_now", share(now), "steps_before", before, "steps_now", now)
+	}
+}
+
+// before reads from the folder how many steps the run had, and how its rates went.
+func (r *run) before() (steps int64, schedule any, err error) {
+	layers, _, err := ladder.Reread(r.Folder.Dir)
+	if err != nil {
+		return 0, nil, err
+	}
+	var agent map[string]any
+	err = errors.Join(layers[0].Get("steps", &steps), layers[0].Get("agent", &agent))
+	return steps, agent["lr_schedule"], err
+}
+
+// Saved follows a checkpoint.
+func (r *run) Saved(step int64) error {
 	if err := r.breakOff(); err != nil {
 		return err
 	}
@@ -285,15 +251,15 @@ func (r *run) breakOff() error {
 	return r.scaling.Restore(r.scaling.State()) // without the running episodes' returns
 }
 
-// restore puts a checkpoint's state into the parts.
-func (r *run) restore(c *checkpoint.Checkpoint) error {
+// Restore puts a checkpoint's state into the parts.
+func (r *run) Restore(c *checkpoint.Checkpoint) error {
 	var state agents.LoopState
 	if err := errors.Join(c.Store(agentFile, r.agent.Store()), c.JSON(agentFile, r.agent.State()), c.JSON(loopFile, &state),
 		restoreScaling(r.scaling, c)); err != nil {
 		return err
 	}
+	r.tellStretched(state.Step)
 	r.loop.SetState(state)
-	r.restored(c)
 	if c.Has(replayFile) {
 		return c.File(replayFile, r.memory.Load)
 	}
@@ -304,26 +270,3 @@ func (r *run) restore(c *checkpoint.Checkpoint) error {
 	}
 	return nil
 }
-
-// brief is the first line of an error: tracebacks and a worker's last lines go to
-// the log alone.
-func brief(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &briefError{err}
-}
-
-type briefError struct{ err error }
-
-func (e *briefError) Error() string {
-	text := e.err.Error()
-	for i, r := range text {
-		if r == '\n' {
-			return text[:i]
-		}
-	}
-	return text
-}
-
-func (e *briefError) Unwrap() error { return e.err }

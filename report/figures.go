@@ -17,7 +17,7 @@ func (s *Section) figures(o Options) ([]*Figure, error) {
 	var all []*Figure
 	var metrics []string
 	if !s.Overall {
-		metrics = append([]string{o.Return}, o.Metrics...)
+		metrics = append([]string{s.Metric}, o.Metrics...)
 	}
 	for _, metric := range metrics {
 		if !slices.ContainsFunc(s.Results, func(r *Result) bool { return r.of(metric) != nil }) {
@@ -58,7 +58,11 @@ var names = map[string]string{
 	"policy/epsilon_used": "step size ε",
 	"policy/acceptance":   "share of moves taken",
 	"train/entropy":       "entropy, nats",
+	ofImages:              "smoothness, ‖∇ log p̄‖",
+	rejection:             "share of moves rejected",
 	"eval/fid":            "FID",
+	"eval/fd_e0":          "FD-E0",
+	"eval/kid":            "KID",
 }
 
 func nameOf(metric string) string {
@@ -69,13 +73,13 @@ func nameOf(metric string) string {
 }
 
 // logarithmic metrics range over magnitudes.
-var logarithmic = []string{smoothness, "eval/fid", "train/critic_loss"}
+var logarithmic = []string{smoothness, ofImages, "eval/fid", "eval/fd_e0", "train/critic_loss"}
 
 // along draws the interquartile means of a metric over the steps, with their
 // intervals, and behind them what is published.
 func (s *Section) along(metric string) (*Figure, error) {
-	f := newFigure("along-"+strings.NewReplacer("/", "-", "_", "-").Replace(metric), nameOf(metric)+", "+s.Env,
-		"environment steps", nameOf(metric)+" (IQM)")
+	f := newFigure("along-"+slug(metric), nameOf(metric)+", "+s.Env,
+		s.counted(), nameOf(metric)+" (IQM)")
 	f.Caption = "Interquartile mean over the runs of each configuration; the shade is its 95 % bootstrap interval. " +
 		"A curve ends where its shortest run ends."
 	f.plot.X.Tick.Marker = ticks{steps: true}
@@ -89,7 +93,11 @@ func (s *Section) along(metric string) (*Figure, error) {
 	}
 	for _, r := range s.Results { // what is published first: it lies behind
 		if p := r.published(metric); p != nil && len(p.Steps) > 0 && r.of(metric) != nil {
-			line, err := plotter.NewLine(upTo(1.1*end, p.Steps, p.Values))
+			steps := p.Steps
+			if s.Images { // what was published counts iterations of a size that nobody says
+				steps = stretched(steps, end)
+			}
+			line, err := plotter.NewLine(upTo(1.1*end, steps, p.Values))
 			if err != nil {
 				return nil, err
 			}
@@ -109,7 +117,7 @@ func (s *Section) along(metric string) (*Figure, error) {
 	if published {
 		line := &plotter.Line{LineStyle: draw.LineStyle{Color: faint, Width: vg.Points(0.8), Dashes: []vg.Length{vg.Points(4), vg.Points(3)}}}
 		f.entry("published, same colour", line)
-		f.Caption += " Thin dashed lines are published figures, read off the MET-SVGD web page; their environment was an older version."
+		f.Caption += " Thin dashed lines are published figures, read off the MET-SVGD web page; " + s.publishedOf() + "."
 	}
 	if log {
 		f.plot.Y.Scale, f.plot.Y.Tick.Marker = plot.LogScale{}, logTicks{}
@@ -117,6 +125,22 @@ func (s *Section) along(metric string) (*Figure, error) {
 	}
 	f.plot.X.Min = 0
 	return f, nil
+}
+
+// counted is what the steps of a section's runs are.
+func (s *Section) counted() string {
+	if s.Images {
+		return "updates"
+	}
+	return "environment steps"
+}
+
+// publishedOf says what to keep in mind beside what is published.
+func (s *Section) publishedOf() string {
+	if s.Images {
+		return "their iterations, of a size that is not known, are stretched over these updates, and their models were others"
+	}
+	return "their environment was an older version"
 }
 
 // positive says whether a metric can be drawn on a logarithmic axis.
@@ -168,7 +192,7 @@ func (f *Figure) addCurve(r *Result, c *Curve, name string, place int) error {
 // atTheEnd draws each configuration's interquartile mean with its interval, its runs,
 // and what is published.
 func (s *Section) atTheEnd(o Options) (*Figure, error) {
-	f := newFigure("end", nameOf(o.Return)+" at the end, "+s.Env, nameOf(o.Return), "")
+	f := newFigure("end", nameOf(s.Metric)+" at the end, "+s.Env, nameOf(s.Metric), "")
 	if s.Overall {
 		f = newFigure("end", "normalised scores at the end, all environments", "score, 0 the worst run, 1 the best", "")
 	}
@@ -221,12 +245,15 @@ func bar(low, high, y float64, c color.Color, width float64, dashes []vg.Length)
 
 // profiles draws, for each configuration, which share of its runs is above a score.
 func (s *Section) profiles(o Options) (*Figure, error) {
-	x := nameOf(o.Return) + " τ"
+	x, side := nameOf(s.Metric)+" τ", "above"
 	if s.Overall {
 		x = "normalised score τ"
 	}
-	f := newFigure("profile", "performance profiles, "+s.Env, x, "share of runs above τ")
-	f.Caption = "Share of the runs whose score at the end is above τ, with its 95 % bootstrap interval: higher is better."
+	if s.Lower {
+		side = "below"
+	}
+	f := newFigure("profile", "performance profiles, "+s.Env, x, "share of runs "+side+" τ")
+	f.Caption = "Share of the runs whose score at the end is " + side + " τ, with its 95 % bootstrap interval: higher is better."
 	for i, r := range s.Results {
 		if err := f.addCurve(r, &Curve{Steps: s.Taus, Points: r.Profile, Runs: len(r.Runs)}, s.brief(r), i); err != nil {
 			return nil, err
@@ -234,6 +261,15 @@ func (s *Section) profiles(o Options) (*Figure, error) {
 	}
 	f.plot.Y.Min, f.plot.Y.Max = 0, 1
 	return f, nil
+}
+
+// stretched are steps multiplied so that the last is end.
+func stretched(steps []float64, end float64) []float64 {
+	out := make([]float64, len(steps))
+	for i, x := range steps {
+		out[i] = x * end / steps[len(steps)-1]
+	}
+	return out
 }
 
 // upTo are the points whose x is not above end.

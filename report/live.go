@@ -181,7 +181,7 @@ func (f *feed) tellRuns(runs []*Run) error {
 	list, metrics := []liveRun{}, map[string]bool{}
 	for _, g := range groups {
 		for _, r := range g.Runs {
-			steps, _ := strconv.ParseInt(r.Settings["steps"], 10, 64)
+			steps, _ := strconv.ParseInt(r.Total(), 10, 64)
 			list = append(list, liveRun{r.Dir, filepath.Base(r.Dir), g.Label, g.Env, hex(colourOf(g.Style)), uint64(r.Info.Seed), r.Step, steps})
 			for name := range r.series {
 				metrics[name] = true

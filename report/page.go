@@ -39,7 +39,7 @@ var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
 		}
 		return fmt.Sprintf("%.1f h", seconds/3600)
 	},
-	"finished": func(r *Run) bool { return strconv.FormatInt(r.Step, 10) == r.Settings["steps"] },
+	"finished": func(r *Run) bool { return strconv.FormatInt(r.Step, 10) == r.Total() },
 }).ParseFS(web, "web/page.html"))
 
 // HTML is the whole report as one page that needs nothing else.

@@ -40,15 +40,15 @@ var known = []struct{ name, column string }{
 	{"walker2d/met-lc-m64", "met_adaptive_steps_m64"},
 	{"walker2d/met-mh-m64", "met_mh_m64"},
 	{"walker2d/met-mh-greedy-m64", "met_mh_egreedy_m64"},
-	{"cifar10/glow", "glow_nf"},
-	{"cifar10/langevin", "langevin"},
-	{"cifar10/p-svgd", "p_svgd"},
-	{"cifar10/met-sigma", "met_sigma_trace"},
-	{"cifar10/met-sigma-eps", "met_sigma_eps_trace"},
-	{"cifar10/met-sigma-eps-notrace", "met_sigma_eps_no_trace"},
-	{"cifar10/met-lc", "met_adaptive_steps"},
-	{"cifar10/met-mh", "met_mh"},
-	{"cifar10/met-sigma-eps-nobound", "met_no_bound"},
+	{"ebm/glow", "glow_nf"},
+	{"ebm/langevin", "langevin"},
+	{"ebm/p-svgd", "p_svgd"},
+	{"ebm/met-sigma", "met_sigma_trace"},
+	{"ebm/met-sigma-eps", "met_sigma_eps_trace"},
+	{"ebm/met-sigma-eps-notrace", "met_sigma_eps_no_trace"},
+	{"ebm/met-lc", "met_adaptive_steps"},
+	{"ebm/met-mh", "met_mh"},
+	{"ebm/met-sigma-eps-nobound", "met_no_bound"},
 }
 
 // familySize is how many configurations of one folder have styles of their own
@@ -58,15 +58,24 @@ const familySize = 14
 // curveFiles say in which file a folder's figure is.
 var curveFiles = map[string]string{
 	"walker2d eval/mean_reward": "walker2d_return_iqm",
-	"cifar10 eval/fid":          "cifar10_fid",
-	"cifar10 policy/score_norm": "cifar10_score_norm",
-	"cifar10 policy/rejection":  "cifar10_mh_rejection",
+	"ebm eval/fid":              "cifar10_fid",
+	"ebm sampler/score_norm":    "cifar10_score_norm",
+	"ebm sampler/rejection":     "cifar10_mh_rejection",
 }
 
 const publishedSource = "MET-SVGD web page, SafaMessaoud/met_svgd_website at 7c7493c, read off its figures"
 
 // IsPublished says whether a configuration has a published figure.
 func IsPublished(config string) bool { return rank(config) < len(known) }
+
+// PublishedNames are the configurations with a published figure.
+func PublishedNames() []string {
+	var names []string
+	for _, k := range known {
+		names = append(names, k.name)
+	}
+	return names
+}
 
 // rank is a configuration's place among the published ones, or beyond them.
 func rank(config string) int {
@@ -111,10 +120,10 @@ func PublishedOf(config, metric string) *Published {
 	return p
 }
 
-// published is what is published of the group's figure: on another environment than the
-// configuration's own, nothing is.
+// published is what is published of the group's figure: on another environment than
+// Walker2d, or on other pictures than CIFAR-10, nothing is.
 func (g *Group) published(metric string) *Published {
-	if strings.HasPrefix(g.Name, "walker2d/") && !strings.HasPrefix(g.Env, "Walker2d-") {
+	if strings.HasPrefix(g.Name, "walker2d/") && !strings.HasPrefix(g.Env, "Walker2d-") || strings.HasPrefix(g.Name, "ebm/") && g.Env != "cifar10" {
 		return nil
 	}
 	return PublishedOf(g.Name, metric)

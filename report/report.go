@@ -7,6 +7,7 @@
 package report
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -19,8 +20,8 @@ import (
 // Options say what a report shows. Zeros are the defaults.
 type Options struct {
 	Title     string
-	Return    string   // the metric that runs are compared by; empty: eval/mean_reward
-	Metrics   []string // further curves; nil: policy/score_norm
+	Return    string   // the metric that runs are compared by; empty: see ReturnOf
+	Metrics   []string // further curves; nil: smoothness, and the share of moves rejected
 	Gamma     *float64 // of the optimality gap; nil: the best run's score of its task
 	Bootstrap Bootstrap
 }
@@ -36,8 +37,11 @@ type Report struct {
 
 // A Section compares the configurations of one environment.
 type Section struct {
-	Env     string
-	Overall bool // of several environments: scores are brought to 0…1 in each
+	Env     string // or the name of the data set
+	Metric  string // that runs are compared by
+	Lower   bool   // the lower the better
+	Images  bool   // of image models, which count updates
+	Overall bool   // of several environments: scores are brought to 0…1 in each
 	Gamma   float64
 	Results []*Result
 	Better  [][]Interval // [i][j]: probability that a run of i is better than one of j
@@ -71,34 +75,39 @@ type Curve struct {
 const (
 	DefaultReturn = "eval/mean_reward"
 	smoothness    = "policy/score_norm"
+	ofImages      = "sampler/score_norm"
+	rejection     = "sampler/rejection"
 )
+
+// lower are the metrics of which less is better.
+var lower = []string{"eval/fid", "eval/fd_e0", "eval/kid"}
 
 // New reads the run folders among and below dirs, and compares them.
 func New(dirs []string, o Options) (*Report, error) {
 	if err := o.Bootstrap.validate(); err != nil {
 		return nil, err
 	}
-	if o.Return == "" {
-		o.Return = DefaultReturn
-	}
 	if o.Metrics == nil {
-		o.Metrics = []string{smoothness}
+		o.Metrics = []string{smoothness, ofImages, rejection}
 	}
-	folders, err := Find(dirs...)
+	folders, unread, err := search(dirs)
 	if err != nil {
 		return nil, err
 	}
 	runs, left := read(folders, o.Return)
 	groups, twice := group(runs)
-	r := &Report{Options: o, Created: time.Now(), Runs: len(runs) - len(twice), Left: append(left, twice...)}
+	groups, apart := comparable(groups, o.Return)
+	r := &Report{Options: o, Created: time.Now(), Left: slices.Concat(unread, left, twice, apart)}
 	if len(groups) == 0 {
-		return nil, fmt.Errorf("report: none of %d runs can be compared: %s: %s", len(folders), left[0].Dir, left[0].Why)
+		return nil, fmt.Errorf("report: none of %d runs can be compared: %s: %s", len(folders), r.Left[0].Dir, r.Left[0].Why)
 	}
 	for _, g := range groups {
-		i := slices.IndexFunc(r.Sections, func(s *Section) bool { return s.Env == g.Env })
+		r.Runs += len(g.Runs)
+		metric, images := cmp.Or(o.Return, g.Runs[0].ReturnOf()), g.Runs[0].ofImages()
+		i := slices.IndexFunc(r.Sections, func(s *Section) bool { return s.Env == g.Env && s.Metric == metric && s.Images == images })
 		if i < 0 {
 			i = len(r.Sections)
-			r.Sections = append(r.Sections, &Section{Env: g.Env})
+			r.Sections = append(r.Sections, &Section{Env: g.Env, Metric: metric, Lower: slices.Contains(lower, metric), Images: images})
 		}
 		r.Sections[i].Results = append(r.Sections[i].Results, &Result{Group: g})
 	}
@@ -119,14 +128,29 @@ func New(dirs []string, o Options) (*Report, error) {
 	return r, nil
 }
 
+// comparable are the groups whose runs have steps in common.
+func comparable(groups []*Group, metric string) (kept []*Group, left []Left) {
+	for _, g := range groups {
+		of := cmp.Or(metric, g.Runs[0].ReturnOf())
+		if steps, _ := g.curve(of); len(steps) > 0 {
+			kept = append(kept, g)
+			continue
+		}
+		for _, r := range g.Runs {
+			left = append(left, Left{r.Dir, fmt.Sprintf("the runs of %s have no step of %s in common", g.Label, of)})
+		}
+	}
+	return kept, left
+}
+
 // curves fills in the curves, and what they come to at their end.
-func (r *Result) curves(o Options) {
-	for _, metric := range append([]string{o.Return}, o.Metrics...) {
+func (r *Result) curves(bootstrap Bootstrap, metrics ...string) {
+	for _, metric := range metrics {
 		steps, values := r.curve(metric)
 		if len(steps) == 0 {
 			continue
 		}
-		c := &Curve{Metric: metric, Runs: len(values), Steps: steps, Points: o.Bootstrap.Curve(values)}
+		c := &Curve{Metric: metric, Runs: len(values), Steps: steps, Points: bootstrap.Curve(values)}
 		for p := range steps {
 			sum := 0.0
 			for _, run := range values {
@@ -160,8 +184,8 @@ func (s *Section) measure(o Options) error {
 	failed := make([]error, len(s.Results))
 	for i, r := range s.Results {
 		all.Go(func() {
-			if failed[i] = r.end(o.Return); failed[i] == nil {
-				r.curves(o)
+			if failed[i] = r.end(s.Metric); failed[i] == nil {
+				r.curves(o.Bootstrap, append([]string{s.Metric}, o.Metrics...)...)
 			}
 		})
 	}
@@ -172,7 +196,9 @@ func (s *Section) measure(o Options) error {
 // compare works out the statistics of the scores.
 func (s *Section) compare(o Options) {
 	low, high := s.span()
-	s.Gamma = high
+	if s.Gamma = high; s.Lower {
+		s.Gamma = low
+	}
 	if o.Gamma != nil && !s.Overall {
 		s.Gamma = *o.Gamma
 	}
@@ -180,9 +206,15 @@ func (s *Section) compare(o Options) {
 	for i := range taus {
 		s.Taus = append(s.Taus, low+(high-low)*(1.04*float64(i)/(taus-1)-0.02))
 	}
-	statistics := []Statistic{IQM, Mean, RunMedian, OptimalityGap(s.Gamma)}
+	better := func(x float64, of func(float64) Statistic) Statistic { return of(x) }
+	if s.Lower {
+		better = func(x float64, of func(float64) Statistic) Statistic {
+			return func(scores Scores) float64 { return of(-x)(scores.negated()) }
+		}
+	}
+	statistics := []Statistic{IQM, Mean, RunMedian, better(s.Gamma, OptimalityGap)}
 	for _, tau := range s.Taus {
-		statistics = append(statistics, Profile(tau))
+		statistics = append(statistics, better(tau, Profile))
 	}
 	s.Better = make([][]Interval, len(s.Results))
 	var all sync.WaitGroup
@@ -191,7 +223,11 @@ func (s *Section) compare(o Options) {
 			got := o.Bootstrap.Intervals(r.Scores, statistics...)
 			r.IQM, r.Mean, r.Median, r.Gap, r.Profile = got[0], got[1], got[2], got[3], got[4:]
 			for _, other := range s.Results {
-				s.Better[i] = append(s.Better[i], o.Bootstrap.Improvement(r.Scores, other.Scores))
+				mine, theirs := r.Scores, other.Scores
+				if s.Lower {
+					mine, theirs = mine.negated(), theirs.negated()
+				}
+				s.Better[i] = append(s.Better[i], o.Bootstrap.Improvement(mine, theirs))
 			}
 		})
 	}
@@ -214,14 +250,15 @@ func (s *Section) span() (low, high float64) {
 // environment are brought to 0…1, from the worst to the best run there. nil where
 // there are no two such methods.
 func (r *Report) overall() *Section {
-	if len(r.Sections) < 2 {
+	sections := slices.DeleteFunc(slices.Clone(r.Sections), func(s *Section) bool { return s.Images })
+	if len(sections) < 2 {
 		return nil
 	}
 	all := &Section{Env: "all environments", Overall: true}
-	for _, first := range r.Sections[0].Results {
+	for _, first := range sections[0].Results {
 		method := path.Base(first.Label)
 		joint := &Result{Group: &Group{Label: method, Name: method, Style: first.Style}}
-		for _, s := range r.Sections {
+		for _, s := range sections {
 			same := slices.DeleteFunc(slices.Clone(s.Results), func(o *Result) bool { return path.Base(o.Label) != method })
 			if len(same) != 1 {
 				break
@@ -229,7 +266,7 @@ func (r *Report) overall() *Section {
 			joint.Scores = append(joint.Scores, s.normalized(same[0].Scores[0]))
 			joint.Runs = append(joint.Runs, same[0].Runs...)
 		}
-		if len(joint.Scores) == len(r.Sections) {
+		if len(joint.Scores) == len(sections) {
 			all.Results = append(all.Results, joint)
 		}
 	}
@@ -243,7 +280,11 @@ func (s *Section) normalized(scores []float64) []float64 {
 	low, high := s.span()
 	var out []float64
 	for _, x := range scores {
-		out = append(out, (x-low)/max(high-low, math.SmallestNonzeroFloat64))
+		share := (x - low) / max(high-low, math.SmallestNonzeroFloat64)
+		if s.Lower {
+			share = 1 - share
+		}
+		out = append(out, share)
 	}
 	return out
 }

@@ -12,12 +12,14 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/report"
 )
 
@@ -220,9 +222,15 @@ func TestPublished(t *testing.T) {
 			t.Fatalf("walker2d/%s: %+v", name, p)
 		}
 	}
-	for _, metric := range []string{"eval/fid", "policy/score_norm", "policy/rejection"} {
-		if p := report.PublishedOf("cifar10/met-mh", metric); p == nil || len(p.Steps) < 50 {
-			t.Errorf("cifar10/met-mh %s: %+v", metric, p)
+	for _, metric := range []string{"eval/fid", "sampler/score_norm", "sampler/rejection"} {
+		if p := report.PublishedOf("ebm/met-mh", metric); p == nil || len(p.Steps) < 50 {
+			t.Errorf("ebm/met-mh %s: %+v", metric, p)
+		}
+	}
+	all := experiments.AllNames() // each of these must be a configuration that there is
+	for _, name := range report.PublishedNames() {
+		if !slices.Contains(all, name) {
+			t.Errorf("%s is published, and no configuration", name)
 		}
 	}
 	if p := report.PublishedOf("walker2d/sac", "train/entropy"); p != nil || report.IsPublished("walker2d/quick") {
@@ -246,6 +254,68 @@ func TestPublishedElsewhere(t *testing.T) {
 		}
 		if got := r.Sections[0].Results[0].Published != nil; got != want {
 			t.Errorf("%s: a published figure: %v, want %v", env, got, want)
+		}
+	}
+}
+
+// Ensure that image models are compared by their distance, the lower the better, beside
+// agents; that the published figures are drawn where the pictures are CIFAR-10; and that
+// a run of the name without ebm/ is of the same configuration.
+func TestImageModels(t *testing.T) {
+	dir := t.TempDir()
+	for seed := range uint64(2) {
+		synthetic{config: "walker2d/met-lc-m10", seed: seed, points: 5, every: 100, top: 900}.write(t, filepath.Join(dir, fmt.Sprintf("agent-%d", seed)))
+		writeImages(t, filepath.Join(dir, fmt.Sprintf("good-%d", seed)), "ebm/met-lc", seed, "eval/fid", 30, "data.name=cifar10")
+		writeImages(t, filepath.Join(dir, fmt.Sprintf("poor-%d", seed)), "ebm/langevin", seed, "eval/fid", 90, "data.name=cifar10")
+		writeImages(t, filepath.Join(dir, fmt.Sprintf("other-%d", seed)), "ebm/langevin", seed, "eval/fd_e0", 200)
+	}
+	info := filepath.Join(dir, "poor-1", "run.json")
+	if err := os.WriteFile(info, []byte(strings.Replace(read(t, info), "ebm/langevin", "langevin", 1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r, err := report.New([]string{dir}, report.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	byEnv := map[string]*report.Section{}
+	for _, s := range r.Sections {
+		byEnv[s.Env] = s
+	}
+	cifar, fashion := byEnv["cifar10"], byEnv["fashion-mnist"]
+	if len(r.Left) != 0 || len(r.Sections) != 3 || cifar == nil || fashion == nil {
+		t.Fatalf("sections %v, left out %v", byEnv, r.Left)
+	}
+	if cifar.Metric != "eval/fid" || fashion.Metric != "eval/fd_e0" || len(cifar.Results) != 2 {
+		t.Fatalf("%+v, %+v", cifar, fashion)
+	}
+	place := map[string]int{}
+	for i, one := range cifar.Results {
+		place[one.Label] = i
+		if one.Published == nil || len(one.Runs) != 2 {
+			t.Errorf("%s: %d runs, published %v", one.Label, len(one.Runs), one.Published)
+		}
+	}
+	good, poor := place["ebm/met-lc"], place["ebm/langevin"]
+	if p := cifar.Better[good][poor].Value; p != 1 {
+		t.Errorf("the lower distance is better with probability %g", p)
+	}
+	if gap := cifar.Results[good].Gap.Value; gap != 0 || !(cifar.Results[poor].Gap.Value > 60) || cifar.Results[good].Profile[50].Value != 1 {
+		t.Errorf("gaps %g and %g above the best, profile %v", gap, cifar.Results[poor].Gap.Value, cifar.Results[good].Profile[50])
+	}
+	if fashion.Results[0].Published != nil {
+		t.Error("what is published of CIFAR-10 is held against Fashion-MNIST")
+	}
+	out := t.TempDir()
+	if _, err := r.Write(out); err != nil {
+		t.Fatal(err)
+	}
+	if got := table(t, filepath.Join(out, "published.csv")); len(got) < 100 || !strings.HasPrefix(got[1][0], "ebm/") && !strings.HasPrefix(got[1][0], "walker2d/") {
+		t.Errorf("%d rows of what is published", len(got))
+	}
+	svg := read(t, filepath.Join(out, "cifar10-along-eval-fid.svg"))
+	for _, text := range []string{"updates", "published, same colour", "FID"} {
+		if !strings.Contains(svg, text) {
+			t.Errorf("the figure says nothing of %q", text)
 		}
 	}
 }

@@ -1,22 +1,23 @@
 package report
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"github.com/stein-rl/stein/runs"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-
-	"github.com/stein-rl/stein/experiments"
 )
 
 // A Run is a run folder in memory.
 type Run struct {
 	Dir      string
-	Info     experiments.Info
+	Info     runs.Info
 	Config   string // config.yaml as it stands
 	Settings Settings
 	Step     int64 // of the last row
@@ -42,42 +43,9 @@ type Left struct {
 	Why string `json:"why"`
 }
 
-// Find lists the run folders among dirs and below them, at most depth 4: a run
-// folder, a sweep's folder, or the folder of all runs.
-func Find(dirs ...string) ([]string, error) {
-	var found []string
-	for _, dir := range dirs {
-		if _, err := os.Stat(dir); err != nil {
-			return nil, fmt.Errorf("report: no run folder %s: %w", dir, err)
-		}
-		before := len(found)
-		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || !d.IsDir() {
-				return err
-			}
-			if _, err := os.Stat(filepath.Join(path, "run.json")); err == nil {
-				found = append(found, path)
-				return fs.SkipDir
-			}
-			if rel, _ := filepath.Rel(dir, path); strings.Count(rel, string(filepath.Separator)) >= 3 {
-				return fs.SkipDir
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, fmt.Errorf("report: looking for runs: %w", err)
-		}
-		if len(found) == before {
-			return nil, fmt.Errorf("report: %s is no run folder, and none is in it: no run.json", dir)
-		}
-	}
-	slices.Sort(found)
-	return slices.Compact(found), nil
-}
-
-// ReadRun reads a run folder.
+// ReadRun reads a run folder. Figures that are not finite count as not recorded.
 func ReadRun(dir string) (*Run, error) {
-	info, err := experiments.ReadInfo(dir)
+	info, err := runs.ReadInfo(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +57,7 @@ func ReadRun(dir string) (*Run, error) {
 	if r.Settings, err = ParseSettings(text); err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
-	table, err := experiments.ReadTable(dir)
+	table, err := runs.ReadTable(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil // nothing recorded yet
 	}
@@ -97,17 +65,34 @@ func ReadRun(dir string) (*Run, error) {
 		return nil, err
 	}
 	for _, name := range table.Columns {
-		steps, values := table.Series(name)
-		if len(steps) > 0 {
-			r.series[name] = series{steps, values}
+		if s := clean(table.Series(name)); len(s.steps) > 0 {
+			r.series[name] = s
 		}
 	}
 	if n := len(table.Rows); n > 0 {
 		r.Step = table.Step(n - 1)
-		times := r.series["time"].values
-		r.Seconds = times[len(times)-1]
 	}
+	r.Seconds, _ = r.Last("time")
 	return r, nil
+}
+
+// largest is the size beyond which sums of figures are no longer numbers.
+const largest = 1e300
+
+// clean leaves out what is no figure, and of steps that go back what they repeat: the
+// later rows count, as of a run that was resumed.
+func clean(steps, values []float64) series {
+	var s series
+	for i, x := range values {
+		if math.IsNaN(x) || math.Abs(x) > largest {
+			continue
+		}
+		for n := len(s.steps); n > 0 && s.steps[n-1] >= steps[i]; n-- {
+			s.steps, s.values = s.steps[:n-1], s.values[:n-1]
+		}
+		s.steps, s.values = append(s.steps, steps[i]), append(s.values, x)
+	}
+	return s
 }
 
 // read reads all folders, several at a time. Those that can't be read, or hold none
@@ -129,8 +114,8 @@ func read(dirs []string, metric string) (runs []*Run, left []Left) {
 		switch {
 		case why[i] != nil:
 			left = append(left, Left{dirs[i], why[i].Error()})
-		case len(r.series[metric].steps) == 0:
-			left = append(left, Left{r.Dir, fmt.Sprintf("it has recorded no %s", metric)})
+		case len(r.series[cmp.Or(metric, r.ReturnOf())].steps) == 0:
+			left = append(left, Left{r.Dir, fmt.Sprintf("it has recorded no %s", cmp.Or(metric, r.ReturnOf()))})
 		default:
 			runs = append(runs, r)
 		}
@@ -148,10 +133,13 @@ func group(runs []*Run) (groups []*Group, left []Left) {
 		if name != r.Info.Config { // a file: its folder is not of interest
 			name = filepath.Base(name)
 		}
+		if whole := "ebm/" + name; r.ofImages() && IsPublished(whole) { // ebm/ may be left out
+			name = whole
+		}
 		id := name + "\n" + settings.id()
 		g := byID[id]
 		if g == nil {
-			g = &Group{Label: name, Name: name, Env: settings["env.id"]}
+			g = &Group{Label: name, Name: name, Env: cmp.Or(settings["env.id"], settings["data.name"])}
 			byID[id] = g
 			groups = append(groups, g)
 		}
@@ -234,7 +222,26 @@ func (g *Group) differing(keys map[string]bool) string {
 	return strings.Join(parts, " ")
 }
 
-func compare[T int | experiments.Seed](a, b T) int {
+// ofImages says whether the run is one of an image model.
+func (r *Run) ofImages() bool { return r.Settings["updates"] != "" }
+
+// Total is how many steps, or updates, the run is to have.
+func (r *Run) Total() string { return cmp.Or(r.Settings["steps"], r.Settings["updates"]) }
+
+// ReturnOf is the metric that a run is compared by unless another is asked for: the
+// return of evaluations; of an image model its distance from the data set, FID if that
+// was measured.
+func (r *Run) ReturnOf() string {
+	switch {
+	case !r.ofImages():
+		return DefaultReturn
+	case len(r.series["eval/fid"].steps) > 0:
+		return "eval/fid"
+	}
+	return "eval/fd_e0"
+}
+
+func compare[T int | runs.Seed](a, b T) int {
 	switch {
 	case a < b:
 		return -1

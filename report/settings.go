@@ -1,6 +1,7 @@
 package report
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -29,9 +30,10 @@ func ParseSettings(text []byte) (Settings, error) {
 		return nil, fmt.Errorf("report: a configuration: %w", err)
 	}
 	s := Settings{}
-	if doc.Kind == yaml.DocumentNode {
-		s.add("", doc.Content[0])
+	if doc.Kind != yaml.DocumentNode || doc.Content[0].Kind != yaml.MappingNode {
+		return nil, errors.New("report: a configuration: want key: value lines")
 	}
+	s.add("", doc.Content[0])
 	return s.current(), nil
 }
 

@@ -79,6 +79,18 @@ func Profile(tau float64) Statistic {
 	}
 }
 
+// negated are the scores with their signs turned: what was lower is higher.
+func (s Scores) negated() Scores {
+	out := make(Scores, len(s))
+	for i, task := range s {
+		out[i] = make([]float64, len(task))
+		for j, x := range task {
+			out[i][j] = -x
+		}
+	}
+	return out
+}
+
 func taskMeans(s Scores) []float64 {
 	means := make([]float64, len(s))
 	for i, task := range s {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/internal/settings"
+	"github.com/stein-rl/stein/runs"
 )
 
 // A synthetic run folder has what experiments leaves, with made-up figures.
@@ -27,7 +28,7 @@ type synthetic struct {
 // write makes the folder.
 func (s synthetic) write(tb testing.TB, dir string) {
 	tb.Helper()
-	seed := experiments.Seed(s.seed)
+	seed := runs.Seed(s.seed)
 	cfg, err := experiments.Builtin().Resolve(s.config, append(s.sets, fmt.Sprintf("steps=%d", s.points*s.every)))
 	if err != nil {
 		tb.Fatal(err)
@@ -37,7 +38,7 @@ func (s synthetic) write(tb testing.TB, dir string) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	info, err := json.Marshal(experiments.Info{ID: filepath.Base(dir), Config: s.config, Seed: seed, Build: experiments.ThisBuild()})
+	info, err := json.Marshal(runs.Info{ID: filepath.Base(dir), Config: s.config, Seed: seed, Build: runs.ThisBuild()})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -53,6 +54,32 @@ func (s synthetic) write(tb testing.TB, dir string) {
 		fmt.Fprintf(&rows, "%d,%g,,%g,%g,%g\n", i*s.every, 3*float64(i), math.Exp(3*x+0.3*rng.NormFloat64()), 2+rng.Float64(), 0.5+x)
 	}
 	for name, data := range map[string][]byte{"config.yaml": text, "run.json": info, "metrics.csv": []byte(rows.String())} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			tb.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+// writeImages makes a run folder of an image model whose distance falls to least.
+func writeImages(tb testing.TB, dir, config string, seed uint64, metric string, least float64, sets ...string) {
+	tb.Helper()
+	plan, err := experiments.Builtin().Plan(config, "", append(sets, fmt.Sprintf("seed=%d", seed)))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	info, err := json.Marshal(runs.Info{ID: filepath.Base(dir), Config: config, Seed: runs.Seed(seed), Build: runs.ThisBuild()})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var rows strings.Builder
+	fmt.Fprintf(&rows, "step,time,%s,sampler/score_norm\n", metric)
+	for i := 1; i <= 8; i++ {
+		fmt.Fprintf(&rows, "%d,%d,%g,%g\n", 250*i, i, least*(1+1/float64(i)), float64(i)+float64(seed))
+	}
+	for name, data := range map[string][]byte{"config.yaml": plan.Text, "run.json": info, "metrics.csv": []byte(rows.String())} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			tb.Fatal(err)
 		}

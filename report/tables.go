@@ -30,11 +30,18 @@ func (r *Report) Write(dir string) (paths []string, err error) {
 		}
 		paths = append(paths, path)
 	}
+	taken := map[string]int{}
+	unique := func(name string) string { // names of two sections may have the same letters
+		if taken[name]++; taken[name] > 1 {
+			name = fmt.Sprintf("%s-%d", name, taken[name])
+		}
+		return name
+	}
 	html, failed := r.HTML()
 	save("index.html", html, failed)
 	for _, s := range r.Sections {
 		for _, f := range s.Figures {
-			name := slug(s.Env) + "-" + f.ID
+			name := unique(slug(s.Env) + "-" + f.ID)
 			svg, failed := f.SVG()
 			save(name+".svg", svg, failed)
 			png, failed := f.PNG()
@@ -56,7 +63,11 @@ func (r *Report) Write(dir string) (paths []string, err error) {
 	return paths, err
 }
 
+// longest is how long a part of a file's name may be.
+const longest = 100
+
 func slug(text string) string {
+	text = text[:min(len(text), longest)]
 	return strings.ToLower(strings.Map(func(c rune) rune {
 		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' {
 			return c

@@ -15,10 +15,10 @@ var _ plot.Ticker = ticks{}
 
 // Ticks gives those within [lo, hi].
 func (t ticks) Ticks(lo, hi float64) []plot.Tick {
-	if !(hi > lo) {
+	size := math.Pow(10, math.Floor(math.Log10((hi-lo)/5)))
+	if !(hi > lo) || !(size > 1e-12*max(math.Abs(lo), math.Abs(hi))) || size == 0 { // no numbers between that could be told apart
 		return []plot.Tick{{Value: lo, Label: t.label(lo)}}
 	}
-	size := math.Pow(10, math.Floor(math.Log10((hi-lo)/5)))
 	for _, factor := range []float64{1, 2, 5, 10} {
 		if (hi-lo)/(factor*size) <= 6.5 {
 			size *= factor

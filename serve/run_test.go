@@ -14,6 +14,7 @@ import (
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/internal/enginetest"
+	"github.com/stein-rl/stein/runs"
 	"github.com/stein-rl/stein/runs/checkpoint"
 	"github.com/stein-rl/stein/serve"
 	"github.com/stein-rl/stein/serve/client"
@@ -38,11 +39,11 @@ func newRun(t testing.TB, config string, sets ...string) run {
 		t.Fatal(err)
 	}
 	r := run{filepath.Join(t.TempDir(), "run"), cfg, envbridge.Spec{ID: cfg.Env.ID, Copies: 1, ObsDim: obsDim, ActDim: actDim}}
-	folder, err := experiments.NewFolder(r.dir, "", config, cfg)
+	folder, err := runs.Create(r.dir, "", config, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(folder.Begin(experiments.Session{}), folder.Close()); err != nil {
+	if err := errors.Join(folder.Begin(runs.Session{}), folder.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -62,7 +63,7 @@ func (r run) learner(t testing.TB, seed uint64) agents.Learner {
 // save writes a checkpoint of a step.
 func (r run) save(t testing.TB, step int64, s agents.Learner) {
 	t.Helper()
-	_, err := checkpoint.Write(experiments.CheckpointsOf(r.dir), step, func(w *checkpoint.Writer) error {
+	_, err := checkpoint.Write(runs.Checkpoints(r.dir), step, func(w *checkpoint.Writer) error {
 		return errors.Join(w.Store("agent", s.Store()), w.JSON("sizes", map[string]int{"obs_dim": r.spec.ObsDim, "act_dim": r.spec.ActDim}))
 	})
 	if err != nil {

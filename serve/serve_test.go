@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/runs"
 
 	"github.com/gomlx/gomlx/core/tensors"
 	"google.golang.org/grpc"
@@ -25,7 +26,6 @@ import (
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
 
-	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/serve"
 	"github.com/stein-rl/stein/serve/client"
 	"github.com/stein-rl/stein/serve/servepb"
@@ -224,7 +224,7 @@ func TestReload(t *testing.T) {
 		waitFor(t, func() bool { return step.Load() == int64(i) })
 	}
 	r.save(t, int64(*reloads+1), learners[0])
-	if err := os.Truncate(filepath.Join(experiments.CheckpointsOf(r.dir), fmt.Sprintf("step-%09d", *reloads+1), "agent.safetensors"), 50); err != nil {
+	if err := os.Truncate(filepath.Join(runs.Checkpoints(r.dir), fmt.Sprintf("step-%09d", *reloads+1), "agent.safetensors"), 50); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(50 * time.Millisecond)

@@ -1,4 +1,4 @@
-// Package study makes many runs of stein train: a matrix of configurations, settings
+// Package study makes many runs, of agents and of image models: a matrix of configurations, settings
 // and seeds, a folder and a process for each, a journal of what has happened, so that
 // a sweep that was stopped or killed goes on where it was.
 package study
@@ -20,8 +20,8 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/stein-rl/stein/experiments"
-	"github.com/stein-rl/stein/internal/settings"
 	"github.com/stein-rl/stein/report"
+	"github.com/stein-rl/stein/runs"
 )
 
 // A Matrix says which trials a sweep has: every configuration, with every entry of
@@ -32,6 +32,7 @@ type Matrix struct {
 	Set     Assignments   `yaml:"set"`     // for all trials
 	Grid    Grid          `yaml:"grid"`    // key: [values]
 	List    []Assignments `yaml:"list"`    // settings that belong together
+	Size    string        `yaml:"size"`    // of image models: tiny or paper; empty: as the configuration says
 }
 
 // Assignments are key=value, the value YAML, as stein train --set has them. In a file
@@ -48,9 +49,11 @@ type Seeds []uint64
 type Trial struct {
 	Name    string   `json:"name"` // of its folder
 	Config  string   `json:"config"`
+	Kind    string   `json:"kind,omitempty"` // experiments.Images, or an agent
+	Size    string   `json:"size,omitempty"` // of an image model
 	Seed    uint64   `json:"seed"`
 	Sets    []string `json:"sets,omitempty"`
-	Steps   int64    `json:"steps"`
+	Steps   int64    `json:"steps"`   // environment steps, or updates
 	Sum     string   `json:"sum"`     // of the resolved configuration
 	Threads int      `json:"threads"` // to compute with; 0: not said yet
 }
@@ -173,7 +176,7 @@ func ReadMatrix(file string) (Matrix, error) {
 		return m, fmt.Errorf("sweep: %s: configs: which? Such as [walker2d/sac, walker2d/met-*]", file)
 	}
 	for i, c := range m.Configs { // files are named relative to the matrix's
-		if isFile(c) && !filepath.IsAbs(c) {
+		if runs.IsFile(c) && !filepath.IsAbs(c) {
 			m.Configs[i] = filepath.Join(filepath.Dir(file), c)
 		}
 	}
@@ -184,7 +187,7 @@ func ReadMatrix(file string) (Matrix, error) {
 // published figure, or all where none has; or of one configuration.
 func Folder(name string) Matrix {
 	var all, published []string
-	for _, c := range experiments.Names() {
+	for _, c := range experiments.AllNames() {
 		if c == name || strings.HasPrefix(c, strings.TrimSuffix(name, "/")+"/") {
 			all = append(all, c)
 			if report.IsPublished(c) {
@@ -201,10 +204,6 @@ func Folder(name string) Matrix {
 	return Matrix{Configs: all}
 }
 
-func isFile(config string) bool {
-	return strings.HasSuffix(config, ".yaml") || strings.HasSuffix(config, ".yml")
-}
-
 // Trials lists the matrix's trials whose configuration's name, or its last part,
 // matches one of the patterns only, where there are any. Every one is resolved: what
 // is wrong with a setting is an error before anything starts.
@@ -212,6 +211,9 @@ func (m Matrix) Trials(catalog experiments.Catalog, only []string) ([]Trial, err
 	configs, err := m.configs(only)
 	if err != nil {
 		return nil, err
+	}
+	if m.Size != "" && m.Size != "tiny" && m.Size != "paper" {
+		return nil, fmt.Errorf("sweep: size %q: want tiny or paper", m.Size)
 	}
 	seeds := m.Seeds
 	if len(seeds) == 0 {
@@ -222,7 +224,7 @@ func (m Matrix) Trials(catalog experiments.Catalog, only []string) ([]Trial, err
 	for _, seed := range seeds { // the first seed of all comes before the second of any
 		for _, config := range configs {
 			for _, varied := range m.variants() {
-				t, err := trial(catalog, config, m.Set, varied, seed)
+				t, err := m.trial(catalog, config, varied, seed)
 				if err != nil {
 					return nil, err
 				}
@@ -242,8 +244,8 @@ func (m Matrix) configs(only []string) ([]string, error) {
 	var all []string
 	for _, c := range m.Configs {
 		matched := []string{c}
-		if strings.ContainsAny(c, "*?[") && !isFile(c) {
-			matched = slices.DeleteFunc(experiments.Names(), func(name string) bool { ok, _ := path.Match(c, name); return !ok })
+		if strings.ContainsAny(c, "*?[") && !runs.IsFile(c) {
+			matched = slices.DeleteFunc(experiments.AllNames(), func(name string) bool { ok, _ := path.Match(c, name); return !ok })
 			if len(matched) == 0 {
 				return nil, fmt.Errorf("sweep: no configuration matches %s (`stein configs` lists them)", c)
 			}
@@ -292,8 +294,8 @@ func (m Matrix) variants() [][]string {
 }
 
 // Resolve is the trial of one configuration, settings and seed, without a name.
-func Resolve(catalog experiments.Catalog, config string, sets []string, seed uint64) (Trial, error) {
-	if isFile(config) { // the sweep may be continued from elsewhere
+func Resolve(catalog experiments.Catalog, config, size string, sets []string, seed uint64) (Trial, error) {
+	if runs.IsFile(config) { // the sweep may be continued from elsewhere
 		path, err := filepath.Abs(config)
 		if err != nil {
 			return Trial{}, fmt.Errorf("sweep: %w", err)
@@ -301,26 +303,25 @@ func Resolve(catalog experiments.Catalog, config string, sets []string, seed uin
 		config = path
 	}
 	t := Trial{Config: config, Seed: seed, Sets: sets}
-	cfg, err := catalog.Resolve(config, append(slices.Clone(sets), fmt.Sprintf("seed=%d", seed)))
+	plan, err := catalog.Plan(config, size, append(slices.Clone(sets), fmt.Sprintf("seed=%d", seed)))
 	if err != nil {
 		return t, fmt.Errorf("sweep: %w", err)
 	}
-	text, err := settings.Encode(cfg)
-	if err != nil {
-		return t, fmt.Errorf("sweep: %w", err)
+	if plan.Kind == experiments.Images {
+		t.Kind, t.Size = string(plan.Kind), size
 	}
-	t.Steps, t.Sum, t.Threads = cfg.Steps, sum(text), cfg.Engine.Threads
+	t.Steps, t.Sum, t.Threads = plan.Steps, sum(plan.Text), plan.Threads
 	return t, nil
 }
 
-func trial(catalog experiments.Catalog, config string, set, varied []string, seed uint64) (Trial, error) {
-	t, err := Resolve(catalog, config, slices.Concat(set, varied), seed)
+func (m Matrix) trial(catalog experiments.Catalog, config string, varied []string, seed uint64) (Trial, error) {
+	t, err := Resolve(catalog, config, m.Size, slices.Concat(m.Set, varied), seed)
 	if err != nil {
 		return t, err
 	}
 	config = t.Config
 	name := strings.TrimSuffix(config, path.Ext(config))
-	if isFile(config) {
+	if runs.IsFile(config) {
 		name = filepath.Base(name)
 	}
 	parts := []string{strings.ReplaceAll(name, "/", "-")}

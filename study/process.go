@@ -8,11 +8,10 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/runs"
 	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
@@ -27,6 +26,7 @@ type start struct {
 type outcome struct {
 	code        int
 	interrupted bool
+	diverged    bool // and so ended before its last step
 	lost        bool
 	why         string
 }
@@ -36,11 +36,7 @@ type outcome struct {
 // and is removed.
 func (w *at) prepare(ctx context.Context, t Trial) (start, error) {
 	dir := filepath.Join(w.Dir, t.Name)
-	s := start{args: []string{"--log-level", "warn", "train", "--json", "--config", ConfigFile, "--run-dir", RunFolder, "--seed", strconv.FormatUint(t.Seed, 10)}}
-	for _, set := range t.Sets {
-		s.args = append(s.args, "--set", set)
-	}
-	s.args = append(s.args, "--threads", strconv.Itoa(t.Threads))
+	s := start{args: w.Commands.Begin(t)}
 	if err := w.On.Fetch(ctx, t.Name); err != nil {
 		return s, err
 	}
@@ -51,11 +47,11 @@ func (w *at) prepare(ctx context.Context, t Trial) (start, error) {
 		if err := free(ctx, dir, w.On.Dying()); err != nil {
 			return s, err
 		}
-		newest, _, err := checkpoint.Latest(experiments.CheckpointsOf(dir))
+		newest, _, err := checkpoint.Latest(runs.Checkpoints(dir))
 		if err == nil {
 			s.from = newest.Manifest.Step
 			s.complete = s.from >= t.Steps
-			s.args = []string{"--log-level", "warn", "train", "--json", "--resume", RunFolder}
+			s.args = w.Commands.Resume(t)
 			return s, nil
 		}
 	}
@@ -82,11 +78,20 @@ func (w *at) train(ctx context.Context, t Trial, s start, started func(string) e
 		}
 		return outcome{code: max(1, end.Code), lost: end.Lost, why: why}
 	}
-	var result struct{ Interrupted bool }
+	var result struct {
+		Interrupted bool
+		Diverged    *struct{ Cause string } // an image model's
+	}
 	if err := json.Unmarshal([]byte(end.Stdout), &result); err != nil {
 		return outcome{code: 1, why: fmt.Sprintf("its result is no JSON: %v", err)}
 	}
-	return outcome{interrupted: result.Interrupted, why: "it was told to stop by someone else"}
+	switch {
+	case result.Interrupted:
+		return outcome{interrupted: true, why: "it was told to stop by someone else"}
+	case result.Diverged != nil:
+		return outcome{diverged: true, why: "diverged: " + result.Diverged.Cause}
+	}
+	return outcome{}
 }
 
 // log adds to what a trial's processes said.
@@ -103,7 +108,7 @@ func (w *at) log(trial, said string) error {
 // may still be dying.
 func free(ctx context.Context, dir string, patience time.Duration) error {
 	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
-		folder, err := experiments.OpenFolder(dir)
+		folder, err := runs.Open(dir)
 		if err == nil {
 			return folder.Close()
 		}
@@ -115,15 +120,15 @@ func free(ctx context.Context, dir string, patience time.Duration) error {
 
 // look reads how far a trial is from its metrics.
 func (w *at) look(s *Status) {
-	s.Return = math.NaN()
-	table, err := experiments.ReadTable(filepath.Join(w.Dir, s.Name))
+	s.Figure = math.NaN()
+	table, err := runs.ReadTable(filepath.Join(w.Dir, s.Name))
 	if err != nil || len(table.Rows) == 0 {
 		return
 	}
 	s.Step = max(s.From, table.Step(len(table.Rows)-1))
-	for _, metric := range []string{"eval/mean_reward", "rollout/ep_rew_mean"} {
+	for _, metric := range []string{"eval/mean_reward", "rollout/ep_rew_mean", "eval/fid", "eval/fd_e0"} {
 		if _, values := table.Series(metric); len(values) > 0 {
-			s.Return = values[len(values)-1]
+			s.Figure = values[len(values)-1]
 			return
 		}
 	}

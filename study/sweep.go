@@ -15,14 +15,15 @@ import (
 
 // A Sweep is trials to run, and how.
 type Sweep struct {
-	Dir     string
-	Trials  []Trial
-	Source  Source // of more trials; nil: there are none
-	Jobs    int    // trials at a time
-	Threads int    // of a trial whose configuration doesn't say; 0: this machine's by Jobs
-	Retries int    // of a trial that failed
-	On      Executor
-	Watch   func([]Status) // told of every change and once a second; nil: nobody
+	Dir      string
+	Trials   []Trial
+	Source   Source // of more trials; nil: there are none
+	Jobs     int    // trials at a time
+	Threads  int    // of a trial whose configuration doesn't say; 0: this machine's by Jobs
+	Retries  int    // of a trial that failed
+	On       Executor
+	Commands Commands
+	Watch    func([]Status) // told of every change and once a second; nil: nobody
 }
 
 // An Executor runs the processes of trials somewhere.
@@ -36,6 +37,13 @@ type Executor interface {
 	Train(ctx context.Context, j Job, started func(node string) error) (End, error)
 	// Dying is how long a process may be gone before its run folder is free.
 	Dying() time.Duration
+}
+
+// Commands spell what a process is told. RunFolder and ConfigFile stand in them for
+// what the Executor knows; the threads are the trial's.
+type Commands interface {
+	Begin(t Trial) []string
+	Resume(t Trial) []string
 }
 
 // A Job is a process to run.
@@ -86,7 +94,7 @@ type Status struct {
 	State   State
 	Attempt int
 	Step    int64
-	Return  float64   // of the last evaluation, or while training; NaN before the first
+	Figure  float64   // of the last evaluation: return or distance; or return while training; NaN before the first
 	Since   time.Time // when its process started
 	From    int64     // step that the process started at
 	Node    string    // machine that it is on, where that isn't this one
@@ -231,7 +239,7 @@ func (w *at) take(ctx context.Context) (i int, ok bool) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.status = append(w.status, Status{Trial: t, State: Waiting, Return: math.NaN()})
+	w.status = append(w.status, Status{Trial: t, State: Waiting, Figure: math.NaN()})
 	w.taken++
 	return len(w.status) - 1, true
 }
@@ -306,9 +314,12 @@ func (w *at) ended(ctx context.Context, i, attempt int, end outcome, tooOften, s
 	e := event{Trial: trial.Name, Attempt: attempt, Step: step}
 	switch {
 	case end.code == 0 && !end.interrupted:
-		e.Event, e.Step = done, trial.Steps
+		if e.Event = done; !end.diverged {
+			e.Step = trial.Steps
+		}
+		e.Why = end.why
 		_ = w.note(e) // without a journal the sweep stops
-		w.change(i, func(s *Status) { s.State, s.Step = Done, s.Steps })
+		w.change(i, func(s *Status) { s.State, s.Step, s.Why = Done, e.Step, end.why })
 		return true
 	case ctx.Err() != nil:
 		e.Event = stopped

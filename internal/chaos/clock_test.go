@@ -7,6 +7,7 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"fmt"
+	"github.com/stein-rl/stein/runs"
 	"os"
 	"reflect"
 	"runtime"
@@ -14,8 +15,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/stein-rl/stein/experiments"
 )
 
 // Ensure that a clock that jumps, by a day ahead and by two back, changes nothing that
@@ -39,7 +38,7 @@ func TestClockJump(t *testing.T) {
 		t.Errorf("figures\n%v\nwith a clock that stays\n%v", got, want)
 	}
 	p.wantFaults(t, 0, 0, 0)
-	if _, seconds := must(experiments.ReadTable(p.path("run")))(t).Series("time"); !slices.IsSorted(seconds) || seconds[len(seconds)-1] > patience.Seconds() {
+	if _, seconds := must(runs.ReadTable(p.path("run")))(t).Series("time"); !slices.IsSorted(seconds) || seconds[len(seconds)-1] > patience.Seconds() {
 		t.Errorf("the run's seconds are %v", seconds)
 	}
 	// That it has jumped is seen in what is meant to tell the time of day.

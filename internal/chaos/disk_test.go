@@ -11,9 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stein-rl/stein/runs"
 	"golang.org/x/sys/unix"
-
-	"github.com/stein-rl/stein/experiments"
 )
 
 // Ensure that a disk that is full for a while costs no training and no checkpoint that
@@ -63,7 +62,7 @@ func testFull(t *testing.T, p place, fill func(*process) (free func())) {
 // wantMetricsWithGap wants metrics that are whole, whatever is missing from them.
 func (p place) wantMetricsWithGap(t *testing.T, steps int64) {
 	t.Helper()
-	table := must(experiments.ReadTable(p.path("run")))(t)
+	table := must(runs.ReadTable(p.path("run")))(t)
 	inTable, _ := table.Series("time/fps")
 	for name, got := range map[string][]float64{"metrics.csv": inTable, "metrics.jsonl": p.jsonSteps(t)} {
 		n := len(got)

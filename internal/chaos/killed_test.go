@@ -3,13 +3,12 @@
 package chaos
 
 import (
+	"github.com/stein-rl/stein/runs"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/stein-rl/stein/experiments"
 )
 
 // endless is a run that a test ends.
@@ -55,7 +54,7 @@ func TestTrainerKilledWritingCheckpoint(t *testing.T) {
 // checkpoints are the names in the folder of checkpoints.
 func (p place) checkpoints(t *testing.T) (names []string) {
 	t.Helper()
-	for _, f := range must(os.ReadDir(experiments.CheckpointsOf(p.path("run"))))(t) {
+	for _, f := range must(os.ReadDir(runs.Checkpoints(p.path("run"))))(t) {
 		names = append(names, f.Name())
 	}
 	return names

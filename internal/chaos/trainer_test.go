@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"github.com/stein-rl/stein/agents"
-	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/runs"
 	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
@@ -78,7 +78,7 @@ func (p place) untilStep(t *testing.T, trainer *process, step int64) {
 
 // step is the last one recorded.
 func (p place) step() int64 {
-	table, err := experiments.ReadTable(p.path("run"))
+	table, err := runs.ReadTable(p.path("run"))
 	if err != nil || len(table.Rows) == 0 {
 		return -1
 	}
@@ -112,7 +112,7 @@ func (p place) wantDone(t *testing.T, steps int64) {
 	for step := int64(logged); step <= steps; step += logged {
 		want = append(want, float64(step))
 	}
-	table := must(experiments.ReadTable(p.path("run")))(t)
+	table := must(runs.ReadTable(p.path("run")))(t)
 	if got, _ := table.Series("time/fps"); !reflect.DeepEqual(got, want) {
 		t.Errorf("metrics.csv has figures of the steps %v, want each %d to %d", got, logged, steps)
 	}
@@ -125,7 +125,7 @@ func (p place) wantDone(t *testing.T, steps int64) {
 // counters of the newest.
 func (p place) wantCheckpoints(t *testing.T) counters {
 	t.Helper()
-	root := experiments.CheckpointsOf(p.path("run"))
+	root := runs.Checkpoints(p.path("run"))
 	folders := must(os.ReadDir(root))(t)
 	for _, f := range folders {
 		if _, err := checkpoint.Open(filepath.Join(root, f.Name())); err != nil {
@@ -138,7 +138,7 @@ func (p place) wantCheckpoints(t *testing.T) counters {
 // newest reads the counters of the newest usable checkpoint.
 func (p place) newest(t *testing.T) counters {
 	t.Helper()
-	c, skipped, err := checkpoint.Latest(experiments.CheckpointsOf(p.path("run")))
+	c, skipped, err := checkpoint.Latest(runs.Checkpoints(p.path("run")))
 	if err != nil || len(skipped) > 0 {
 		t.Fatalf("%v, skipped %v", err, skipped)
 	}
@@ -174,7 +174,7 @@ func (p place) jsonSteps(t *testing.T) (steps []float64) {
 // figures are a run's metrics, without the columns that tell time or faults.
 func (p place) figures(t *testing.T) map[string][2][]float64 {
 	t.Helper()
-	table := must(experiments.ReadTable(p.path("run")))(t)
+	table := must(runs.ReadTable(p.path("run")))(t)
 	all := map[string][2][]float64{}
 	for _, name := range table.Columns {
 		if name != "time" && !strings.HasPrefix(name, "time/") && !strings.HasPrefix(name, "env/") {
@@ -188,7 +188,7 @@ func (p place) figures(t *testing.T) map[string][2][]float64 {
 // last is the last value of a figure.
 func (p place) last(t *testing.T, name string) float64 {
 	t.Helper()
-	_, values := must(experiments.ReadTable(p.path("run")))(t).Series(name)
+	_, values := must(runs.ReadTable(p.path("run")))(t).Series(name)
 	if len(values) == 0 {
 		t.Fatalf("no figure %s", name)
 	}
@@ -199,7 +199,7 @@ func (p place) last(t *testing.T, name string) float64 {
 // remember the transitions of all its steps.
 func (p place) wantFaults(t *testing.T, failures, lost, garbage int) {
 	t.Helper()
-	table := must(experiments.ReadTable(p.path("run")))(t)
+	table := must(runs.ReadTable(p.path("run")))(t)
 	for name, want := range map[string]float64{
 		"env/worker_failures": float64(failures), "env/lost_steps": float64(lost), "env/garbage_messages": float64(garbage),
 		"replay/transitions": float64(table.Step(len(table.Rows) - 1)),

@@ -103,6 +103,16 @@ func (t *Tree) duplicates(n *yaml.Node, path []string) error {
 	return errors.Join(all...)
 }
 
+// Has says whether there is a top-level key.
+func (t *Tree) Has(key string) bool {
+	for i := 0; i < len(t.root.Content); i += 2 {
+		if t.root.Content[i].Value == key {
+			return true
+		}
+	}
+	return false
+}
+
 // Take removes a top-level key and decodes its value into v; without such a key v
 // stays as it is.
 func (t *Tree) Take(key string, v any) error {

@@ -22,15 +22,13 @@ import (
 // A Plan says what is tuned: a YAML file of the user's.
 type Plan struct {
 	Config   string            `yaml:"config"`
-	Seeds    study.Seeds       `yaml:"seeds"` // each settings are tried with; 0 alone where not given
-	Set      study.Assignments `yaml:"set"`   // for all trials
-	Metric   string            `yaml:"metric"`
+	Seeds    study.Seeds       `yaml:"seeds"`  // each settings are tried with; 0 alone where not given
+	Set      study.Assignments `yaml:"set"`    // for all trials
+	Size     string            `yaml:"size"`   // of an image model: tiny or paper
+	Metric   string            `yaml:"metric"` // empty: the return of evaluations, or the distance of an image model
 	Minimize bool              `yaml:"minimize"`
 	Space    Space             `yaml:"space"`
 }
-
-// DefaultMetric is what is to be as high as can be.
-const DefaultMetric = "eval/mean_reward"
 
 // A Space has a range or choices for each key, in the file's order.
 type Space []Axis
@@ -117,7 +115,7 @@ func strict(n *yaml.Node, to any) error {
 
 // ReadPlan reads a plan and tries it: what is wrong with a key is an error here.
 func ReadPlan(file string, catalog experiments.Catalog) (Plan, error) {
-	p := Plan{Metric: DefaultMetric}
+	var p Plan
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return p, fmt.Errorf("tune: %w", err)
@@ -139,11 +137,26 @@ func ReadPlan(file string, catalog experiments.Catalog) (Plan, error) {
 		}
 	}
 	for _, end := range [][]string{p.Space.end(false), p.Space.end(true)} {
-		if _, err := study.Resolve(catalog, p.Config, append(append([]string{}, p.Set...), end...), p.Seeds[0]); err != nil {
+		if _, err := study.Resolve(catalog, p.Config, p.Size, append(append([]string{}, p.Set...), end...), p.Seeds[0]); err != nil {
 			return p, fmt.Errorf("tune: %s: %w", file, err)
 		}
 	}
-	return p, nil
+	return p, p.judge(file, catalog)
+}
+
+// judge fills in what settings are judged by, if the plan doesn't say.
+func (p *Plan) judge(file string, catalog experiments.Catalog) error {
+	if p.Metric != "" {
+		return nil
+	}
+	resolved, err := catalog.Plan(p.Config, p.Size, p.Set)
+	if err != nil {
+		return fmt.Errorf("tune: %s: %w", file, err)
+	}
+	if p.Metric, p.Minimize = resolved.Metric, resolved.Lower; p.Metric == "" {
+		return fmt.Errorf("tune: %s: metric: which? This configuration measures nothing (eval.extractor: none)", file)
+	}
+	return nil
 }
 
 // end are the settings at one end of every axis.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/internal/driver"
+	"github.com/stein-rl/stein/runs"
 	"github.com/stein-rl/stein/study"
 )
 
@@ -61,9 +62,6 @@ func Open(ctx context.Context, o Options) (*Study, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tune: %w", err)
 	}
-	if o.Storage == "" {
-		o.Storage = "sqlite:///" + filepath.Join(dir, "study.db")
-	}
 	d, err := driver.Start("study", o.Python, o.Log)
 	if err != nil {
 		return nil, fmt.Errorf("tune: %w", err)
@@ -74,7 +72,7 @@ func Open(ctx context.Context, o Options) (*Study, error) {
 		Running []asked
 	}
 	err = s.call(ctx, "open", map[string]any{
-		"storage": o.Storage, "name": filepath.Base(dir), "maximize": !o.Minimize, "space": o.Space.forOptuna(),
+		"storage": o.Storage, "file": filepath.Join(dir, "study.db"), "name": filepath.Base(dir), "maximize": !o.Minimize, "space": o.Space.forOptuna(),
 		"sampler": o.Sampler, "sampler_options": o.SamplerOptions, "pruner": o.Pruner, "pruner_options": o.PrunerOptions,
 	}, &state)
 	if err != nil {
@@ -143,7 +141,7 @@ func (s *Study) Next(ctx context.Context) (study.Trial, bool, error) {
 	}
 	c := s.begun[0]
 	seed := c.seeds[0]
-	t, err := study.Resolve(s.Catalog, s.Config, slices.Concat(s.Set, c.sets), seed)
+	t, err := study.Resolve(s.Catalog, s.Config, s.Size, slices.Concat(s.Set, c.sets), seed)
 	if err != nil {
 		return t, false, fmt.Errorf("tune: trial %d: %w", c.number, err)
 	}
@@ -208,7 +206,7 @@ func (s *Study) values(c *candidate) (steps, means []float64) {
 	}
 	sums, counts := map[float64]float64{}, map[float64]int{}
 	for _, trial := range c.trials {
-		table, err := experiments.ReadTable(filepath.Join(s.Dir, trial))
+		table, err := runs.ReadTable(filepath.Join(s.Dir, trial))
 		if err != nil {
 			return nil, nil // nothing recorded yet
 		}

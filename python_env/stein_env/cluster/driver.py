@@ -169,7 +169,8 @@ def main() -> None:
                 "stop": driver.stop,
                 "pull": driver.pull,
                 "place": driver.place,
-            }
+            },
+            here={"connect"},
         )
     finally:
         ray.shutdown()

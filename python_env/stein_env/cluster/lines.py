@@ -2,7 +2,8 @@
 
 A request is ``{"id": 7, "op": "run", "with": {...}}``. It is answered by any number
 of ``{"id": 7, "news": ...}`` and then one ``{"id": 7, "done": ...}`` or
-``{"id": 7, "error": "..."}``. Each runs in a thread of its own. The end of the input
+``{"id": 7, "error": "..."}``. Each runs in a thread of its own, but for those that the
+program names. The end of the input
 is the end of the program.
 """
 
@@ -13,7 +14,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 Tell = Callable[[Any], None]
@@ -33,10 +34,17 @@ class Lines:
         os.dup2(2, 1)
         self._lock = threading.Lock()
 
-    def serve(self, handlers: Mapping[str, Handler]) -> None:
-        """Answer until the input ends."""
+    def serve(self, handlers: Mapping[str, Handler], here: Container[str] = ()) -> None:
+        """Answer until the input ends; requests named in ``here`` in this thread.
+
+        What a thread has started may die with it: on Linux a cluster that Ray begins
+        does.
+        """
         for line in sys.stdin:
             request = json.loads(line)
+            if request["op"] in here:
+                self._answer(handlers, request)
+                continue
             threading.Thread(
                 target=self._answer, args=(handlers, request), daemon=True
             ).start()

@@ -18,6 +18,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.trial import Trial, TrialState
+from sqlalchemy.engine import URL
 
 from stein_env.cluster.lines import FailedError, Lines, Tell
 
@@ -65,8 +66,12 @@ class Tuner:
         pruner = _make(
             optuna.pruners, PRUNERS, "pruner", spec["pruner"], spec["pruner_options"]
         )
+        # As a URL of its own making: a name may hold what a URL reads otherwise.
+        storage = spec["storage"] or URL.create(
+            "sqlite", database=spec["file"]
+        ).render_as_string(hide_password=False)
         self._study = optuna.create_study(
-            storage=spec["storage"],
+            storage=storage,
             study_name=spec["name"],
             direction="maximize" if spec["maximize"] else "minimize",
             sampler=sampler,
@@ -75,7 +80,7 @@ class Tuner:
         )
         want = "MAXIMIZE" if spec["maximize"] else "MINIMIZE"
         if self._study.direction.name != want:
-            raise FailedError(f"the study in {spec['storage']} does not {want.lower()}")
+            raise FailedError(f"the study in {storage} does not {want.lower()}")
         running = []
         for frozen in self._study.get_trials(states=(TrialState.RUNNING,)):
             self._running[frozen.number] = Trial(self._study, frozen._trial_id)

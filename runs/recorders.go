@@ -1,25 +1,40 @@
-package experiments
+package runs
 
 import (
 	"context"
 	"log/slog"
 	"time"
 
-	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/internal/tfevents"
 )
+
+// Metrics are scalars by their Stable-Baselines3 name, such as train/critic_loss.
+type Metrics = map[string]float64
+
+// A Recorder is told figures as training goes; step counts what the run counts:
+// environment steps, or updates. It must not keep m.
+type Recorder interface {
+	Record(step int64, m Metrics) error
+}
+
+// A Watcher shows how far a run is.
+type Watcher interface {
+	Recorder
+	Start(from, total int64)
+	Stepped(step int64)
+}
 
 // recorders tells several. One that fails, on a full disk for instance, costs no
 // training: it is logged, at most once a minute.
 type recorders struct {
-	all    []agents.Recorder
+	all    []Recorder
 	log    *slog.Logger
 	warned time.Time
 }
 
-var _ agents.Recorder = (*recorders)(nil)
+var _ Recorder = (*recorders)(nil)
 
-func (r *recorders) Record(step int64, m agents.Metrics) error {
+func (r *recorders) Record(step int64, m Metrics) error {
 	for _, one := range r.all {
 		err := one.Record(step, m)
 		if err != nil && time.Since(r.warned) > time.Minute {
@@ -34,9 +49,9 @@ func (r *recorders) Record(step int64, m agents.Metrics) error {
 // board records for TensorBoard.
 type board struct{ w *tfevents.Writer }
 
-var _ agents.Recorder = board{}
+var _ Recorder = board{}
 
-func (b board) Record(step int64, m agents.Metrics) error {
+func (b board) Record(step int64, m Metrics) error {
 	b.w.Scalars(step, m)
 	return b.w.Flush()
 }

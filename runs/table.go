@@ -1,4 +1,4 @@
-package experiments
+package runs
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"math"
 	"os"
@@ -15,8 +16,6 @@ import (
 	"slices"
 	"strconv"
 	"time"
-
-	"github.com/stein-rl/stein/agents"
 )
 
 // The files of a table.
@@ -44,18 +43,23 @@ type table struct {
 }
 
 // openTable opens the table of a run folder. What was recorded beyond step upTo is
-// forgotten; a new run gives 0.
-func openTable(dir string, upTo int64) (*table, error) {
+// forgotten; a new run gives 0. A table that can't be read is set aside: training is
+// worth more than its figures.
+func openTable(dir string, upTo int64, log *slog.Logger) (*table, error) {
 	t := &table{dir: dir, columns: []string{stepColumn, timeColumn}, started: time.Now()}
 	rows, err := ReadTable(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+		if err := setAside(dir, err, log); err != nil {
+			return nil, err
+		}
 	}
 	kept := Table{Columns: t.columns}
 	for i, row := range rows.Rows {
 		if rows.Step(i) <= upTo {
 			kept.Columns, kept.Rows = rows.Columns, append(kept.Rows, row)
-			t.before = row[rows.column(timeColumn)]
+			if x := row[rows.column(timeColumn)]; !math.IsNaN(x) {
+				t.before = x
+			}
 		}
 	}
 	if err := t.rewrite(kept.Columns, kept.Rows); err != nil {
@@ -67,10 +71,20 @@ func openTable(dir string, upTo int64) (*table, error) {
 	return t, nil
 }
 
-var _ agents.Recorder = (*table)(nil)
+// setAside gives a damaged table another name.
+func setAside(dir string, why error, log *slog.Logger) error {
+	aside := filepath.Join(dir, "damaged-"+csvName)
+	if err := os.Rename(filepath.Join(dir, csvName), aside); err != nil {
+		return errors.Join(why, fmt.Errorf("runs: %w", err))
+	}
+	log.Warn("the metrics can't be read: they are set aside, and a new table begins", "path", aside, "error", why.Error())
+	return nil
+}
+
+var _ Recorder = (*table)(nil)
 
 // Record appends one row.
-func (t *table) Record(step int64, m agents.Metrics) error {
+func (t *table) Record(step int64, m Metrics) error {
 	elapsed := math.Round((t.before+time.Since(t.started).Seconds())*1e3) / 1e3
 	if err := t.recordJSON(step, elapsed, m); err != nil {
 		return err
@@ -107,7 +121,7 @@ func appendCSV(f *os.File, row []string) error {
 	var line bytes.Buffer
 	w := csv.NewWriter(&line)
 	if err := w.Write(row); err != nil {
-		return fmt.Errorf("experiments: %s: %w", csvName, err)
+		return fmt.Errorf("runs: %s: %w", csvName, err)
 	}
 	w.Flush()
 	return appendLine(f, line.Bytes())
@@ -122,12 +136,12 @@ func appendLine(f *os.File, line []byte) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("experiments: writing metrics: %w", err)
+		return fmt.Errorf("runs: writing metrics: %w", err)
 	}
 	return nil
 }
 
-func (t *table) recordJSON(step int64, elapsed float64, m agents.Metrics) error {
+func (t *table) recordJSON(step int64, elapsed float64, m Metrics) error {
 	object := map[string]any{stepColumn: step, timeColumn: elapsed}
 	for name, x := range m {
 		object[name] = x
@@ -137,7 +151,7 @@ func (t *table) recordJSON(step int64, elapsed float64, m agents.Metrics) error 
 	}
 	line, err := json.Marshal(object)
 	if err != nil {
-		return fmt.Errorf("experiments: %s: %w", jsonlName, err)
+		return fmt.Errorf("runs: %s: %w", jsonlName, err)
 	}
 	return appendLine(t.jsonl, append(line, '\n'))
 }
@@ -148,7 +162,7 @@ func (t *table) rewrite(columns []string, rows [][]float64) error {
 	path := filepath.Join(t.dir, csvName)
 	f, err := os.CreateTemp(t.dir, csvName+".*")
 	if err != nil {
-		return fmt.Errorf("experiments: %w", err)
+		return fmt.Errorf("runs: %w", err)
 	}
 	defer os.Remove(f.Name()) // gone already when all went well
 	var out bytes.Buffer
@@ -167,7 +181,7 @@ func (t *table) rewrite(columns []string, rows [][]float64) error {
 	_, err = f.Write(out.Bytes())
 	if err = errors.Join(err, f.Chmod(0o644), os.Rename(f.Name(), path)); err != nil {
 		f.Close()
-		return fmt.Errorf("experiments: %w", err)
+		return fmt.Errorf("runs: %w", err)
 	}
 	if t.csv != nil {
 		t.csv.Close()
@@ -181,7 +195,7 @@ func (t *table) trimJSONL(upTo int64) (*os.File, error) {
 	path := filepath.Join(t.dir, jsonlName)
 	old, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("experiments: %w", err)
+		return nil, fmt.Errorf("runs: %w", err)
 	}
 	var kept []byte
 	for line := range bytes.Lines(old) {
@@ -192,15 +206,15 @@ func (t *table) trimJSONL(upTo int64) (*os.File, error) {
 	}
 	if !bytes.Equal(kept, old) {
 		if err := os.WriteFile(path+".part", kept, 0o644); err != nil {
-			return nil, fmt.Errorf("experiments: %w", err)
+			return nil, fmt.Errorf("runs: %w", err)
 		}
 		if err := os.Rename(path+".part", path); err != nil {
-			return nil, fmt.Errorf("experiments: %w", err)
+			return nil, fmt.Errorf("runs: %w", err)
 		}
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("experiments: %w", err)
+		return nil, fmt.Errorf("runs: %w", err)
 	}
 	return f, nil
 }
@@ -215,33 +229,59 @@ type Table struct {
 }
 
 // ReadTable reads the metrics of a run folder. A last line that was cut short by a
-// crash is left out.
+// crash is left out. A file without a line is a table without rows.
 func ReadTable(dir string) (Table, error) {
 	path := filepath.Join(dir, csvName)
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return Table{}, fmt.Errorf("experiments: %w", err)
+		return Table{}, fmt.Errorf("runs: %w", err)
 	}
+	t, err := parseTable(data)
+	if err != nil {
+		return Table{}, fmt.Errorf("runs: %s: %w", path, err)
+	}
+	return t, nil
+}
+
+func parseTable(data []byte) (Table, error) {
 	data = data[:bytes.LastIndexByte(data, '\n')+1]
+	if len(data) == 0 {
+		return Table{Columns: []string{stepColumn, timeColumn}}, nil
+	}
 	r := csv.NewReader(bytes.NewReader(data))
 	r.FieldsPerRecord = -1
 	rows, err := r.ReadAll()
-	if err != nil || len(rows) == 0 {
-		return Table{}, fmt.Errorf("experiments: %s: no table (%v)", path, err)
+	if err != nil {
+		return Table{}, fmt.Errorf("no table: %w", err)
+	}
+	if len(rows) == 0 {
+		return Table{}, errors.New("no table: empty lines alone")
 	}
 	t := Table{Columns: rows[0]}
-	if t.column(stepColumn) < 0 || t.column(timeColumn) < 0 {
-		return Table{}, fmt.Errorf("experiments: %s: no columns %s and %s", path, stepColumn, timeColumn)
+	step := t.column(stepColumn)
+	if step < 0 || t.column(timeColumn) < 0 {
+		return Table{}, fmt.Errorf("no columns %s and %s", stepColumn, timeColumn)
+	}
+	for i, name := range t.Columns {
+		if slices.Index(t.Columns, name) != i {
+			return Table{}, fmt.Errorf("two columns %q", name)
+		}
 	}
 	for i, cells := range rows[1:] {
 		row, err := parseRow(cells, len(t.Columns))
+		if err == nil && !(row[step] >= 0 && row[step] <= maxStep && row[step] == math.Trunc(row[step])) {
+			err = fmt.Errorf("%s %q: want a whole number from 0 on", stepColumn, cells[step])
+		}
 		if err != nil {
-			return Table{}, fmt.Errorf("experiments: %s, row %d: %w", path, i+1, err)
+			return Table{}, fmt.Errorf("row %d: %w", i+1, err)
 		}
 		t.Rows = append(t.Rows, row)
 	}
 	return t, nil
 }
+
+// maxStep is the last whole number up to which a float64 has them all.
+const maxStep = 1 << 53
 
 func parseRow(cells []string, n int) ([]float64, error) {
 	if len(cells) != n {
@@ -252,8 +292,8 @@ func parseRow(cells []string, n int) ([]float64, error) {
 		row[i] = math.NaN()
 		if cell != "" {
 			x, err := strconv.ParseFloat(cell, 64)
-			if err != nil {
-				return nil, err
+			if err != nil && !errors.Is(err, strconv.ErrRange) { // 1e999 is infinite
+				return nil, fmt.Errorf("%q is no number", cell)
 			}
 			row[i] = x
 		}

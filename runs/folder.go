@@ -1,6 +1,7 @@
-package experiments
+package runs
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -90,37 +91,91 @@ func ThisBuild() Build {
 // Settings are the configuration of a run of any kind.
 type Settings interface{ RunSeed() Seed }
 
-// NewFolder makes the folder of a new run: dir itself where it is given, and
-// otherwise one below runs named after configuration, seed and time. It must be
-// new or empty.
-func NewFolder(dir, runs, config string, cfg Settings) (*Folder, error) {
+// Create makes the folder of a new run: dir itself if it is given, and otherwise one
+// below runs named after configuration, seed and time. It must be new or empty, or
+// that of a run of the same settings that was ended before its first checkpoint.
+func Create(dir, runs, config string, cfg Settings) (*Folder, error) {
 	seed := cfg.RunSeed()
 	now := time.Now()
-	name := strings.TrimSuffix(strings.TrimSuffix(config, ".yaml"), ".yml")
-	if strings.ContainsAny(config, ".") { // a file: its folder is not of interest
-		name = filepath.Base(name)
-	}
-	id := fmt.Sprintf("%s-%d-%s", strings.ReplaceAll(name, "/", "-"), seed, now.Format("20060102-150405"))
+	f := &Folder{Dir: dir, Info: Info{ID: idOf(config, seed, now), Config: config, Seed: seed, Created: now, Build: ThisBuild()}}
 	if dir == "" {
-		dir = filepath.Join(runs, id)
-		for i := 2; exists(dir); i++ {
-			dir = filepath.Join(runs, fmt.Sprintf("%s.%d", id, i))
+		var err error
+		if f.Dir, err = makeUnique(runs, f.Info.ID); err != nil {
+			return nil, err
 		}
+	} else if err := f.makeNamed(cfg); err != nil {
+		return nil, err
 	}
-	if files, err := os.ReadDir(dir); err == nil && len(files) > 0 {
-		return nil, fmt.Errorf("run folder %s is not empty: name another, or continue it with --resume", dir)
-	}
-	if err := os.MkdirAll(filepath.Join(dir, checkpointsDir), 0o755); err != nil {
+	if err := os.MkdirAll(f.Checkpoints(), 0o755); err != nil {
 		return nil, fmt.Errorf("run folder: %w", err)
 	}
-	f := &Folder{Dir: dir, Info: Info{ID: id, Config: config, Seed: seed, Created: now, Build: ThisBuild()}}
 	if err := f.acquire(); err != nil {
 		return nil, err
 	}
-	if err := f.SaveConfig(cfg); err != nil {
+	// With both files the folder is a run that can be resumed, whatever happens next.
+	if err := errors.Join(f.SaveConfig(cfg), f.saveInfo()); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+func idOf(config string, seed Seed, now time.Time) string {
+	name := strings.TrimSuffix(strings.TrimSuffix(config, ".yaml"), ".yml")
+	if IsFile(config) { // its folder is not of interest
+		name = filepath.Base(name)
+	}
+	return fmt.Sprintf("%s-%d-%s", strings.ReplaceAll(name, "/", "-"), seed, now.Format("20060102-150405"))
+}
+
+// makeUnique makes a folder that no other process makes at the same time.
+func makeUnique(runs, id string) (string, error) {
+	if err := os.MkdirAll(runs, 0o755); err != nil {
+		return "", fmt.Errorf("run folder: %w", err)
+	}
+	dir := filepath.Join(runs, id)
+	for i := 2; ; i++ {
+		err := os.Mkdir(dir, 0o755)
+		if err == nil {
+			return dir, nil
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return "", fmt.Errorf("run folder: %w", err)
+		}
+		dir = filepath.Join(runs, fmt.Sprintf("%s.%d", id, i))
+	}
+}
+
+// makeNamed looks at the folder that the user named, if it is there already.
+func (f *Folder) makeNamed(cfg Settings) error {
+	files, err := os.ReadDir(f.Dir)
+	if err != nil || len(files) == 0 {
+		return nil // what else is wrong with it, making it says
+	}
+	info, begun := Unstarted(f.Dir)
+	if !begun {
+		return fmt.Errorf("run folder %s is not empty: name another, or continue it with --resume", f.Dir)
+	}
+	text, err := settings.Encode(cfg)
+	if err != nil {
+		return fmt.Errorf("run folder: %w", err)
+	}
+	there, err := os.ReadFile(filepath.Join(f.Dir, configName))
+	if err != nil || !bytes.Equal(there, text) {
+		return fmt.Errorf("run folder %s holds a run of other settings that has no checkpoint yet: start that one with --resume, remove the folder, or name another", f.Dir)
+	}
+	f.Info = info
+	return nil
+}
+
+// Unstarted says whether a folder is that of a run which was ended before its first
+// checkpoint, so that it has nothing to lose, and what is known of it.
+func Unstarted(dir string) (Info, bool) {
+	info, err := ReadInfo(dir)
+	if err != nil {
+		return info, false
+	}
+	left, err := os.ReadDir(Checkpoints(dir))
+	return info, (err == nil || errors.Is(err, fs.ErrNotExist)) && len(left) == 0
 }
 
 // SaveConfig replaces the folder's configuration.
@@ -129,11 +184,11 @@ func (f *Folder) SaveConfig(cfg Settings) error {
 	if err != nil {
 		return fmt.Errorf("run folder: %w", err)
 	}
-	return writeFile(filepath.Join(f.Dir, configName), text)
+	return WriteFile(filepath.Join(f.Dir, configName), text)
 }
 
-// OpenFolder opens the folder of a run to continue it.
-func OpenFolder(dir string) (*Folder, error) {
+// Open opens the folder of a run to continue it.
+func Open(dir string) (*Folder, error) {
 	info, err := ReadInfo(dir)
 	if err != nil {
 		return nil, err
@@ -176,24 +231,28 @@ func (f *Folder) acquire() error {
 // Begin notes that this process trains here.
 func (f *Folder) Begin(s Session) error {
 	f.Info.Sessions = append(f.Info.Sessions, s)
+	return f.saveInfo()
+}
+
+func (f *Folder) saveInfo() error {
 	data, err := json.MarshalIndent(f.Info, "", "  ")
 	if err != nil {
 		return fmt.Errorf("run folder: %w", err)
 	}
-	return writeFile(filepath.Join(f.Dir, infoName), append(data, '\n'))
+	return WriteFile(filepath.Join(f.Dir, infoName), append(data, '\n'))
 }
 
 // Checkpoints is the folder of the checkpoints.
-func (f *Folder) Checkpoints() string { return CheckpointsOf(f.Dir) }
+func (f *Folder) Checkpoints() string { return Checkpoints(f.Dir) }
 
-// CheckpointsOf is the folder of a run's checkpoints.
-func CheckpointsOf(dir string) string { return filepath.Join(dir, checkpointsDir) }
+// Checkpoints is the folder of a run's checkpoints.
+func Checkpoints(dir string) string { return filepath.Join(dir, checkpointsDir) }
 
 // Close lets others have the folder.
 func (f *Folder) Close() error { return f.lock.Unlock() }
 
-// writeFile replaces a file at once: whoever reads it sees the old or the new one.
-func writeFile(path string, data []byte) error {
+// WriteFile replaces a file at once: whoever reads it sees the old or the new one.
+func WriteFile(path string, data []byte) error {
 	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return fmt.Errorf("run folder: %w", err)

@@ -1,17 +1,16 @@
-package experiments
+package runs
 
 import (
+	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
-
-	"github.com/stein-rl/stein/agents"
 )
 
-func record(t *testing.T, r agents.Recorder, step int64, m agents.Metrics) {
+func record(t *testing.T, r Recorder, step int64, m Metrics) {
 	t.Helper()
 	if err := r.Record(step, m); err != nil {
 		t.Fatal(err)
@@ -22,13 +21,13 @@ func record(t *testing.T, r agents.Recorder, step int64, m agents.Metrics) {
 // table continues after the checkpoint's step and nowhere else.
 func TestTable(t *testing.T) {
 	dir := t.TempDir()
-	tab, err := openTable(dir, 0)
+	tab, err := openTable(dir, 0, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	record(t, tab, 10, agents.Metrics{"a": 1.0 / 3})
-	record(t, tab, 20, agents.Metrics{"b": math.Inf(1)})
-	record(t, tab, 30, agents.Metrics{"a": 3, "b": 4})
+	record(t, tab, 10, Metrics{"a": 1.0 / 3})
+	record(t, tab, 20, Metrics{"b": math.Inf(1)})
+	record(t, tab, 30, Metrics{"a": 3, "b": 4})
 	if err := tab.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -47,10 +46,10 @@ func TestTable(t *testing.T) {
 	check("b", []float64{20, 30}, []float64{math.Inf(1), 4})
 	check("c", nil, nil)
 
-	if tab, err = openTable(dir, 20); err != nil {
+	if tab, err = openTable(dir, 20, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
-	record(t, tab, 25, agents.Metrics{"a": 5, "c": 6})
+	record(t, tab, 25, Metrics{"a": 5, "c": 6})
 	if err := tab.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +74,11 @@ func TestTableDamage(t *testing.T) {
 	for _, c := range []struct{ name, csv, want string }{
 		{"cut short", "step,time,a\n1,1,5\n2,1,5", ""},
 		{"in the middle", "step,time,a\n1,1,5\n2,1\n3,1,6\n", "row 2: 2 cells under 3 columns"},
-		{"no number", "step,time,a\n1,1,x\n2,1,3\n", `row 1: strconv.ParseFloat: parsing "x": invalid syntax`},
+		{"no number", "step,time,a\n1,1,x\n2,1,3\n", `row 1: "x" is no number`},
+		{"steps that are none", "step,time,a\n1,1,5\nNaN,2,3\n", `row 2: step "NaN": want a whole number`},
+		{"a column twice", "step,time,a,a\n1,1,5,5\n", `two columns "a"`},
+		{"no steps", "time,a\n1,5\n", "no columns step and time"},
+		{"a quote", "step,time,\"a\n1,1,5\n", "no table"},
 	} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, csvName), []byte(c.csv), 0o644); err != nil {
@@ -95,7 +98,7 @@ func TestTableDamage(t *testing.T) {
 func TestSeedStreams(t *testing.T) {
 	seen := map[int64]string{}
 	for _, seed := range []Seed{0, 1, 1 << 63} {
-		for _, name := range []string{streamEnv, streamEval, streamAgent, streamReplay, streamFinal, streamEvalOnly} {
+		for _, name := range []string{"environments", "agent", "replay"} {
 			s := seed.Stream(name)
 			if s < 0 || s != seed.Stream(name) || seen[s] != "" {
 				t.Errorf("seed %d, %s: %d (also %s)", seed, name, s, seen[s])
@@ -104,7 +107,7 @@ func TestSeedStreams(t *testing.T) {
 		}
 	}
 	// A change here changes every published run: it has to be meant.
-	if got := Seed(0).Stream(streamAgent); got != 3622577014285607168 {
-		t.Errorf("stream %q of seed 0 is %d", streamAgent, got)
+	if got := Seed(0).Stream("agent"); got != 3622577014285607168 {
+		t.Errorf("stream agent of seed 0 is %d", got)
 	}
 }

@@ -1,0 +1,75 @@
+package report
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// Find lists the run folders among dirs and below them, at most depth 4: a run
+// folder, a sweep's folder, or the folder of all runs. Links to folders are followed,
+// each folder is looked at once. A damaged run folder is among them.
+func Find(dirs ...string) ([]string, error) {
+	found, _, err := search(dirs)
+	return found, err
+}
+
+// deepest is how far below a folder runs are looked for.
+const deepest = 4
+
+// search is Find, and lists the folders that can't be read.
+func search(dirs []string) (found []string, left []Left, err error) {
+	for _, dir := range dirs {
+		if _, err := os.Stat(dir); err != nil {
+			return nil, nil, fmt.Errorf("report: no run folder %s: %w", dir, err)
+		}
+		l := looking{seen: map[string]bool{}}
+		l.below(dir, deepest)
+		if len(l.found) == 0 && len(l.left) == 0 {
+			return nil, nil, fmt.Errorf("report: %s is no run folder, and none is in it: no run.json", dir)
+		}
+		found, left = append(found, l.found...), append(left, l.left...)
+	}
+	slices.Sort(found)
+	return slices.Compact(found), left, nil
+}
+
+// A looking goes through folders.
+type looking struct {
+	seen  map[string]bool // by their path without links: a link may lead back
+	found []string
+	left  []Left
+}
+
+func (l *looking) below(dir string, depth int) {
+	whole, err := filepath.EvalSymlinks(dir)
+	if err == nil {
+		whole, err = filepath.Abs(whole)
+	}
+	if err != nil || l.seen[whole] { // a link to nothing is no folder
+		return
+	}
+	l.seen[whole] = true
+	if isRun(dir) {
+		l.found = append(l.found, dir)
+		return
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		l.left = append(l.left, Left{dir, err.Error()})
+		return
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		if info, err := os.Stat(path); depth > 1 && err == nil && info.IsDir() {
+			l.below(path, depth-1)
+		}
+	}
+}
+
+// isRun says whether a folder is that of a run, or of one that has lost its run.json.
+func isRun(dir string) bool {
+	there := func(name string) bool { _, err := os.Stat(filepath.Join(dir, name)); return err == nil }
+	return there("run.json") || there("config.yaml") && (there("metrics.csv") || there("checkpoints"))
+}
