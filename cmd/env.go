@@ -16,6 +16,7 @@ import (
 
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/internal/python"
 )
 
 func (a *app) envCmd() *cobra.Command {
@@ -105,7 +106,7 @@ func (e *envCheck) run(ctx context.Context) error {
 
 // inPython runs stein_env.check, passing its findings on, and counts failures.
 func (e *envCheck) inPython(ctx context.Context) (failed int, err error) {
-	python, err := envbridge.FindPython(e.python)
+	interpreter, err := python.Find(e.python)
 	if err != nil {
 		return 0, err
 	}
@@ -114,7 +115,7 @@ func (e *envCheck) inPython(ctx context.Context) (failed int, err error) {
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
-	env, err := envbridge.WritePython(dir)
+	env, err := python.Write(dir)
 	if err != nil {
 		return 0, err
 	}
@@ -122,8 +123,7 @@ func (e *envCheck) inPython(ctx context.Context) (failed int, err error) {
 	if e.render {
 		args = append(args, "--render")
 	}
-	cmd := exec.CommandContext(ctx, python, append(args, "--", e.id)...)
-	cmd.Env = append(os.Environ(), env...)
+	cmd := python.Command(ctx, interpreter, env, append(args, "--", e.id)...)
 	cmd.Stderr = e.log
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -152,7 +152,7 @@ func (e *envCheck) inPython(ctx context.Context) (failed int, err error) {
 	err = cmd.Wait()
 	var exit *exec.ExitError
 	if err != nil && (failed == 0 || !errors.As(err, &exit)) {
-		return failed, fmt.Errorf("checking %s with %s: %w after %d checks", e.id, python, err, found)
+		return failed, fmt.Errorf("checking %s with %s: %w after %d checks", e.id, interpreter, err, found)
 	}
 	return failed, lines.Err()
 }

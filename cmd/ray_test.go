@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/internal/python"
 )
 
 // A rayCluster is several Ray nodes on this machine, each with processes of its own.
@@ -54,7 +54,7 @@ func newRayCluster(t *testing.T, nodes int) *rayCluster {
 // needsPython skips the test where a package is missing, except in CI.
 func needsPython(t *testing.T, module string) (python string) {
 	t.Helper()
-	python = must(envbridge.FindPython(""))
+	python = must(python.Find(""))
 	if err := exec.Command(python, "-c", "import "+module).Run(); err != nil {
 		if os.Getenv("CI") != "" {
 			t.Fatalf("no %s: make test installs requirements-cluster.txt", module)

@@ -18,6 +18,7 @@ import (
 	zmq "github.com/pebbe/zmq4"
 
 	"github.com/stein-rl/stein/envbridge/envpb"
+	"github.com/stein-rl/stein/internal/python"
 )
 
 // A Worker says which environment to step, and with what.
@@ -32,7 +33,7 @@ type Worker struct {
 
 	// Local workers only.
 	Processes int    // 0: 1
-	Python    string // interpreter; "": FindPython
+	Python    string // interpreter; "": python.Find
 
 	// Remote workers only: the client's CURVE key; nil will do for loopback.
 	Key *Key
@@ -89,7 +90,7 @@ func Start(ctx context.Context, w Worker) (*Bridge, error) {
 	if err := w.complete(); err != nil {
 		return nil, err
 	}
-	python, err := FindPython(w.Python)
+	interpreter, err := python.Find(w.Python)
 	if err != nil {
 		return nil, err
 	}
@@ -97,14 +98,14 @@ func Start(ctx context.Context, w Worker) (*Bridge, error) {
 	if b.dir, err = newSocketDir(); err != nil {
 		return nil, err
 	}
-	env, err := WritePython(b.dir.path)
+	env, err := python.Write(b.dir.path)
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
 	env = append(env, singleThreaded()...)
 	for i := range w.Processes {
 		m := b.add(&w, strconv.Itoa(i))
-		m.python, m.env, m.dir = python, env, b.dir.path
+		m.python, m.env, m.dir = interpreter, env, b.dir.path
 	}
 	return b.open(ctx)
 }
@@ -243,8 +244,8 @@ func (b *Bridge) Stats() Stats {
 	}
 }
 
-// Reset starts an episode in every copy. Copy i is seeded with seed+i, and so is
-// its action space. The errors are those of Recv.
+// Reset starts an episode in every copy. Copy i is seeded with the lowest 31 bits of
+// seed+i, and so is its action space. The errors are those of Recv.
 func (b *Bridge) Reset(ctx context.Context, seed int64) ([]float32, error) {
 	if b.members == nil {
 		return nil, errClosed

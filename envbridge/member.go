@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -25,6 +26,9 @@ const (
 	// reseed keeps the episodes of a replaced worker from repeating its first ones:
 	// replacement g of a worker is seeded as if it were g·reseed copies further on.
 	reseed = 1_000_003
+	// MaxSeed is the largest seed that an environment is given. Generators in C, and
+	// NumPy's old ones, take 31 bits.
+	MaxSeed = 1<<31 - 1
 	// farewell is how long a worker may take to close its environments.
 	farewell = 3 * time.Second
 )
@@ -126,6 +130,10 @@ func (m *member) welcome(ctx context.Context) (Spec, error) {
 		ObsDim:   product(w.GetObsShape()),
 		ActDim:   product(w.GetActShape()),
 		MaxSteps: int(w.GetMaxSteps()),
+		FPS:      w.GetRenderFps(),
+	}
+	if !(spec.FPS > 0 && spec.FPS < math.MaxFloat32) {
+		spec.FPS = 0 // a spec must equal itself
 	}
 	if spec.Copies != m.cfg.Copies || spec.ObsDim < 1 || spec.ActDim < 1 {
 		return Spec{}, fmt.Errorf("%w: its welcome has %d copies, observation %v, action %v for %d copies asked", errRefused,
@@ -160,7 +168,7 @@ func (m *member) sendReset(seed int64) error {
 }
 
 func (m *member) seedNow() int64 {
-	return m.seed + int64(m.first) + int64(m.generation)*reseed
+	return (m.seed + int64(m.first) + int64(m.generation)*reseed) & MaxSeed
 }
 
 // recvReset waits for the first observations. A worker that fails is replaced.
@@ -316,7 +324,7 @@ func (m *member) explain(err error) error {
 	}
 	var f *failure
 	switch {
-	case errors.As(err, &f) && f.GetCode() == envpb.Failure_RAISED:
+	case errors.As(err, &f) && f.GetCode() == envpb.Failure_RAISED && f.GetException() != "":
 		return &RaisedError{
 			Env: m.cfg.Env, Worker: m.name, Copy: m.first + int(f.GetCopy()), Step: f.GetStep(),
 			Exception: f.GetException(), Traceback: f.GetTraceback(), Action: f.GetAction(),

@@ -19,13 +19,14 @@ import (
 
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/envbridge/envpb"
+	"github.com/stein-rl/stein/internal/python"
 )
 
 // remote starts a worker as a user would, and waits until it listens. It returns
 // what it says then, or its last words.
 func remote(t *testing.T, args ...string) (said string, worker *exec.Cmd) {
 	t.Helper()
-	python, err := envbridge.FindPython("")
+	python, err := python.Find("")
 	require.NoError(t, err)
 	cmd := exec.Command(python, append([]string{"-m", "stein_env.worker", "--log-format", "text"}, args...)...)
 	cmd.Env = append(os.Environ(), "PYTHONPATH=../python_env:"+os.Getenv("PYTHONPATH"))

@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/internal/python"
 )
 
 // filmScript says how fast an environment's pictures follow each other, and where
@@ -39,11 +39,11 @@ type video struct {
 // newVideo starts a video of an environment in real time. The file's ending says
 // which format: mp4, gif, webm and so on.
 func newVideo(ctx context.Context, path, env string, width, height int) (*video, error) {
-	python, err := envbridge.FindPython("")
+	interpreter, err := python.Find("")
 	if err != nil {
 		return nil, err
 	}
-	out, err := exec.CommandContext(ctx, python, "-c", filmScript, env).Output()
+	out, err := exec.CommandContext(ctx, interpreter, "-c", filmScript, env).Output()
 	var tool struct {
 		FPS    float64
 		FFmpeg string

@@ -16,7 +16,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
-	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/internal/python"
 	"github.com/stein-rl/stein/serve"
 	"github.com/stein-rl/stein/serve/servepb"
 )
@@ -24,7 +24,7 @@ import (
 // python starts testdata/client.py, the Python client asked with what is given.
 func python(t *testing.T, ask map[string]any) *exec.Cmd {
 	t.Helper()
-	interpreter, err := envbridge.FindPython("")
+	interpreter, err := python.Find("")
 	if err != nil {
 		t.Fatal(err)
 	}
