@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -78,7 +79,9 @@ type envFinding struct {
 func (e *envCheck) run(ctx context.Context) error {
 	var kwargs map[string]any
 	if e.kwargs != "" {
-		if err := json.Unmarshal([]byte(e.kwargs), &kwargs); err != nil {
+		numbers := json.NewDecoder(strings.NewReader(e.kwargs))
+		numbers.UseNumber() // 3 is a whole number for Python
+		if err := numbers.Decode(&kwargs); err != nil {
 			return usageError{fmt.Errorf("--kwargs %q: want a JSON object: %w", e.kwargs, err)}
 		}
 	}

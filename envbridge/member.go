@@ -4,7 +4,6 @@ package envbridge
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -95,18 +94,15 @@ func (m *member) open(ctx context.Context) error {
 }
 
 func (m *member) hello() error {
-	kwargs, err := json.Marshal(m.cfg.Kwargs)
+	kwargs, err := encodeKwargs(m.cfg.Kwargs)
 	if err != nil {
-		return fmt.Errorf("envbridge: keyword arguments of %s: %w", m.cfg.Env, err)
-	}
-	if len(m.cfg.Kwargs) == 0 {
-		kwargs = nil
+		return fmt.Errorf("envbridge: %s: %w", m.cfg.Env, err)
 	}
 	host, _ := os.Hostname()
 	return m.link.sendProto(kindHello, &envpb.Hello{
 		Env:             m.cfg.Env,
 		Copies:          uint32(m.cfg.Copies),
-		KwargsJson:      string(kwargs),
+		KwargsJson:      kwargs,
 		Render:          m.cfg.Render,
 		MaxEpisodeSteps: uint32(m.cfg.MaxSteps),
 		Client:          fmt.Sprintf("%s:%d", host, os.Getpid()),
