@@ -41,7 +41,7 @@ var shortFlags = []shortFlag{
 	{"env-hosts", "env.hosts", "text", "Ray cluster whose nodes the simulator processes are placed on: ray://host:port, host:port, auto or local"},
 	{"workers", "env.workers", "int", "simulator processes"},
 	{"copies", "env.copies", "int", "copies of the environment in each process"},
-	{"eval-freq", "eval.every", "int", "steps between evaluations; 0: none while training"},
+	{"eval-freq", "eval.every", "int", "steps between evaluations; 0: none, not even at the end"},
 	{"eval-episodes", "eval.episodes", "int", "episodes of an evaluation"},
 	{"save-freq", "checkpoint.every", "int", "steps between checkpoints; 0: only at the end"},
 	{"keep", "checkpoint.keep", "int", "newest checkpoints kept, besides the best"},

@@ -39,7 +39,7 @@ type Worker struct {
 	Key *Key
 
 	Timeout      time.Duration // of a step or reset, then the worker counts as hung; 0: 1 min
-	StartTimeout time.Duration // of a worker's start; 0: 1 min
+	StartTimeout time.Duration // of a worker's start; 0: 1 min for each of its copies
 	Log          *slog.Logger  // nil: no log
 	Run          string        // id of the run, which the worker's log lines carry; "": none
 	Clock        Clock         // nil: nobody wants to know
@@ -144,7 +144,7 @@ func (w *Worker) complete() error {
 		w.Timeout = time.Minute
 	}
 	if w.StartTimeout == 0 {
-		w.StartTimeout = time.Minute
+		w.StartTimeout = time.Duration(w.Copies) * time.Minute
 	}
 	if w.Log == nil {
 		w.Log = slog.New(slog.DiscardHandler)
@@ -214,7 +214,7 @@ func (m *member) unreached(err error) error {
 		}
 		hint += "?"
 	}
-	return fmt.Errorf("%w within %v%s", err, m.cfg.StartTimeout, hint)
+	return fmt.Errorf("%w within %v (env.start_timeout)%s", err, m.cfg.StartTimeout, hint)
 }
 
 func (b *Bridge) allocate() {

@@ -28,6 +28,8 @@ const (
 	// MaxSeed is the largest seed that an environment is given. Generators in C, and
 	// NumPy's old ones, take 31 bits.
 	MaxSeed = 1<<31 - 1
+	// stillStarting is how often a start that takes long is told of.
+	stillStarting = 10 * time.Second
 	// farewell is how long a worker may take to close its environments.
 	farewell = 3 * time.Second
 )
@@ -112,7 +114,7 @@ func (m *member) hello() error {
 
 // welcome waits for the answer to hello.
 func (m *member) welcome(ctx context.Context) (Spec, error) {
-	body, err := m.link.recv(ctx, kindWelcome, m.patience(m.cfg.StartTimeout))
+	body, err := m.firstAnswer(ctx)
 	if err != nil {
 		return Spec{}, err
 	}
@@ -142,6 +144,22 @@ func (m *member) welcome(ctx context.Context) (Spec, error) {
 	}
 	m.log.Info("worker ready", "worker", m.name, "env", spec.ID, "copies", spec.Copies, "pid", w.GetPid(), "versions", w.GetVersions())
 	return spec, nil
+}
+
+// firstAnswer waits for a worker's start, and tells of it now and then: a simulator may
+// take minutes to load.
+func (m *member) firstAnswer(ctx context.Context) ([]byte, error) {
+	began := time.Now()
+	end := began.Add(m.cfg.StartTimeout)
+	for {
+		w := m.patience(min(time.Until(end), stillStarting))
+		body, err := m.link.recv(ctx, kindWelcome, w)
+		if !errors.Is(err, errHung) || !time.Now().Before(end) {
+			return body, err
+		}
+		m.log.Info("waiting for a worker to start", "worker", m.name, "env", m.cfg.Env, "copies", m.cfg.Copies,
+			"seconds", int(time.Since(began).Seconds()), "limit", m.cfg.StartTimeout)
+	}
 }
 
 // errRefused marks what trying again won't mend and no failure of the far side says.
@@ -297,7 +315,7 @@ func (m *member) shut(cause error) error {
 		m.link = nil
 	}
 	if errors.Is(cause, errHung) {
-		cause = fmt.Errorf("%w within %v", cause, m.cfg.Timeout)
+		cause = fmt.Errorf("%w within %v (env.timeout)", cause, m.cfg.Timeout)
 	}
 	if m.proc == nil {
 		return cause

@@ -132,7 +132,7 @@ func TestRefusesToListenOrDial(t *testing.T) {
 	w := probe("Probe", nil)
 	w.StartTimeout = 200 * time.Millisecond
 	_, err = envbridge.Dial(t.Context(), freeEndpoint(t), w)
-	require.ErrorContains(t, err, "no answer within 200ms; is one listening there")
+	require.ErrorContains(t, err, "no answer within 200ms (env.start_timeout); is one listening there")
 }
 
 // Ensure that with keys, the client of the same pair is served and nobody else.

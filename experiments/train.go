@@ -47,7 +47,7 @@ type Result struct {
 // run is a Training at work.
 type run struct {
 	Training
-	env, evalEnv envs
+	env, evalEnv envs // evalEnv is nil where nothing is evaluated
 	agent        agents.Learner
 	memory       memory
 	scaling      *normalize.Normalizer // nil: nothing is normalised
@@ -69,6 +69,9 @@ func (t Training) Train(ctx context.Context) (res Result, err error) {
 		}
 	}
 	if err := r.build(ctx, from); err != nil {
+		if short := brief(err); short.Error() != err.Error() {
+			t.Log.Error("training could not start", "error", err.Error())
+		}
 		return Result{}, brief(err)
 	}
 	if err := r.openRecords(r.loop.State().Step, r.watchers()...); err != nil {
@@ -92,6 +95,9 @@ func (t Training) Train(ctx context.Context) (res Result, err error) {
 		t.Log.Error("training stopped", "step", res.Step, "checkpoint", r.savedAt, "error", err.Error())
 		return res, fmt.Errorf("%w; the last good state, of step %d, is in %s", brief(err), res.Step, r.savedAt)
 	}
+	if r.evalEnv == nil {
+		return res, nil
+	}
 	final, err := agents.Evaluate(ctx, r.evalEnv[0], r.agent, frozen(r.scaling), t.Config.Eval.Episodes, t.Folder.Info.Seed.Stream(streamFinal))
 	if err != nil {
 		if ctx.Err() != nil { // the training itself is done
@@ -99,6 +105,7 @@ func (t Training) Train(ctx context.Context) (res Result, err error) {
 		}
 		return res, brief(err)
 	}
+	warnCut(r.Log, final)
 	res.Final = &final
 	return res, nil
 }
@@ -127,10 +134,13 @@ func (r *run) build(ctx context.Context, from *checkpoint.Checkpoint) error {
 		return err
 	}
 	r.closers = append(r.closers, r.env.Close)
-	if r.evalEnv, err = c.Env.forEval(c.Eval.Episodes, false).connect(ctx, r.link("evaluation")); err != nil {
-		return err
+	warnEndless(r.Log, r.env.Spec())
+	if c.Eval.Every > 0 {
+		if r.evalEnv, err = c.Env.connectEval(ctx, c.Eval.Episodes, r.link("evaluation")); err != nil {
+			return fmt.Errorf("copies of the environment for evaluations (eval.every 0 trains without): %w", err)
+		}
+		r.closers = append(r.closers, r.evalEnv.Close)
 	}
-	r.closers = append(r.closers, r.evalEnv.Close)
 	if r.memory, err = c.memory(r.env.Spec()); err != nil {
 		return err
 	}
@@ -230,6 +240,7 @@ func (r *run) evaluate(ctx context.Context, step int64) error {
 	if err != nil {
 		return err
 	}
+	warnCut(r.Log, e)
 	better := r.judged(step, e.Mean())
 	m := e.Metrics()
 	m["eval/best_mean_reward"] = *r.best
