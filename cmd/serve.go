@@ -65,12 +65,17 @@ what is under way and ends.`,
 	return cmd
 }
 
-// sources are the runs by name: that of the folder where none is given.
+// sources are the runs by name: that of the folder where none is given. A folder that
+// is there is one, though its name has an equals sign.
 func (f serveFlags) sources(args []string) []serve.Source {
 	var all []serve.Source
 	for _, arg := range args {
 		s := serve.Source{Name: filepath.Base(filepath.Clean(arg)), Dir: arg, Checkpoint: f.checkpoint}
-		if name, dir, named := strings.Cut(arg, "="); named && name != "" && !strings.Contains(name, "/") {
+		name, dir, named := strings.Cut(arg, "=")
+		if info, err := os.Stat(arg); err == nil && info.IsDir() {
+			named = false
+		}
+		if named && name != "" && !strings.Contains(name, "/") {
 			s.Name, s.Dir = name, dir
 		}
 		all = append(all, s)

@@ -62,7 +62,7 @@ func Open(ctx context.Context, o Options) (*Study, error) {
 		return nil, fmt.Errorf("tune: %w", err)
 	}
 	if o.Storage == "" {
-		o.Storage = "sqlite:///" + filepath.Join(dir, "study.db")
+		o.Storage = filepath.Join(dir, "study.db")
 	}
 	d, err := driver.Start("study", o.Python, o.Log)
 	if err != nil {

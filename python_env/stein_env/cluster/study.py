@@ -6,6 +6,7 @@ The study is in Optuna's storage. A trial that was asked for and not yet told of
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
 from typing import Any
@@ -66,7 +67,7 @@ class Tuner:
             optuna.pruners, PRUNERS, "pruner", spec["pruner"], spec["pruner_options"]
         )
         self._study = optuna.create_study(
-            storage=spec["storage"],
+            storage=_storage(spec["storage"]),
             study_name=spec["name"],
             direction="maximize" if spec["maximize"] else "minimize",
             sampler=sampler,
@@ -115,6 +116,20 @@ class Tuner:
             }
             for t in self._study.trials
         ]
+
+
+def _storage(storage: str) -> str:
+    """Return a storage as Optuna takes it: a path becomes the URL of SQLite's file.
+
+    In a URL ?, # and % mean something, and what becomes of them depends on
+    SQLAlchemy's version. The name of a folder may have them: so the process goes
+    there, and the URL has the file's name alone.
+    """
+    if "://" in storage:
+        return storage
+    folder, name = os.path.split(storage)
+    os.chdir(folder or ".")
+    return f"sqlite:///{name}"
 
 
 def _distribution(spec: dict[str, Any]) -> BaseDistribution:
