@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -95,4 +96,20 @@ func TestLargeSeeds(t *testing.T) {
 		draws[first[0]] = true
 	}
 	require.Greater(t, len(draws), 2)
+}
+
+// Ensure that a simulator that takes long to load is waited for, with a word about it,
+// and that the limit is named where it is too short.
+func TestSlowStart(t *testing.T) {
+	log := &record{}
+	w := probe("Strange", map[string]any{"loads": 0.4})
+	w.Copies, w.Log, w.StartTimeout = 2, slog.New(log), 8*time.Second
+	reset(t, start(t, w), 0)
+
+	w.Kwargs, w.StartTimeout = map[string]any{"loads": 600.0}, time.Second
+	_, err := envbridge.Start(t.Context(), w)
+	require.ErrorContains(t, err, "no answer within 1s (env.start_timeout)")
+	waiting := log.named("waiting for a worker to start")
+	require.NotEmpty(t, waiting)
+	require.Equal(t, time.Second, waiting[len(waiting)-1]["limit"])
 }

@@ -28,7 +28,7 @@ const (
 	// MaxSeed is the largest seed that an environment is given. Generators in C, and
 	// NumPy's old ones, take 31 bits.
 	MaxSeed = 1<<31 - 1
-	// stillStarting is how often a start that takes long is told of.
+	// stillStarting is how often, at least, a start that takes long is told of.
 	stillStarting = 10 * time.Second
 	// farewell is how long a worker may take to close its environments.
 	farewell = 3 * time.Second
@@ -152,7 +152,7 @@ func (m *member) firstAnswer(ctx context.Context) ([]byte, error) {
 	began := time.Now()
 	end := began.Add(m.cfg.StartTimeout)
 	for {
-		w := m.patience(min(time.Until(end), stillStarting))
+		w := m.patience(min(time.Until(end), stillStarting, m.cfg.StartTimeout/4))
 		body, err := m.link.recv(ctx, kindWelcome, w)
 		if !errors.Is(err, errHung) || !time.Now().Before(end) {
 			return body, err
@@ -366,7 +366,11 @@ func (m *member) leave() {
 
 func (m *member) gone() {
 	if m.proc != nil {
-		m.proc.end(farewell)
+		patience := farewell
+		if m.spec.Copies == 0 { // it never answered, and may be loading a simulator
+			patience = farewell / 10
+		}
+		m.proc.end(patience)
 		m.proc = nil
 	}
 }

@@ -234,8 +234,10 @@ class Strange(gym.Env[Any, Any]):
         seeds: str = "",
         pace: Any = 30,
         talks: bool = False,
+        loads: float = 0,
         render_mode: str | None = None,
     ) -> None:
+        time.sleep(loads)
         self.reward = self.REWARDS[reward]
         self.old, self.gives, self.seeds, self.talks = old, gives, seeds, talks
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": pace}
