@@ -11,9 +11,14 @@ import (
 
 // An Evaluation is what greedy episodes brought, in the order of their numbers.
 type Evaluation struct {
-	Returns []float64 `json:"returns"` // sums of raw rewards
-	Lengths []int64   `json:"lengths"` // steps
+	Returns []float64 `json:"returns"`       // sums of raw rewards
+	Lengths []int64   `json:"lengths"`       // steps
+	Cut     int       `json:"cut,omitempty"` // episodes that EpisodeLimit ended
 }
+
+// EpisodeLimit is the number of steps after which an evaluation ends an episode of an
+// environment that has no time limit of its own: such an episode may never end.
+const EpisodeLimit = 1000
 
 // Evaluate plays a number of episodes with the agent's greedy actions. Episode e is
 // played by copy e mod N of the environment, which plays its episodes one after the
@@ -21,7 +26,8 @@ type Evaluation struct {
 // out long ones. norm scales observations as it stands and learns nothing; it may
 // be nil. A seed and an agent give the same episodes each time.
 //
-// An episode that a lost worker interrupted is played again.
+// An episode that a lost worker interrupted is played again. One that EpisodeLimit
+// ends keeps its copy idle until no copy has an episode to play; then all begin anew.
 func Evaluate(ctx context.Context, env envbridge.Env, agent Agent, norm Normalizer, episodes int, seed int64) (Evaluation, error) {
 	spec := env.Spec()
 	if episodes < 1 {
@@ -34,11 +40,17 @@ func Evaluate(ctx context.Context, env envbridge.Env, agent Agent, norm Normaliz
 	if err != nil {
 		return Evaluation{}, fmt.Errorf("agents: evaluation: %w", err)
 	}
-	result := Evaluation{make([]float64, episodes), make([]int64, episodes)}
+	result := Evaluation{Returns: make([]float64, episodes), Lengths: make([]int64, episodes)}
+	limit := int64(math.MaxInt64)
+	if spec.MaxSteps == 0 {
+		limit = EpisodeLimit
+	}
 	playing := make([]int, spec.Copies) // number of the episode each copy is at
 	for i := range playing {
 		playing[i] = i
 	}
+	idle := make([]bool, spec.Copies) // in the middle of an episode that was cut
+	resets := int64(0)
 	scaled := make([]float32, len(obs))
 	for left := episodes; left > 0; {
 		if err := ctx.Err(); err != nil {
@@ -60,20 +72,36 @@ func Evaluate(ctx context.Context, env envbridge.Env, agent Agent, norm Normaliz
 			return Evaluation{}, fmt.Errorf("agents: evaluation: %w", err)
 		}
 		obs = step.Obs
+		busy := false
 		for i, e := range playing {
-			if e >= episodes {
+			if step.Lost {
+				idle[i] = false // every copy has begun anew
+			}
+			if e >= episodes || idle[i] {
 				continue
 			}
+			busy = true
 			if step.Lost {
 				result.Returns[e], result.Lengths[e] = 0, 0
 				continue
 			}
 			result.Returns[e] += float64(step.Reward[i])
 			result.Lengths[e]++
-			if step.Terminated[i] || step.Truncated[i] {
+			ended := step.Terminated[i] || step.Truncated[i]
+			if idle[i] = !ended && result.Lengths[e] >= limit; idle[i] {
+				result.Cut++
+			}
+			if ended || idle[i] {
 				playing[i] += spec.Copies
 				left--
 			}
+		}
+		if !busy && left > 0 {
+			resets++
+			if obs, err = env.Reset(ctx, seed+resets*int64(spec.Copies)); err != nil {
+				return Evaluation{}, fmt.Errorf("agents: evaluation: %w", err)
+			}
+			clear(idle)
 		}
 	}
 	for e, sum := range result.Returns {

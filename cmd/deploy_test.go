@@ -11,13 +11,13 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/internal/python"
 )
 
 // tool is a program of the project's Python environment.
 func tool(t *testing.T, name string) string {
 	t.Helper()
-	path := filepath.Join(filepath.Dir(must(envbridge.FindPython(""))), name)
+	path := filepath.Join(filepath.Dir(must(python.Find(""))), name)
 	if _, err := os.Stat(path); err != nil {
 		t.Fatalf("no %s: make test installs it (requirements-dev.txt)", name)
 	}
@@ -32,7 +32,7 @@ func TestContainerFiles(t *testing.T) {
 		exec.Command(tool(t, "check-jsonschema"), "--builtin-schema", "vendor.compose-spec", "../compose.yaml"),
 		exec.Command("sh", "-n", "../deploy/train.sh"),
 		// The board is what the script writes.
-		exec.Command(must(envbridge.FindPython("")), "-c", `
+		exec.Command(must(python.Find("")), "-c", `
 import json, sys
 sys.path.insert(0, "../deploy")
 import board

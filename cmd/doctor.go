@@ -18,7 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stein-rl/stein/engine"
-	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/internal/python"
 	"github.com/stein-rl/stein/runs"
 )
 
@@ -167,7 +167,7 @@ const fixPython = "`make train` makes .venv with all of them"
 func checkPython(ctx context.Context) []finding {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
-	python, err := envbridge.FindPython("")
+	interpreter, err := python.Find("")
 	if err != nil {
 		return []finding{{Check: "python", State: broken, Detail: err.Error(), Fix: "install Python 3.11 or newer; " + fixPython}}
 	}
@@ -176,12 +176,10 @@ func checkPython(ctx context.Context) []finding {
 		return []finding{{Check: "python", State: broken, Detail: err.Error(), Fix: "a temporary folder is needed: $TMPDIR"}}
 	}
 	defer os.RemoveAll(dir)
-	run := exec.CommandContext(ctx, python, "-c", doctorScript)
-	env, err := envbridge.WritePython(dir) // the package of this binary, as workers get it
-	run.Env = append(os.Environ(), env...)
+	env, err := python.Write(dir) // the package of this binary, as workers get it
 	var out []byte
 	if err == nil {
-		out, err = run.Output()
+		out, err = python.Command(ctx, interpreter, env, "-c", doctorScript).Output()
 	}
 	var r pythonReport
 	if err == nil {
@@ -190,9 +188,9 @@ func checkPython(ctx context.Context) []finding {
 	if err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
-			err = fmt.Errorf("%w: %s", err, lastLine(string(exit.Stderr)))
+			err = fmt.Errorf("%w: %s", err, python.LastWords(strings.Split(string(exit.Stderr), "\n")))
 		}
-		return []finding{{Check: "python", State: broken, Detail: fmt.Sprintf("%s: %s", python, err), Fix: fixPython}}
+		return []finding{{Check: "python", State: broken, Detail: fmt.Sprintf("%s: %s", interpreter, err), Fix: fixPython}}
 	}
 	return r.findings()
 }

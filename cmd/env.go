@@ -10,12 +10,14 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/internal/python"
 )
 
 func (a *app) envCmd() *cobra.Command {
@@ -77,7 +79,9 @@ type envFinding struct {
 func (e *envCheck) run(ctx context.Context) error {
 	var kwargs map[string]any
 	if e.kwargs != "" {
-		if err := json.Unmarshal([]byte(e.kwargs), &kwargs); err != nil {
+		numbers := json.NewDecoder(strings.NewReader(e.kwargs))
+		numbers.UseNumber() // 3 is a whole number for Python
+		if err := numbers.Decode(&kwargs); err != nil {
 			return usageError{fmt.Errorf("--kwargs %q: want a JSON object: %w", e.kwargs, err)}
 		}
 	}
@@ -105,7 +109,7 @@ func (e *envCheck) run(ctx context.Context) error {
 
 // inPython runs stein_env.check, passing its findings on, and counts failures.
 func (e *envCheck) inPython(ctx context.Context) (failed int, err error) {
-	python, err := envbridge.FindPython(e.python)
+	interpreter, err := python.Find(e.python)
 	if err != nil {
 		return 0, err
 	}
@@ -114,7 +118,7 @@ func (e *envCheck) inPython(ctx context.Context) (failed int, err error) {
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
-	env, err := envbridge.WritePython(dir)
+	env, err := python.Write(dir)
 	if err != nil {
 		return 0, err
 	}
@@ -122,8 +126,7 @@ func (e *envCheck) inPython(ctx context.Context) (failed int, err error) {
 	if e.render {
 		args = append(args, "--render")
 	}
-	cmd := exec.CommandContext(ctx, python, append(args, "--", e.id)...)
-	cmd.Env = append(os.Environ(), env...)
+	cmd := python.Command(ctx, interpreter, env, append(args, "--", e.id)...)
 	cmd.Stderr = e.log
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -152,7 +155,7 @@ func (e *envCheck) inPython(ctx context.Context) (failed int, err error) {
 	err = cmd.Wait()
 	var exit *exec.ExitError
 	if err != nil && (failed == 0 || !errors.As(err, &exit)) {
-		return failed, fmt.Errorf("checking %s with %s: %w after %d checks", e.id, python, err, found)
+		return failed, fmt.Errorf("checking %s with %s: %w after %d checks", e.id, interpreter, err, found)
 	}
 	return failed, lines.Err()
 }

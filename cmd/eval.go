@@ -39,6 +39,11 @@ exp(Q/α), with the entropy by the policy and by a grid.`,
 			if x.Episodes < 1 && c.Flags().Changed("episodes") {
 				return usageError{fmt.Errorf("--episodes %d: want 1 or more", x.Episodes)}
 			}
+			if x.Video != "" {
+				if err := experiments.CheckVideo(x.Video); err != nil {
+					return usageError{err}
+				}
+			}
 			if c.Flags().Changed("seed") {
 				s := runs.Seed(seed)
 				x.Seed = &s
@@ -58,7 +63,7 @@ exp(Q/α), with the entropy by the policy and by a grid.`,
 	flags.Uint64Var(&seed, "seed", 0, "of the episodes; the run's where not given")
 	flags.StringVar(&x.Checkpoint, "checkpoint", "last", "last, best, or a step")
 	flags.BoolVar(&best, "load-best", false, "short for --checkpoint best")
-	flags.StringVar(&x.Video, "video", "", "write the first episode to this `FILE`: .mp4, .gif and what else ffmpeg knows")
+	flags.StringVar(&x.Video, "video", "", "film the first episode into this `FILE`: .mp4, .m4v, .mov, .mkv, .webm, .avi or .gif")
 	flags.StringVar(&x.Plot, "plot", "", "draw episodes and policy on the plane into this PNG `FILE`")
 	flags.BoolVar(&x.Stochastic, "stochastic", false, "draw actions from the policy instead of taking its best")
 	flags.StringVar(&backend, "backend", "", "numeric backend, in place of the run's")

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/internal/python"
 )
 
 // Ensure that a run's weights are read by Python's safetensors under their names, and
@@ -22,7 +22,7 @@ func TestExport(t *testing.T) {
 	if o := finish(t, stein("export", run, "--out", file)); o.code != 0 || o.stdout != file+"\n" {
 		t.Fatalf("%+v", o)
 	}
-	python := must(envbridge.FindPython(""))
+	python := must(python.Find(""))
 	text, err := exec.Command(python, "-c", `
 import sys
 from safetensors import safe_open

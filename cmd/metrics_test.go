@@ -21,7 +21,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/internal/python"
 	"github.com/stein-rl/stein/serve/client"
 )
 
@@ -137,7 +137,7 @@ func worker(t *testing.T) (endpoint string, log *logLines) {
 	}
 	endpoint = "tcp://" + at.Addr().String()
 	at.Close()
-	c := exec.Command(must(envbridge.FindPython("")), "-m", "stein_env.worker", "--listen", endpoint)
+	c := exec.Command(must(python.Find("")), "-m", "stein_env.worker", "--listen", endpoint)
 	c.Env = append(os.Environ(), "PYTHONPATH="+must(filepath.Abs("../python_env")))
 	return endpoint, background(t, c)
 }

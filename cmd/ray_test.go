@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/internal/python"
 )
 
 // A rayCluster is several Ray nodes on this machine, each with processes of its own.
@@ -52,16 +52,16 @@ func newRayCluster(t *testing.T, nodes int) *rayCluster {
 }
 
 // needsPython skips the test where a package is missing, except in CI.
-func needsPython(t *testing.T, module string) (python string) {
+func needsPython(t *testing.T, module string) (interpreter string) {
 	t.Helper()
-	python = must(envbridge.FindPython(""))
-	if err := exec.Command(python, "-c", "import "+module).Run(); err != nil {
+	interpreter = must(python.Find(""))
+	if err := exec.Command(interpreter, "-c", "import "+module).Run(); err != nil {
 		if os.Getenv("CI") != "" {
 			t.Fatalf("no %s: make test installs requirements-cluster.txt", module)
 		}
 		t.Skipf("no %s here: pip install -r requirements-cluster.txt", module)
 	}
-	return python
+	return interpreter
 }
 
 func (r *rayCluster) do(command string) {

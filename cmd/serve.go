@@ -65,7 +65,8 @@ what is under way and ends.`,
 	return cmd
 }
 
-// sources are the runs by name: that of the folder where none is given.
+// sources are the runs by name: that of the folder where none is given. A folder that
+// is there is one, though its name has an equals sign.
 func (f serveFlags) sources(args []string) []serve.Source {
 	var all []serve.Source
 	for _, arg := range args {

@@ -42,7 +42,7 @@ var shortFlags = []shortFlag{
 	{"env-hosts", "env.hosts", "text", "Ray cluster whose nodes the simulator processes are placed on: ray://host:port, host:port, auto or local"},
 	{"workers", "env.workers", "int", "simulator processes"},
 	{"copies", "env.copies", "int", "copies of the environment in each process"},
-	{"eval-freq", "eval.every", "int", "steps between evaluations; 0: none while training"},
+	{"eval-freq", "eval.every", "int", "steps between evaluations; 0: none, not even at the end"},
 	{"eval-episodes", "eval.episodes", "int", "episodes of an evaluation"},
 	{"save-freq", "checkpoint.every", "int", "steps between checkpoints; 0: only at the end"},
 	{"keep", "checkpoint.keep", "int", "newest checkpoints kept, besides the best"},
@@ -106,12 +106,20 @@ func addShortFlags(flags *pflag.FlagSet, short []shortFlag) {
 		help := fmt.Sprintf("%s; short for --set %s=", s.help, s.key)
 		switch s.value {
 		case "int":
-			flags.Int64(s.name, 0, help)
+			flags.Var(new(written), s.name, help)
 		default:
 			flags.String(s.name, "", help)
 		}
 	}
 }
+
+// written is a number as the user wrote it: the setting says whether it is one, so that
+// a flag takes what --set and a file take, such as 1e6 or a seed of 64 bits.
+type written string
+
+func (w *written) String() string     { return string(*w) }
+func (w *written) Set(s string) error { *w = written(s); return nil }
+func (w *written) Type() string       { return "int" }
 
 // assignments are those of the short flags that were given, then those of --set.
 func (f trainFlags) assignments(c *cobra.Command) []string {

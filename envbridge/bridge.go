@@ -18,6 +18,7 @@ import (
 	zmq "github.com/pebbe/zmq4"
 
 	"github.com/stein-rl/stein/envbridge/envpb"
+	"github.com/stein-rl/stein/internal/python"
 )
 
 // A Worker says which environment to step, and with what.
@@ -32,13 +33,13 @@ type Worker struct {
 
 	// Local workers only.
 	Processes int    // 0: 1
-	Python    string // interpreter; "": FindPython
+	Python    string // interpreter; "": python.Find
 
 	// Remote workers only: the client's CURVE key; nil will do for loopback.
 	Key *Key
 
 	Timeout      time.Duration // of a step or reset, then the worker counts as hung; 0: 1 min
-	StartTimeout time.Duration // of a worker's start; 0: 1 min
+	StartTimeout time.Duration // of a worker's start; 0: 1 min for each of its copies
 	Log          *slog.Logger  // nil: no log
 	Run          string        // id of the run, which the worker's log lines carry; "": none
 	Clock        Clock         // nil: nobody wants to know
@@ -89,7 +90,7 @@ func Start(ctx context.Context, w Worker) (*Bridge, error) {
 	if err := w.complete(); err != nil {
 		return nil, err
 	}
-	python, err := FindPython(w.Python)
+	interpreter, err := python.Find(w.Python)
 	if err != nil {
 		return nil, err
 	}
@@ -97,14 +98,14 @@ func Start(ctx context.Context, w Worker) (*Bridge, error) {
 	if b.dir, err = newSocketDir(); err != nil {
 		return nil, err
 	}
-	env, err := WritePython(b.dir.path)
+	env, err := python.Write(b.dir.path)
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
 	env = append(env, singleThreaded()...)
 	for i := range w.Processes {
 		m := b.add(&w, strconv.Itoa(i))
-		m.python, m.env, m.dir = python, env, b.dir.path
+		m.python, m.env, m.dir = interpreter, env, b.dir.path
 	}
 	return b.open(ctx)
 }
@@ -143,7 +144,7 @@ func (w *Worker) complete() error {
 		w.Timeout = time.Minute
 	}
 	if w.StartTimeout == 0 {
-		w.StartTimeout = time.Minute
+		w.StartTimeout = time.Duration(w.Copies) * time.Minute
 	}
 	if w.Log == nil {
 		w.Log = slog.New(slog.DiscardHandler)
@@ -213,7 +214,7 @@ func (m *member) unreached(err error) error {
 		}
 		hint += "?"
 	}
-	return fmt.Errorf("%w within %v%s", err, m.cfg.StartTimeout, hint)
+	return fmt.Errorf("%w within %v (env.start_timeout)%s", err, m.cfg.StartTimeout, hint)
 }
 
 func (b *Bridge) allocate() {
@@ -243,8 +244,8 @@ func (b *Bridge) Stats() Stats {
 	}
 }
 
-// Reset starts an episode in every copy. Copy i is seeded with seed+i, and so is
-// its action space. The errors are those of Recv.
+// Reset starts an episode in every copy. Copy i is seeded with the lowest 31 bits of
+// seed+i, and so is its action space. The errors are those of Recv.
 func (b *Bridge) Reset(ctx context.Context, seed int64) ([]float32, error) {
 	if b.members == nil {
 		return nil, errClosed

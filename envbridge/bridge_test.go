@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/internal/python"
 )
 
 // Ensure that a real Walker2d can be stepped, and that the same seed and actions
@@ -16,7 +17,7 @@ import (
 func TestWalker2dRepeats(t *testing.T) {
 	run := func(w envbridge.Worker) (obs []float32, reward float64, ends int) {
 		env := start(t, w)
-		require.Equal(t, envbridge.Spec{ID: w.Env, Copies: 2, ObsDim: 17, ActDim: 6, MaxSteps: 1000}, env.Spec())
+		require.Equal(t, envbridge.Spec{ID: w.Env, Copies: 2, ObsDim: 17, ActDim: 6, MaxSteps: 1000, FPS: 125}, env.Spec())
 		reset(t, env, 7)
 		action := make([]float32, 12)
 		for i := range 300 {
@@ -139,7 +140,7 @@ func TestMisuse(t *testing.T) {
 	_, err = envbridge.Start(ctx, envbridge.Worker{Env: "x", Copies: -1})
 	require.ErrorContains(t, err, "-1 copies")
 	_, err = envbridge.Start(ctx, envbridge.Worker{Env: "x", Python: "/no/such/python"})
-	require.ErrorIs(t, err, envbridge.ErrNoPython)
+	require.ErrorIs(t, err, python.ErrNone)
 	_, err = envbridge.Dial(ctx, "udp://1.2.3.4:5", envbridge.Worker{Env: "x"})
 	require.ErrorContains(t, err, "want tcp://host:port")
 

@@ -11,7 +11,8 @@ import "context"
 // the simulator does. One goroutine uses an Env at a time.
 type Env interface {
 	Spec() Spec
-	// Reset starts an episode in every copy. Copy i is seeded with seed+i.
+	// Reset starts an episode in every copy. Copy i is seeded with seed+i; of a larger
+	// sum than MaxSeed an environment may get the lowest 31 bits alone.
 	Reset(ctx context.Context, seed int64) (obs []float32, err error)
 	// Send starts a step. Every Send is followed by one Recv.
 	Send(ctx context.Context, action []float32) error
@@ -27,6 +28,8 @@ type Spec struct {
 	ObsDim   int
 	ActDim   int
 	MaxSteps int // time limit of an episode; 0: none
+	// FPS is how many pictures a second show the environment in real time; 0: unknown.
+	FPS float64
 }
 
 // A Step answers an action. Next is the true successor, the one to learn from;

@@ -4,10 +4,10 @@ package envbridge
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -25,6 +25,11 @@ const (
 	// reseed keeps the episodes of a replaced worker from repeating its first ones:
 	// replacement g of a worker is seeded as if it were g·reseed copies further on.
 	reseed = 1_000_003
+	// MaxSeed is the largest seed that an environment is given. Generators in C, and
+	// NumPy's old ones, take 31 bits.
+	MaxSeed = 1<<31 - 1
+	// stillStarting is how often, at least, a start that takes long is told of.
+	stillStarting = 10 * time.Second
 	// farewell is how long a worker may take to close its environments.
 	farewell = 3 * time.Second
 )
@@ -91,18 +96,15 @@ func (m *member) open(ctx context.Context) error {
 }
 
 func (m *member) hello() error {
-	kwargs, err := json.Marshal(m.cfg.Kwargs)
+	kwargs, err := encodeKwargs(m.cfg.Kwargs)
 	if err != nil {
-		return fmt.Errorf("envbridge: keyword arguments of %s: %w", m.cfg.Env, err)
-	}
-	if len(m.cfg.Kwargs) == 0 {
-		kwargs = nil
+		return fmt.Errorf("envbridge: %s: %w", m.cfg.Env, err)
 	}
 	host, _ := os.Hostname()
 	return m.link.sendProto(kindHello, &envpb.Hello{
 		Env:             m.cfg.Env,
 		Copies:          uint32(m.cfg.Copies),
-		KwargsJson:      string(kwargs),
+		KwargsJson:      kwargs,
 		Render:          m.cfg.Render,
 		MaxEpisodeSteps: uint32(m.cfg.MaxSteps),
 		Client:          fmt.Sprintf("%s:%d", host, os.Getpid()),
@@ -112,7 +114,7 @@ func (m *member) hello() error {
 
 // welcome waits for the answer to hello.
 func (m *member) welcome(ctx context.Context) (Spec, error) {
-	body, err := m.link.recv(ctx, kindWelcome, m.patience(m.cfg.StartTimeout))
+	body, err := m.firstAnswer(ctx)
 	if err != nil {
 		return Spec{}, err
 	}
@@ -126,6 +128,10 @@ func (m *member) welcome(ctx context.Context) (Spec, error) {
 		ObsDim:   product(w.GetObsShape()),
 		ActDim:   product(w.GetActShape()),
 		MaxSteps: int(w.GetMaxSteps()),
+		FPS:      w.GetRenderFps(),
+	}
+	if !(spec.FPS > 0 && spec.FPS < math.MaxFloat32) {
+		spec.FPS = 0 // a spec must equal itself
 	}
 	if spec.Copies != m.cfg.Copies || spec.ObsDim < 1 || spec.ActDim < 1 {
 		return Spec{}, fmt.Errorf("%w: its welcome has %d copies, observation %v, action %v for %d copies asked", errRefused,
@@ -138,6 +144,22 @@ func (m *member) welcome(ctx context.Context) (Spec, error) {
 	}
 	m.log.Info("worker ready", "worker", m.name, "env", spec.ID, "copies", spec.Copies, "pid", w.GetPid(), "versions", w.GetVersions())
 	return spec, nil
+}
+
+// firstAnswer waits for a worker's start, and tells of it now and then: a simulator may
+// take minutes to load.
+func (m *member) firstAnswer(ctx context.Context) ([]byte, error) {
+	began := time.Now()
+	end := began.Add(m.cfg.StartTimeout)
+	for {
+		w := m.patience(min(time.Until(end), stillStarting, m.cfg.StartTimeout/4))
+		body, err := m.link.recv(ctx, kindWelcome, w)
+		if !errors.Is(err, errHung) || !time.Now().Before(end) {
+			return body, err
+		}
+		m.log.Info("waiting for a worker to start", "worker", m.name, "env", m.cfg.Env, "copies", m.cfg.Copies,
+			"seconds", int(time.Since(began).Seconds()), "limit", m.cfg.StartTimeout)
+	}
 }
 
 // errRefused marks what trying again won't mend and no failure of the far side says.
@@ -160,7 +182,7 @@ func (m *member) sendReset(seed int64) error {
 }
 
 func (m *member) seedNow() int64 {
-	return m.seed + int64(m.first) + int64(m.generation)*reseed
+	return (m.seed + int64(m.first) + int64(m.generation)*reseed) & MaxSeed
 }
 
 // recvReset waits for the first observations. A worker that fails is replaced.
@@ -293,7 +315,7 @@ func (m *member) shut(cause error) error {
 		m.link = nil
 	}
 	if errors.Is(cause, errHung) {
-		cause = fmt.Errorf("%w within %v", cause, m.cfg.Timeout)
+		cause = fmt.Errorf("%w within %v (env.timeout)", cause, m.cfg.Timeout)
 	}
 	if m.proc == nil {
 		return cause
@@ -316,7 +338,7 @@ func (m *member) explain(err error) error {
 	}
 	var f *failure
 	switch {
-	case errors.As(err, &f) && f.GetCode() == envpb.Failure_RAISED:
+	case errors.As(err, &f) && f.GetCode() == envpb.Failure_RAISED && f.GetException() != "":
 		return &RaisedError{
 			Env: m.cfg.Env, Worker: m.name, Copy: m.first + int(f.GetCopy()), Step: f.GetStep(),
 			Exception: f.GetException(), Traceback: f.GetTraceback(), Action: f.GetAction(),
@@ -344,7 +366,11 @@ func (m *member) leave() {
 
 func (m *member) gone() {
 	if m.proc != nil {
-		m.proc.end(farewell)
+		patience := farewell
+		if m.spec.Copies == 0 { // it never answered, and may be loading a simulator
+			patience = farewell / 10
+		}
+		m.proc.end(patience)
 		m.proc = nil
 	}
 }

@@ -3,14 +3,16 @@
 package envbridge
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"runtime"
 	"syscall"
 	"time"
+
+	"github.com/stein-rl/stein/internal/python"
 )
 
 // A process is a local worker. Its standard input is a pipe that it watches: when
@@ -24,22 +26,21 @@ type process struct {
 }
 
 // startProcess starts a worker whose output goes to out.
-func startProcess(python string, args, env []string, out *tail) (*process, error) {
-	cmd := exec.Command(python, args...)
-	cmd.Env = append(os.Environ(), env...)
+func startProcess(interpreter string, args, env []string, out *tail) (*process, error) {
+	cmd := python.Command(context.Background(), interpreter, env, args...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = processAttributes()
 	// A grandchild that keeps the output open must not keep Wait.
 	cmd.WaitDelay = time.Second
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
-		return nil, fmt.Errorf("starting %s: %w", python, err)
+		return nil, fmt.Errorf("starting %s: %w", interpreter, err)
 	}
 	p := &process{cmd: cmd, stdin: stdin, tail: out, done: make(chan struct{})}
 	started := make(chan error)
 	go p.run(started)
 	if err := <-started; err != nil {
-		return nil, fmt.Errorf("starting %s: %w", python, err)
+		return nil, fmt.Errorf("starting %s: %w", interpreter, err)
 	}
 	return p, nil
 }
@@ -81,10 +82,14 @@ func (p *process) end(patience time.Duration) {
 	p.kill()
 }
 
-// how says how a process ended, once it did.
+// how says how a process ended, once it did, and its last words.
 func (p *process) how() string {
+	how := "exit status 0"
 	if p.err != nil {
-		return p.err.Error()
+		how = p.err.Error()
 	}
-	return "exit status 0"
+	if words := python.LastWords(p.tail.last()); words != "" {
+		how += ": " + words
+	}
+	return how
 }

@@ -8,12 +8,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/internal/python"
 )
 
 // Ensure that the generated code is that of the schema: `make proto` mends it.
 func TestGeneratedCodeIsFresh(t *testing.T) {
-	python, err := envbridge.FindPython("")
+	python, err := python.Find("")
 	require.NoError(t, err)
 	fresh := t.TempDir()
 	generate := exec.Command("../proto/generate.sh", fresh)

@@ -19,13 +19,14 @@ import (
 
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/envbridge/envpb"
+	"github.com/stein-rl/stein/internal/python"
 )
 
 // remote starts a worker as a user would, and waits until it listens. It returns
 // what it says then, or its last words.
 func remote(t *testing.T, args ...string) (said string, worker *exec.Cmd) {
 	t.Helper()
-	python, err := envbridge.FindPython("")
+	python, err := python.Find("")
 	require.NoError(t, err)
 	cmd := exec.Command(python, append([]string{"-m", "stein_env.worker", "--log-format", "text"}, args...)...)
 	cmd.Env = append(os.Environ(), "PYTHONPATH=../python_env:"+os.Getenv("PYTHONPATH"))
@@ -131,7 +132,7 @@ func TestRefusesToListenOrDial(t *testing.T) {
 	w := probe("Probe", nil)
 	w.StartTimeout = 200 * time.Millisecond
 	_, err = envbridge.Dial(t.Context(), freeEndpoint(t), w)
-	require.ErrorContains(t, err, "no answer within 200ms; is one listening there")
+	require.ErrorContains(t, err, "no answer within 200ms (env.start_timeout); is one listening there")
 }
 
 // Ensure that with keys, the client of the same pair is served and nobody else.

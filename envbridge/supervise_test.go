@@ -99,7 +99,7 @@ func TestThreeFailures(t *testing.T) {
 	require.ErrorAs(t, err, &failed)
 	require.Equal(t, 3, failed.Failures)
 	require.Equal(t, []string{"last words", "last words", "last words"}, failed.Stderr)
-	require.ErrorContains(t, err, "worker 0 failed 3 times in a row without a step: worker died: exit status 3\nits last lines:\n  last words")
+	require.ErrorContains(t, err, "worker 0 failed 3 times in a row without a step: worker died: exit status 3: last words\nits last lines:\n  last words")
 	require.Equal(t, envbridge.Stats{Failures: 3, Restarts: 2, Lost: 2}, env.Stats())
 }
 
@@ -121,7 +121,7 @@ func TestStartFails(t *testing.T) {
 	_, err := envbridge.Start(t.Context(), envbridge.Worker{Env: "Pendulum-v1", Python: bare})
 	var failed *envbridge.WorkerError
 	require.ErrorAs(t, err, &failed)
-	require.ErrorContains(t, err, "worker died: exit status 1\nits last lines:\n  No module named 'zmq'")
+	require.ErrorContains(t, err, "worker died: exit status 1: No module named 'zmq'")
 }
 
 // Ensure that Close leaves no process, socket or folder, at whatever moment.

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/gomlx/compute"
 
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/engine"
 	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/envbridge/envpb"
 	"github.com/stein-rl/stein/replay"
 	"github.com/stein-rl/stein/runs"
 	"github.com/stein-rl/stein/runs/checkpoint"
@@ -48,7 +50,7 @@ type link struct {
 func (e Env) connect(ctx context.Context, l link) (envs, error) {
 	w := envbridge.Worker{
 		Env: e.ID, Kwargs: e.Kwargs, MaxSteps: e.MaxSteps, Copies: e.Copies, Render: e.render,
-		Timeout: e.Timeout, Run: l.run,
+		Timeout: e.Timeout, StartTimeout: e.StartTimeout, Run: l.run,
 	}
 	if e.Key != "" {
 		key, err := envbridge.LoadKey(e.Key)
@@ -57,8 +59,8 @@ func (e Env) connect(ctx context.Context, l link) (envs, error) {
 		}
 		w.Key = key
 	}
-	var all envs
 	if InProcess(e.ID) {
+		var all envs
 		for range e.Workers {
 			env, err := e.inGo.open(e.ID, e.Kwargs, e.Copies, e.MaxSteps)
 			if err != nil {
@@ -68,33 +70,101 @@ func (e Env) connect(ctx context.Context, l link) (envs, error) {
 		}
 		return all, nil
 	}
-	for i := range max(len(e.Endpoints), e.Workers) {
-		if len(e.Endpoints) > 0 && i == len(e.Endpoints) {
-			break
-		}
-		var b *envbridge.Bridge
-		var err error
+	workers := e.Workers
+	if len(e.Endpoints) > 0 {
+		workers = len(e.Endpoints)
+	}
+	bridges, err := startAll(ctx, workers, func(ctx context.Context, i int) (*envbridge.Bridge, error) {
+		w := w
 		w.Log = l.log.With("bridge", i)
 		if l.prometheus != nil {
 			w.Clock = l.prometheus.clock(l.purpose, i)
 		}
 		switch {
 		case e.host != nil:
-			b, err = envbridge.Place(ctx, e.host, []string{fmt.Sprintf("%s%d", cmp.Or(e.role, "training-"), i)}, w)
+			return envbridge.Place(ctx, e.host, []string{fmt.Sprintf("%s%d", cmp.Or(e.role, "training-"), i)}, w)
 		case len(e.Endpoints) > 0:
-			b, err = envbridge.Dial(ctx, e.Endpoints[i], w)
-		default:
-			b, err = envbridge.Start(ctx, w)
+			return envbridge.Dial(ctx, e.Endpoints[i], w)
 		}
-		if err != nil {
-			return nil, errors.Join(err, all.Close())
-		}
+		return envbridge.Start(ctx, w)
+	})
+	if err != nil {
+		return nil, err
+	}
+	var all envs
+	for i, b := range bridges {
 		all = append(all, b)
 		if l.prometheus != nil {
 			l.prometheus.watch(l.purpose, i, b)
 		}
 	}
 	return all, nil
+}
+
+// startAll starts workers at the same time, for a simulator may take long to load. The
+// first that fails ends the start of the others.
+func startAll(ctx context.Context, workers int, start func(context.Context, int) (*envbridge.Bridge, error)) ([]*envbridge.Bridge, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	all := make([]*envbridge.Bridge, workers)
+	var failed error
+	var once sync.Once
+	var wait sync.WaitGroup
+	for i := range workers {
+		wait.Go(func() {
+			b, err := start(ctx, i)
+			if err != nil {
+				once.Do(func() { failed = err })
+				cancel()
+			}
+			all[i] = b
+		})
+	}
+	wait.Wait()
+	if failed == nil {
+		return all, nil
+	}
+	for _, b := range all {
+		if b != nil {
+			failed = errors.Join(failed, b.Close())
+		}
+	}
+	return nil, failed
+}
+
+// connectEval opens environments for a number of evaluation episodes, all of them in
+// one go. Where so many copies can't be made, such as of a simulator that holds a port,
+// one copy plays the episodes one after the other.
+func (e Env) connectEval(ctx context.Context, episodes int, l link) (envs, error) {
+	several := e.forEval(episodes, false)
+	made, err := several.connect(ctx, l)
+	var refused *envbridge.RefusedError
+	if several.Copies == 1 || !errors.As(err, &refused) || refused.Code != envpb.Failure_RAISED {
+		return made, err
+	}
+	l.log.Warn("several copies of the environment can't be made; one plays the evaluation's episodes one after the other",
+		"copies", several.Copies, "why", refused.Message)
+	several.Copies = 1
+	if made, again := several.connect(ctx, l); again == nil {
+		return made, nil
+	}
+	return nil, err
+}
+
+// warnEndless tells of episodes that may never end.
+func warnEndless(log *slog.Logger, spec envbridge.Spec) {
+	if spec.MaxSteps == 0 {
+		log.Warn("the environment has no time limit, an episode may never end: set env.max_steps; evaluations cut episodes until then",
+			"env", spec.ID, "steps_of_an_evaluated_episode", agents.EpisodeLimit)
+	}
+}
+
+// warnCut tells of an evaluation's episodes that did not end.
+func warnCut(log *slog.Logger, e agents.Evaluation) {
+	if e.Cut > 0 {
+		log.Warn("episodes of the evaluation did not end by themselves and were cut: set env.max_steps",
+			"episodes", e.Cut, "of", len(e.Returns), "after_steps", agents.EpisodeLimit)
+	}
 }
 
 // forEval is the same environment for a number of evaluation episodes: all of them

@@ -54,11 +54,12 @@ type Env struct {
 	Hosts      string         // Ray cluster that places the processes on its nodes, in place of local ones
 	RuntimeEnv map[string]any // of Ray's, for nodes that lack something: pip, env_vars, …
 
-	Timeout time.Duration  // of a step, then the worker counts as hung; 0: a minute
-	render  bool           // pictures are wanted
-	host    envbridge.Host // of Hosts; nil: not opened, processes are local
-	role    string         // begins the names of workers that a host places
-	inGo    simulators     // of the catalog
+	Timeout      time.Duration  // of a step, then the worker counts as hung; 0: a minute
+	StartTimeout time.Duration  // of a worker's start; 0: a minute for each of its copies
+	render       bool           // pictures are wanted
+	host         envbridge.Host // of Hosts; nil: not opened, processes are local
+	role         string         // begins the names of workers that a host places
+	inGo         simulators     // of the catalog
 }
 
 // PlaceOn has the processes placed by a host.
@@ -81,7 +82,7 @@ type Normalize struct {
 
 // Eval says how often and how long the agent is measured while it trains.
 type Eval struct {
-	Every    int64 `want:">= 0"` // environment steps; 0: never
+	Every    int64 `want:">= 0"` // environment steps; 0: never, not even at the end
 	Episodes int   `want:">= 1"`
 }
 

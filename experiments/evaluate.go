@@ -64,11 +64,12 @@ func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
 		return m, err
 	}
 	defer backend.Finalize()
-	env, err := m.Config.Env.forEval(x.Episodes, false).connect(ctx, link{log: x.Log, run: info.ID, purpose: "evaluation"})
+	env, err := m.Config.Env.connectEval(ctx, x.Episodes, link{log: x.Log, run: info.ID, purpose: "evaluation"})
 	if err != nil {
 		return m, runs.Brief(err)
 	}
 	defer func() { err = errors.Join(err, env.Close()) }()
+	warnEndless(x.Log, env.Spec())
 	if x.Plot != "" {
 		if err := planar(env.Spec()); err != nil {
 			return m, err
@@ -104,6 +105,7 @@ func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
 	if err != nil {
 		return m, runs.Brief(err)
 	}
+	warnCut(x.Log, m.Evaluation)
 	if x.Video != "" {
 		m.Video, err = film(ctx, x, info.ID, m.Config.Env, agent, norm, seed)
 	}
@@ -111,6 +113,7 @@ func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
 }
 
 // film plays one more episode, the first of those evaluated, and writes it as a video.
+// One that may never end is cut as Evaluate cuts it.
 func film(ctx context.Context, x Exam, run string, env Env, agent agents.Agent, norm agents.Normalizer, seed int64) (frames int, err error) {
 	stage, err := env.forEval(1, true).connect(ctx, link{log: x.Log, run: run, purpose: "video"})
 	if err != nil {
@@ -143,7 +146,7 @@ func film(ctx context.Context, x Exam, run string, env Env, agent agents.Agent, 
 			return frames, fmt.Errorf("video: %w", runs.Brief(err))
 		}
 		if v == nil {
-			if v, err = newVideo(ctx, x.Video, env.ID, picture.Width, picture.Height); err != nil {
+			if v, err = newVideo(ctx, x.Video, bridge.Spec().FPS, picture.Width, picture.Height); err != nil {
 				return 0, err
 			}
 		}
@@ -166,7 +169,8 @@ func film(ctx context.Context, x Exam, run string, env Env, agent agents.Agent, 
 		if err != nil {
 			return frames, runs.Brief(err)
 		}
-		if step.Terminated[0] || step.Truncated[0] {
+		ended := step.Terminated[0] || step.Truncated[0]
+		if ended || bridge.Spec().MaxSteps == 0 && frames >= agents.EpisodeLimit {
 			return frames, nil
 		}
 		obs = step.Obs

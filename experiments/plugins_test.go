@@ -11,6 +11,7 @@ import (
 	"github.com/stein-rl/stein/engine"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/internal/enginetest"
+	"github.com/stein-rl/stein/runs"
 )
 
 // A slope is a point that its action moves, paid for being high.
@@ -49,7 +50,7 @@ func TestEveryAgent(t *testing.T) {
 				t.Fatal(err)
 			}
 			log := slog.New(slog.DiscardHandler)
-			folder, err := NewFolder(filepath.Join(t.TempDir(), "run"), "", config, cfg)
+			folder, err := runs.Create(filepath.Join(t.TempDir(), "run"), "", config, cfg)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -3,6 +3,7 @@ package experiments
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"math"
@@ -35,7 +36,7 @@ type Result struct {
 // run is a Training at work.
 type run struct {
 	Training
-	env, evalEnv envs
+	env, evalEnv envs // evalEnv is nil where nothing is evaluated
 	agent        agents.Learner
 	memory       memory
 	scaling      *normalize.Normalizer // nil: nothing is normalised
@@ -92,8 +93,12 @@ func (r *run) Train(ctx context.Context) error {
 
 // Finish evaluates the agent.
 func (r *run) Finish(ctx context.Context) error {
+	if r.evalEnv == nil {
+		return nil
+	}
 	final, err := agents.Evaluate(ctx, r.evalEnv[0], r.agent, frozen(r.scaling), r.Config.Eval.Episodes, r.Folder.Info.Seed.Stream(streamFinal))
 	if err == nil {
+		warnCut(r.Log, final)
 		r.final = &final
 	}
 	return err
@@ -112,10 +117,13 @@ func (r *run) Build(ctx context.Context, k *runs.Keeper) (chosen string, err err
 		return "", err
 	}
 	k.OnClose(r.env.Close)
-	if r.evalEnv, err = c.Env.forEval(c.Eval.Episodes, false).connect(ctx, r.link("evaluation")); err != nil {
-		return "", err
+	warnEndless(r.Log, r.env.Spec())
+	if c.Eval.Every > 0 {
+		if r.evalEnv, err = c.Env.connectEval(ctx, c.Eval.Episodes, r.link("evaluation")); err != nil {
+			return "", fmt.Errorf("copies of the environment for evaluations (eval.every 0 trains without): %w", err)
+		}
+		k.OnClose(r.evalEnv.Close)
 	}
-	k.OnClose(r.evalEnv.Close)
 	if r.memory, err = c.memory(r.env.Spec()); err != nil {
 		return "", err
 	}
@@ -183,6 +191,7 @@ func (r *run) evaluate(ctx context.Context, step int64) error {
 	if err != nil {
 		return err
 	}
+	warnCut(r.Log, e)
 	return r.keeper.Evaluated(step, e.Metrics(), e.Mean(), "eval/best_mean_reward")
 }
 

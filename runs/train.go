@@ -78,6 +78,9 @@ func (t Training) Train(ctx context.Context, w Work) (end End, err error) {
 		return t.nothingLeft(from)
 	}
 	if err := t.start(ctx, w, k, from); err != nil {
+		if short := Brief(err); short.Error() != err.Error() {
+			t.Log.Error("training could not start", "error", err.Error())
+		}
 		return end, Brief(err)
 	}
 	err = w.Train(ctx)

@@ -7,12 +7,12 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/internal/python"
 )
 
 // Ensure that the generated code is that of the schema: `make proto` mends it.
 func TestGeneratedCodeIsFresh(t *testing.T) {
-	python, err := envbridge.FindPython("")
+	python, err := python.Find("")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,15 +16,15 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
-	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/internal/python"
 	"github.com/stein-rl/stein/serve"
 	"github.com/stein-rl/stein/serve/servepb"
 )
 
-// python starts testdata/client.py, the Python client asked with what is given.
-func python(t *testing.T, ask map[string]any) *exec.Cmd {
+// asking starts testdata/client.py, the Python client asked with what is given.
+func asking(t *testing.T, ask map[string]any) *exec.Cmd {
 	t.Helper()
-	interpreter, err := envbridge.FindPython("")
+	interpreter, err := python.Find("")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestPythonSecurity(t *testing.T) {
 	for i, c := range cases {
 		asks[i] = c.ask
 	}
-	text, err := python(t, ask{"asks": asks}).CombinedOutput()
+	text, err := asking(t, ask{"asks": asks}).CombinedOutput()
 	var answers []pythonAnswer
 	if err == nil {
 		err = json.Unmarshal(text, &answers)
@@ -132,7 +132,7 @@ func TestIdleStreams(t *testing.T) {
 	if _, err := stream.Recv(); err != nil {
 		t.Fatal(err)
 	}
-	other := python(t, map[string]any{"idle": at.Addr().String()})
+	other := asking(t, map[string]any{"idle": at.Addr().String()})
 	other.Stderr = os.Stderr
 	out, err := other.StdoutPipe()
 	if err != nil {

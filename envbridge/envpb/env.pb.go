@@ -222,8 +222,10 @@ type Welcome struct {
 	// 0: no limit.
 	MaxSteps uint32 `protobuf:"varint,9,opt,name=max_steps,json=maxSteps,proto3" json:"max_steps,omitempty"`
 	// Package name -> version: python, gymnasium, numpy, mujoco, stein_env.
-	Versions      map[string]string `protobuf:"bytes,10,rep,name=versions,proto3" json:"versions,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Pid           uint32            `protobuf:"varint,11,opt,name=pid,proto3" json:"pid,omitempty"`
+	Versions map[string]string `protobuf:"bytes,10,rep,name=versions,proto3" json:"versions,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Pid      uint32            `protobuf:"varint,11,opt,name=pid,proto3" json:"pid,omitempty"`
+	// Pictures a second that show the environment in real time; 0: it doesn't say.
+	RenderFps     float64 `protobuf:"fixed64,12,opt,name=render_fps,json=renderFps,proto3" json:"render_fps,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -335,7 +337,15 @@ func (x *Welcome) GetPid() uint32 {
 	return 0
 }
 
-// Reset starts an episode in every copy, copy i seeded with seed+i.
+func (x *Welcome) GetRenderFps() float64 {
+	if x != nil {
+		return x.RenderFps
+	}
+	return 0
+}
+
+// Reset starts an episode in every copy, copy i seeded with the lowest 31 bits of
+// seed+i.
 type Reset struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Seed          uint64                 `protobuf:"varint,1,opt,name=seed,proto3" json:"seed,omitempty"`
@@ -537,7 +547,7 @@ const file_stein_env_v1_env_proto_rawDesc = "" +
 	"\x06render\x18\x04 \x01(\bR\x06render\x12*\n" +
 	"\x11max_episode_steps\x18\x05 \x01(\rR\x0fmaxEpisodeSteps\x12\x16\n" +
 	"\x06client\x18\x06 \x01(\tR\x06client\x12\x10\n" +
-	"\x03run\x18\a \x01(\tR\x03run\"\x88\x03\n" +
+	"\x03run\x18\a \x01(\tR\x03run\"\xa7\x03\n" +
 	"\aWelcome\x12\x10\n" +
 	"\x03env\x18\x01 \x01(\tR\x03env\x12\x16\n" +
 	"\x06copies\x18\x02 \x01(\rR\x06copies\x12\x1b\n" +
@@ -550,7 +560,9 @@ const file_stein_env_v1_env_proto_rawDesc = "" +
 	"\tmax_steps\x18\t \x01(\rR\bmaxSteps\x12?\n" +
 	"\bversions\x18\n" +
 	" \x03(\v2#.stein.env.v1.Welcome.VersionsEntryR\bversions\x12\x10\n" +
-	"\x03pid\x18\v \x01(\rR\x03pid\x1a;\n" +
+	"\x03pid\x18\v \x01(\rR\x03pid\x12\x1d\n" +
+	"\n" +
+	"render_fps\x18\f \x01(\x01R\trenderFps\x1a;\n" +
 	"\rVersionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x1b\n" +

@@ -12,8 +12,8 @@ import (
 	"testing"
 
 	"github.com/stein-rl/stein/cmd"
-	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/internal/python"
 )
 
 // Ensure that both programs get their episode from a server.
@@ -38,7 +38,7 @@ func TestControlLoops(t *testing.T) {
 	if !strings.HasPrefix(out.String(), first+"return -") {
 		t.Errorf("Go: %s", out.String())
 	}
-	python, err := envbridge.FindPython("")
+	python, err := python.Find("")
 	if err != nil {
 		t.Fatal(err)
 	}

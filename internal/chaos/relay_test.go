@@ -13,13 +13,13 @@ import (
 
 	zmq "github.com/pebbe/zmq4"
 
-	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/internal/python"
 )
 
 // remoteWorker starts one that listens, as on another machine, and gives its address.
 func (p place) remoteWorker(t *testing.T) (address string) {
 	t.Helper()
-	python := must(envbridge.FindPython(""))(t)
+	python := must(python.Find(""))(t)
 	address = freeAddress(t)
 	c := p.command(python, "-m", "stein_env.worker", "--listen", "tcp://"+address)
 	c.Env = append(c.Env, "PYTHONPATH=../python_env:"+pythonPath)

@@ -51,7 +51,7 @@ func TestWorkerHung(t *testing.T) {
 	victim := worker(t, trainer, 1, false)
 	p.untilHung(t, trainer)
 	before := inHand(t, trainer, metrics)
-	p.wantReplaced(t, trainer, metrics, before, "no answer within 2s, so it was killed")
+	p.wantReplaced(t, trainer, metrics, before, "no answer within 2s (env.timeout), so it was killed")
 	if alive(victim) {
 		t.Error("the worker that hung is still there")
 	}

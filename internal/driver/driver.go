@@ -16,7 +16,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/internal/python"
 )
 
 // A Driver is a Python process that does what it is asked. It ends when its input
@@ -47,8 +47,8 @@ type Reply struct {
 var errGone = errors.New("its driver has ended")
 
 // Start starts a module of stein_env.cluster with an interpreter (empty: found). What it prints goes to log.
-func Start(module, python string, log io.Writer) (*Driver, error) {
-	python, err := envbridge.FindPython(python)
+func Start(module, interpreter string, log io.Writer) (*Driver, error) {
+	interpreter, err := python.Find(interpreter)
 	if err != nil {
 		return nil, err
 	}
@@ -56,13 +56,12 @@ func Start(module, python string, log io.Writer) (*Driver, error) {
 	if err != nil {
 		return nil, fmt.Errorf("driver: %w", err)
 	}
-	env, err := envbridge.WritePython(dir)
+	env, err := python.Write(dir)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	d := &Driver{name: module, Dir: dir, ended: make(chan struct{}), waiting: map[int]chan<- Reply{}}
-	d.cmd = exec.Command(python, "-m", "stein_env.cluster."+module)
-	d.cmd.Env = append(os.Environ(), env...)
+	d.cmd = python.Command(context.Background(), interpreter, env, "-m", "stein_env.cluster."+module)
 	d.cmd.SysProcAttr = apart()
 	last := &lastLines{to: log}
 	d.cmd.Stderr = last
@@ -76,7 +75,7 @@ func Start(module, python string, log io.Writer) (*Driver, error) {
 	started := make(chan error)
 	go d.run(started, out, last)
 	if err := <-started; err != nil {
-		return nil, errors.Join(fmt.Errorf("driver: starting %s: %w", python, err), os.RemoveAll(dir))
+		return nil, errors.Join(fmt.Errorf("driver: starting %s: %w", interpreter, err), os.RemoveAll(dir))
 	}
 	return d, nil
 }
@@ -212,12 +211,11 @@ func (l *lastLines) Write(p []byte) (int, error) {
 	return l.to.Write(p)
 }
 
-// why is the last line, and what to do about a package that is missing.
+// why is the driver's last words, and what to do about a package that is missing.
 func (l *lastLines) why(err error) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	lines := strings.Split(strings.TrimSpace(string(l.all)), "\n")
-	why := lines[len(lines)-1]
+	why := python.LastWords(strings.Split(strings.TrimSpace(string(l.all)), "\n"))
 	if strings.HasPrefix(why, "ModuleNotFoundError") {
 		why += " (pip install -r requirements-cluster.txt into its environment)"
 	}

@@ -192,32 +192,41 @@ func (t *Tree) decodeSlice(n *yaml.Node, path []string, v reflect.Value) []error
 	out := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
 	var all []error
 	for i, item := range n.Content {
-		at := slices.Clone(path)
-		at[len(at)-1] += fmt.Sprintf("[%d]", i)
-		all = append(all, t.decode(item, at, out.Index(i))...)
+		all = append(all, t.decode(item, indexed(path, i), out.Index(i))...)
 	}
 	v.Set(out)
 	return all
 }
 
+// indexed is the path of an element of a list.
+func indexed(path []string, i int) []string {
+	at := slices.Clone(path)
+	at[len(at)-1] += fmt.Sprintf("[%d]", i)
+	return at
+}
+
+// decodeMap lays a mapping over the one that is there, key by key; null empties it.
 func (t *Tree) decodeMap(n *yaml.Node, path []string, v reflect.Value) []error {
+	if n.ShortTag() == "!!null" {
+		v.SetZero()
+		return nil
+	}
 	if n.Kind != yaml.MappingNode {
 		return []error{t.problem(n, path, "want key: value lines, got %s", describe(n))}
 	}
+	if known, free := v.Interface().(map[string]any); free {
+		out, errs := t.freeMap(n, path, known)
+		v.Set(reflect.ValueOf(out))
+		return errs
+	}
 	out := reflect.MakeMap(v.Type())
+	for _, key := range v.MapKeys() {
+		out.SetMapIndex(key, v.MapIndex(key))
+	}
 	var all []error
 	for i := 0; i < len(n.Content); i += 2 {
 		value := reflect.New(v.Type().Elem()).Elem()
-		if value.Kind() == reflect.Interface { // keyword arguments of an environment
-			var free any
-			if err := n.Content[i+1].Decode(&free); err != nil {
-				all = append(all, t.problem(n.Content[i+1], append(slices.Clip(path), n.Content[i].Value), "%s", err))
-			} else if free != nil {
-				value.Set(reflect.ValueOf(free))
-			}
-		} else {
-			all = append(all, t.decode(n.Content[i+1], append(slices.Clip(path), n.Content[i].Value), value)...)
-		}
+		all = append(all, t.decode(n.Content[i+1], append(slices.Clip(path), n.Content[i].Value), value)...)
 		out.SetMapIndex(reflect.ValueOf(n.Content[i].Value).Convert(v.Type().Key()), value)
 	}
 	v.Set(out)
@@ -252,7 +261,14 @@ func scalar(n *yaml.Node, v reflect.Value) string {
 		v.SetInt(i)
 	case reflect.Uint, reflect.Uint32, reflect.Uint64:
 		u, err := strconv.ParseUint(text, 10, 64)
-		if err != nil || v.OverflowUint(u) {
+		if err != nil {
+			f, e := strconv.ParseFloat(text, 64)
+			if e != nil || f != math.Trunc(f) || f < 0 || f > 1<<53 {
+				return wrong
+			}
+			u = uint64(f)
+		}
+		if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 || v.OverflowUint(u) {
 			return wrong
 		}
 		v.SetUint(u)

@@ -35,6 +35,8 @@ func encode(v reflect.Value) (*yaml.Node, error) {
 		return encodeKind(k)
 	}
 	switch x := v.Interface().(type) {
+	case map[string]any:
+		return encodeFree(x)
 	case time.Duration:
 		return text(x.String()), nil
 	case encoding.TextMarshaler:

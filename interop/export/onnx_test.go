@@ -15,6 +15,7 @@ import (
 
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/internal/enginetest"
+	"github.com/stein-rl/stein/internal/python"
 	"github.com/stein-rl/stein/interop/export"
 	"github.com/stein-rl/stein/nn"
 	"github.com/stein-rl/stein/policies"
@@ -104,7 +105,7 @@ type distances struct {
 
 func inPython(t *testing.T, model []byte, questions map[string]any) (d distances) {
 	t.Helper()
-	python, err := envbridge.FindPython("")
+	python, err := python.Find("")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,19 +6,22 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
+from stein_env import answers, here
 from stein_env import env_pb2 as pb
-from stein_env.copies import Copies, Refusal, make
+from stein_env.copies import MAX_SEED, Copies, Refusal, make
 
 STEPS = 1000
 # The steps of one check end here for an environment too slow for all of them.
@@ -84,8 +87,12 @@ def _guarded(
         if e.failure.traceback:
             detail += "\n" + e.failure.traceback.rstrip()
         return None, [Finding(name, "FAIL", detail)]
+    except answers.UnfitError as e:
+        return None, [Finding(name, "FAIL", str(e))]
     except (Exception, SystemExit) as e:
-        return None, [Finding(name, "FAIL", f"raised {type(e).__name__}: {e}")]
+        hint = answers.older_interface(e)
+        detail = f"raised {type(e).__name__}: {e}" + (f": {hint}" if hint else "")
+        return None, [Finding(name, "FAIL", detail)]
 
 
 def _spaces(hello: pb.Hello) -> tuple[Copies, list[Finding]]:
@@ -106,7 +113,7 @@ def _spaces(hello: pb.Hello) -> tuple[Copies, list[Finding]]:
             warn(
                 "limit",
                 "no time limit: an episode may never end; register the environment"
-                " with max_episode_steps, or set one when training",
+                " with max_episode_steps, or set env.max_steps when training",
             )
         )
     return copies, found
@@ -116,46 +123,48 @@ def _answers(hello: pb.Hello) -> Iterator[Finding]:
     """What reset and step return: number, types, shapes, and only finite numbers."""
     env = make(hello)
     try:
-        steps, outside = _look_at_answers(env)
+        steps, outside, unusual = _look_at_answers(env)
     finally:
         env.close()
     yield ok("answers", f"{steps} steps: types, shapes and dtypes fit, all finite")
+    if unusual:
+        yield warn("reward", f"{unusual}: taken as one number; return float(reward)")
     if outside:
         yield warn(
             "bounds", f"{outside} of {steps} observations lie outside of their space"
         )
 
 
-def _look_at_answers(env: gym.Env[Any, Any]) -> tuple[int, int]:
-    """Return how many steps were taken, and how many led out of the space."""
+def _look_at_answers(env: gym.Env[Any, Any]) -> tuple[int, int, str]:
+    """Return how many steps were taken, how many led out of the space, odd rewards."""
     answer: Any = env.reset(seed=0)
-    if not (isinstance(answer, tuple) and len(answer) == 2):
-        raise Wrong(f"reset returned {_short(answer)}, want (observation, info)")
-    _look_at_obs(env, answer[0], "reset")
+    _look_at_obs(env, answers.first_observation(answer), "reset")
     n = outside = 0
+    unusual = ""
     for n, action in _until_patience_ends(_random_actions(env, STEPS)):
         answer = env.step(action)
         if not (isinstance(answer, tuple) and len(answer) == 5):
-            raise Wrong(
-                f"step returned {_short(answer)}, want (observation, reward,"
-                " terminated, truncated, info)"
-            )
+            raise answers.step_of_another_kind(answer)
         obs, reward, terminated, truncated, info = answer
         where = f"step {n} with action {action.tolist()}"
         _look_at_obs(env, obs, where)
         outside += not env.observation_space.contains(obs)
+        try:
+            value = answers.reward(reward)
+        except answers.UnfitError as e:
+            raise Wrong(f"{where}: {e}") from e
+        if not np.isfinite(value):
+            raise Wrong(f"{where}: reward is {value}")
         if not isinstance(reward, (int, float, np.floating, np.integer)):
-            raise Wrong(f"{where}: reward {_short(reward)}, want a number")
-        if not np.isfinite(reward):
-            raise Wrong(f"{where}: reward is {reward}")
+            unusual = f"the reward is {answers.about(reward)}"
         for name, end in (("terminated", terminated), ("truncated", truncated)):
             if not isinstance(end, (bool, np.bool_)):
                 raise Wrong(f"{where}: {name} is {_short(end)}, want a bool")
         if not isinstance(info, dict):
             raise Wrong(f"{where}: info is {_short(info)}, want a dict")
         if terminated or truncated:
-            _look_at_obs(env, env.reset()[0], "reset")
-    return n, outside
+            _look_at_obs(env, answers.first_observation(env.reset()), "reset")
+    return n, outside, unusual
 
 
 def _look_at_obs(env: gym.Env[Any, Any], obs: Any, where: str) -> None:
@@ -204,10 +213,27 @@ def _seeding(hello: pb.Hello) -> Iterator[Finding]:
         env.close()
     if not np.array_equal(draws[0], draws[1]):
         raise Wrong("action_space.seed(7) doesn't fix what action_space.sample() gives")
+    _large_seed(hello)
     if _parting(first, other) is None:
         yield warn("seeding", "reproducible; but every seed gives the same episode")
     else:
         yield ok("seeding", "seeds decide episodes and the draws of the action space")
+
+
+def _large_seed(hello: pb.Hello) -> None:
+    """Whether the largest seed that training hands out is taken."""
+    env = make(hello)
+    try:
+        for seed in (0, MAX_SEED):
+            try:
+                env.reset(seed=seed)
+            except (Exception, SystemExit) as e:
+                raise Wrong(
+                    f"reset(seed={seed}) raised {type(e).__name__}: {e}; training"
+                    f" hands out seeds from 0 to {MAX_SEED}"
+                ) from e
+    finally:
+        env.close()
 
 
 def _independence(hello: pb.Hello) -> Iterator[Finding]:
@@ -221,7 +247,7 @@ def _independence(hello: pb.Hello) -> Iterator[Finding]:
         for action in _random_actions(envs[0], TRACE):
             obs, reward, terminated, truncated, _ = envs[0].step(action.copy())
             ended = envs[1].step(action.copy())
-            trace.append(np.append(np.asarray(obs).reshape(-1), float(reward)))
+            trace.append(np.append(np.asarray(obs).reshape(-1), answers.reward(reward)))
             if terminated or truncated:
                 trace.append(envs[0].reset()[0])
             if ended[2] or ended[3]:
@@ -250,7 +276,7 @@ def _trace(
         trace = [np.array(env.reset(seed=seed)[0])]
         for action in _random_actions(env, TRACE):
             obs, reward, terminated, truncated, _ = env.step(action)
-            trace.append(np.append(np.asarray(obs).reshape(-1), float(reward)))
+            trace.append(np.append(np.asarray(obs).reshape(-1), answers.reward(reward)))
             if terminated or truncated:
                 trace.append(np.array(env.reset()[0]))
         return trace
@@ -311,7 +337,7 @@ def _actions(hello: pb.Hello) -> Iterator[Finding]:
             for n in range(100):
                 action = corner.copy()
                 obs, reward, terminated, truncated, _ = env.step(action)
-                if not (np.isfinite(obs).all() and np.isfinite(float(reward))):
+                if not (np.isfinite(obs).all() and np.isfinite(answers.reward(reward))):
                     raise Wrong(
                         f"at the corner {corner.tolist()} of the action space: not"
                         f" finite after {n + 1} steps"
@@ -394,14 +420,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     hello = pb.Hello(
         env=args.env, copies=1, kwargs_json=args.kwargs, render=args.render
     )
+    here.see_working_directory()
     failed = False
-    for finding in check(hello):
-        failed |= finding.state == "FAIL"
-        if args.json:
-            print(json.dumps(asdict(finding)), flush=True)
-        else:
-            print(f"{finding.state:4}  {finding.check:8}  {finding.detail}", flush=True)
+    with _own_output() as out:
+        for finding in check(hello):
+            failed |= finding.state == "FAIL"
+            line = f"{finding.state:4}  {finding.check:8}  {finding.detail}"
+            if args.json:
+                line = json.dumps(asdict(finding))
+            print(line, file=out, flush=True)
     return int(failed)
+
+
+@contextlib.contextmanager
+def _own_output() -> Iterator[TextIO]:
+    """Give standard output as it is; what others print goes to standard error.
+
+    An environment may print, at the level of C too, and without ends of lines.
+    """
+    sys.stdout.flush()
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as ours:
+        os.dup2(2, 1)
+        try:
+            yield ours
+        finally:
+            sys.stdout.flush()
+            os.dup2(ours.fileno(), 1)
 
 
 if __name__ == "__main__":

@@ -84,15 +84,17 @@ class Client:
         """
         self._policy, self._timeout = policy, timeout
         self._metadata = [("authorization", f"Bearer {token}")] if token else None
+        # gRPC goes through $http_proxy, which knows nothing of this machine's ports.
+        options = [("grpc.enable_http_proxy", 0)] if _loopback(address) else []
         if tls or root_certificates or certificate:
             credentials = grpc.ssl_channel_credentials(
                 root_certificates, key, certificate
             )
-            self._channel = grpc.secure_channel(address, credentials)
+            self._channel = grpc.secure_channel(address, credentials, options)
         elif token and not _loopback(address):
             raise ValueError(f"{address}: the token would be sent in plaintext")
         else:
-            self._channel = grpc.insecure_channel(address)
+            self._channel = grpc.insecure_channel(address, options)
         self._act = self._channel.unary_unary(
             _SERVICE + "Act",
             request_serializer=pb.ActRequest.SerializeToString,
@@ -219,8 +221,17 @@ def _answer(reply: pb.ActResponse, rows: int | None) -> Answer:
 
 
 def _loopback(address: str) -> bool:
-    host = address.rsplit(":", 1)[0].strip("[]")
-    if host == "localhost" or address.startswith("unix:"):
+    """Say whether an address of gRPC's, such as ipv4:127.0.0.1:5, is this machine."""
+    if address.startswith(("unix:", "unix-abstract:")):
+        return True
+    for scheme in ("dns:", "ipv4:", "ipv6:"):
+        if address.startswith(scheme):
+            address = address.removeprefix(scheme).rpartition("/")[2]
+    host = address
+    if address.count(":") == 1 or address.startswith("["):
+        host = address.rsplit(":", 1)[0] if not address.endswith("]") else address
+    host = host.strip("[]")
+    if host.lower() == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -25,8 +25,8 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 import stein_env
+from stein_env import answers, here, rendering
 from stein_env import env_pb2 as pb
-from stein_env.rendering import choose_backend
 from stein_env.wire import (
     F4,
     HEADER_BYTES,
@@ -38,9 +38,8 @@ from stein_env.wire import (
 )
 
 MAX_COPIES = 1024
+MAX_SEED = 2**31 - 1
 TRACEBACK_CHARS = 4000
-
-FloatArray = npt.NDArray[np.floating[Any]]
 
 
 class Refusal(Exception):  # noqa: N818
@@ -94,8 +93,9 @@ class Copies:
         # Bound methods, looked up once instead of at every step.
         self._step: list[Callable[[Any], Any]] = [env.step for env in self.envs]
         self._reset: list[Callable[..., Any]] = [env.reset for env in self.envs]
+        self._obs_dtype = self.obs_space.dtype
         # A first reset shows at the handshake what the first one would show.
-        self._guard(0, None, lambda: self._put(self.result.obs[0], self._reset[0]()[0]))
+        self._guard(0, None, lambda: self._reset_into(self.result.obs[0], 0))
 
     def _check_layout(self) -> None:
         layout = self.layout
@@ -152,13 +152,24 @@ class Copies:
         return wide.astype(self.act_space.dtype).reshape(self._act_shape)
 
     def reset(self, seed: int) -> None:
-        """Start an episode in every copy, copy i and its action space from seed+i."""
-        for i, env in enumerate(self.envs):
-            self._guard(i, None, lambda i=i: self._reset_seeded(i, seed + i))  # type: ignore[misc]
-            env.action_space.seed(seed + i)
+        """Start an episode in every copy, copy i and its action space from seed+i.
 
-    def _reset_seeded(self, i: int, seed: int) -> None:
-        self._put(self.result.obs[i], self._reset[i](seed=seed)[0])
+        Of these sums the lowest 31 bits: generators in C, and NumPy's old ones, take
+        no more.
+        """
+        for i, env in enumerate(self.envs):
+            of_copy = (seed + i) & MAX_SEED
+            self._guard(
+                i,
+                None,
+                lambda i=i, s=of_copy: self._reset_into(  # type: ignore[misc]
+                    self.result.obs[i], i, seed=s
+                ),
+            )
+            env.action_space.seed(of_copy)
+
+    def _reset_into(self, row: npt.NDArray[np.float32], i: int, **seed: int) -> None:
+        self._put(row, answers.first_observation(self._reset[i](**seed)))
 
     def step(self, message: bytes) -> int:
         """Step every copy by the actions of a STEP message, filling ``result``.
@@ -173,42 +184,50 @@ class Copies:
         act = self.actions(message)
         result = self.result
         obs_rows, reward, ends = result.obs, result.reward, result.ends
-        shape = self.obs_space.shape
+        shape, dtype = self.obs_space.shape, self._obs_dtype
         one_axis = len(shape) == 1
+        numbers = answers.NUMBERS
         ended = 0
         self.steps += 1
         i = 0
         try:
             for i, step in enumerate(self._step):
-                obs, reward[i], terminated, truncated, _ = step(act[i])
+                answer = step(act[i])
+                try:
+                    obs, r, terminated, truncated, _ = answer
+                except (TypeError, ValueError):
+                    raise answers.step_of_another_kind(answer) from None
+                if r.__class__ not in numbers:
+                    r = answers.reward(r)
+                reward[i] = r
                 if terminated or truncated:
                     # Both at once: the value beyond is zero, so terminated it is.
                     ends[i] = TERMINATED if terminated else TRUNCATED
                     self._put(result.final[ended], obs)
                     ended += 1
-                    obs = self._reset[i]()[0]
-                else:
-                    ends[i] = 0
-                if one_axis and obs.__class__ is np.ndarray and obs.shape == shape:
+                    self._reset_into(obs_rows[i], i)
+                    continue
+                ends[i] = 0
+                if (
+                    one_axis
+                    and obs.__class__ is np.ndarray
+                    and obs.shape == shape
+                    and obs.dtype is dtype
+                ):
                     obs_rows[i] = obs
                 else:
                     self._put(obs_rows[i], obs)
         except Refusal:
             raise
+        except answers.UnfitError as e:
+            raise self._unfit(f"copy {i} at step {self.steps}: {e}") from e
         except (Exception, SystemExit) as e:
             raise self._raised(i, act[i], e) from e
         return ended
 
     def _put(self, row: npt.NDArray[np.float32], obs: Any) -> None:
         """Write an observation into its row, after a look at its shape."""
-        array = np.asarray(obs)
-        if array.shape != self.obs_space.shape:
-            raise Refusal(
-                pb.Failure.SHAPE,
-                f"{self.id}: observation of shape {array.shape}, its observation space"
-                f" says {self.obs_space.shape}",
-            )
-        row[:] = array.reshape(-1)
+        row[:] = answers.numbers_of(obs, self.obs_space.shape)
 
     def _guard(
         self, copy: int, action: npt.NDArray[Any] | None, call: Callable[[], Any]
@@ -217,14 +236,21 @@ class Copies:
             return call()
         except Refusal:
             raise
+        except answers.UnfitError as e:
+            raise self._unfit(str(e)) from e
         except (Exception, SystemExit) as e:
             raise self._raised(copy, action, e) from e
+
+    def _unfit(self, why: str) -> Refusal:
+        return Refusal(pb.Failure.SHAPE, f"{self.id}: {why}")
 
     def _raised(
         self, copy: int, action: npt.NDArray[Any] | None, e: BaseException
     ) -> Refusal:
         """Turn what an environment raised into a Failure with all that is known."""
         text = "".join(traceback.format_exception_only(e)).strip()
+        if hint := answers.older_interface(e):
+            return self._unfit(f"{text.splitlines()[-1]}: {hint}")
         tail = "".join(traceback.format_exception(e))[-TRACEBACK_CHARS:]
         return Refusal(
             pb.Failure.RAISED,
@@ -247,7 +273,8 @@ class Copies:
                 pb.Failure.RENDER, f"{self.id}: the session was opened without render"
             )
         if self._advice is None:
-            self._advice = choose_backend() if "mujoco" in sys.modules else ""
+            uses_gl = "mujoco" in sys.modules
+            self._advice = rendering.choose_backend() if uses_gl else ""
         try:
             picture = np.asarray(self.envs[copy].render())
         except (Exception, SystemExit) as e:
@@ -257,13 +284,18 @@ class Copies:
                 f"{self.id}: no picture: {e or type(e).__name__}{advice}",
                 traceback=traceback.format_exc()[-TRACEBACK_CHARS:],
             ) from e
-        if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+        if (
+            picture.ndim != 3
+            or picture.shape[2] not in (3, 4)
+            or picture.dtype != np.uint8
+            or picture.size == 0
+        ):
             raise Refusal(
                 pb.Failure.RENDER,
                 f"{self.id}: render gave {picture.dtype} {picture.shape}, want uint8"
                 " [height, width, 3]",
             )
-        return np.ascontiguousarray(picture)
+        return np.ascontiguousarray(picture[:, :, :3])  # a fourth is transparency
 
     def welcome(self) -> pb.Welcome:
         """Return what there is to say of the session."""
@@ -279,6 +311,7 @@ class Copies:
             max_steps=self.max_steps,
             versions=versions(),
             pid=os.getpid(),
+            render_fps=rendering.frames_per_second(self.envs[0]),
         )
 
     def close(self) -> None:
@@ -303,8 +336,9 @@ def make(hello: pb.Hello) -> gym.Env[Any, Any]:
         kwargs["max_episode_steps"] = hello.max_episode_steps
     if hello.render:
         kwargs["render_mode"] = "rgb_array"
+    unusable = "" if hello.render else rendering.switch_off_unusable()
     resolve(hello.env)
-    gl = os.environ.get("MUJOCO_GL")
+    gl = os.environ.get("MUJOCO_GL") or unusable
     try:
         # Its checker looks at the first step alone, and costs something at each.
         return gym.make(hello.env, disable_env_checker=True, **kwargs)
@@ -312,8 +346,7 @@ def make(hello: pb.Hello) -> gym.Env[Any, Any]:
         hint = f" (MUJOCO_GL is {gl}: does that work here?)" if gl else ""
         raise Refusal(
             pb.Failure.RAISED,
-            f"{hello.env}: can't be made: {type(e).__name__}: {e}{hint}",
-            exception=f"{type(e).__name__}: {e}",
+            f"{hello.env}: can't be made: {type(e).__name__}: {_short(e)}{hint}",
             traceback=traceback.format_exc()[-TRACEBACK_CHARS:],
         ) from e
 
@@ -332,14 +365,24 @@ def resolve(env_id: str) -> None:
             raise Refusal(
                 pb.Failure.UNKNOWN_ENV,
                 f"{env_id}: module {module!r} can't be imported: {type(e).__name__}:"
-                f" {e} (it is looked for in the working directory, PYTHONPATH and the"
-                " packages of this Python)",
+                f" {e} (it is looked for in the working directory {os.getcwd()},"
+                " PYTHONPATH and the packages of this Python)",
                 traceback=traceback.format_exc()[-TRACEBACK_CHARS:],
             ) from e
     if name in gym.registry:
         return
     hint = ""
-    if near := nearest(name):
+    if file := here.hidden(module):
+        hint = (
+            f"; {file} was not imported: another module {module!r} comes before it,"
+            " so give it another name"
+        )
+    elif answers.in_old_registry(name):
+        hint = (
+            "; it is registered with the package gym, whose successor is needed:"
+            " import gymnasium in its place"
+        )
+    elif near := nearest(name):
         hint = f"; did you mean {' or '.join(near)}?"
     elif not colon:
         hint = "; for an environment of your own: module:id"
@@ -389,22 +432,39 @@ def _float_box(space: spaces.Space[Any], what: str, env_id: str) -> spaces.Box:
     if not isinstance(space, spaces.Box):
         raise Refusal(
             pb.Failure.SPACE,
-            f"{env_id}: {what} space is {type(space).__name__} ({space}), only Box of"
-            f" float32 or float64 can be used here{_advice(space)}",
+            f"{env_id}: {what} space is {type(space).__name__} ({_short(space)}), only"
+            f" Box of float32 or float64 can be used here{_advice(space, what)}",
         )
     if space.dtype not in (np.float32, np.float64):
         raise Refusal(
             pb.Failure.SPACE,
             f"{env_id}: {what} space holds {space.dtype}, only float32 and float64 can"
-            " be used here; convert it in a wrapper",
+            f" be used here; {_conversion(what)}",
         )
     return space
 
 
-def _advice(space: spaces.Space[Any]) -> str:
-    if isinstance(space, (spaces.Dict, spaces.Tuple)):
+def _advice(space: Any, what: str) -> str:
+    if type(space).__module__.partition(".")[0] == "gym":
+        return "; it is of the package gym: take gymnasium.spaces in its place"
+    if not isinstance(space, spaces.Space):
+        return "; it is no space of Gymnasium's: set it in the environment's __init__"
+    if what == "action":
+        return "; only continuous actions can be learned here"
+    if space.is_np_flattenable:
         return "; gymnasium.wrappers.FlattenObservation makes a Box of it"
     return ""
+
+
+def _conversion(what: str) -> str:
+    if what == "action":
+        return "declare it as float32 and round in the environment's step"
+    return "gymnasium.wrappers.DtypeObservation(env, np.float32) converts it"
+
+
+def _short(value: Any) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= 120 else text[:119] + "…"
 
 
 def _time_limit(env: gym.Env[Any, Any]) -> int:

@@ -26,7 +26,7 @@ class Hello(_message.Message):
     def __init__(self, env: _Optional[str] = ..., copies: _Optional[int] = ..., kwargs_json: _Optional[str] = ..., render: _Optional[bool] = ..., max_episode_steps: _Optional[int] = ..., client: _Optional[str] = ..., run: _Optional[str] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("env", "copies", "obs_shape", "act_shape", "obs_dtype", "act_dtype", "act_low", "act_high", "max_steps", "versions", "pid")
+    __slots__ = ("env", "copies", "obs_shape", "act_shape", "obs_dtype", "act_dtype", "act_low", "act_high", "max_steps", "versions", "pid", "render_fps")
     class VersionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -45,6 +45,7 @@ class Welcome(_message.Message):
     MAX_STEPS_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
+    RENDER_FPS_FIELD_NUMBER: _ClassVar[int]
     env: str
     copies: int
     obs_shape: _containers.RepeatedScalarFieldContainer[int]
@@ -56,7 +57,8 @@ class Welcome(_message.Message):
     max_steps: int
     versions: _containers.ScalarMap[str, str]
     pid: int
-    def __init__(self, env: _Optional[str] = ..., copies: _Optional[int] = ..., obs_shape: _Optional[_Iterable[int]] = ..., act_shape: _Optional[_Iterable[int]] = ..., obs_dtype: _Optional[str] = ..., act_dtype: _Optional[str] = ..., act_low: _Optional[_Iterable[float]] = ..., act_high: _Optional[_Iterable[float]] = ..., max_steps: _Optional[int] = ..., versions: _Optional[_Mapping[str, str]] = ..., pid: _Optional[int] = ...) -> None: ...
+    render_fps: float
+    def __init__(self, env: _Optional[str] = ..., copies: _Optional[int] = ..., obs_shape: _Optional[_Iterable[int]] = ..., act_shape: _Optional[_Iterable[int]] = ..., obs_dtype: _Optional[str] = ..., act_dtype: _Optional[str] = ..., act_low: _Optional[_Iterable[float]] = ..., act_high: _Optional[_Iterable[float]] = ..., max_steps: _Optional[int] = ..., versions: _Optional[_Mapping[str, str]] = ..., pid: _Optional[int] = ..., render_fps: _Optional[float] = ...) -> None: ...
 
 class Reset(_message.Message):
     __slots__ = ("seed",)

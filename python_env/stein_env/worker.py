@@ -13,13 +13,14 @@ from types import FrameType
 
 import zmq
 
-from stein_env import curve, logs
+from stein_env import curve, here, logs
 from stein_env.server import Server, open_socket
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until a signal, or the client, ends it."""
     args = _parser().parse_args(argv)
+    here.see_working_directory()
     if args.child:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     log = logs.choose(args.log_format, child=args.child)

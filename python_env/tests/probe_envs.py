@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from decimal import Decimal
 from typing import Any
 
 import gymnasium as gym
@@ -201,7 +202,92 @@ class Careless(gym.Env[Any, Any]):
         return obs, reward, ended, False, {}
 
 
+class Strange(gym.Env[Any, Any]):
+    """Answers in ways that are found in environments of other people."""
+
+    REWARDS: dict[str, Any] = {  # noqa: RUF012
+        "float": 0.5,
+        "float32": np.float32(0.5),
+        "int": 3,
+        "int8": np.int8(3),
+        "bool": True,
+        "npbool": np.bool_(True),
+        "array0": np.array(0.5),
+        "array1": np.array([0.5]),
+        "list": [0.5],
+        "decimal": Decimal("0.5"),
+        "none": None,
+        "two": np.array([0.5, 0.5]),
+        "empty": np.array([]),
+        "text": "0.5",
+        "complex": 0.5 + 1j,
+        "dict": {"goal": 1},
+        "ragged": [1, [2, 3]],
+    }
+
+    def __init__(
+        self,
+        reward: str = "float",
+        old: str = "",
+        size: int = 2,
+        gives: str = "",
+        seeds: str = "",
+        pace: Any = 30,
+        talks: bool = False,
+        loads: float = 0,
+        render_mode: str | None = None,
+    ) -> None:
+        time.sleep(loads)
+        self.reward = self.REWARDS[reward]
+        self.old, self.gives, self.seeds, self.talks = old, gives, seeds, talks
+        self.metadata = {"render_modes": ["rgb_array"], "render_fps": pace}
+        self.render_mode = render_mode
+        self.observation_space = spaces.Box(-1, 1, (size,), np.float32)
+        self.action_space = spaces.Box(-1, 1, (1,), np.float32)
+        if old == "seedless":
+            self.reset = self._old_reset  # type: ignore[assignment,method-assign]
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        if self.seeds == "31 bits" and seed is not None:
+            np.zeros(1, np.int32)[0] = seed
+            np.random.RandomState(seed)
+        if self.seeds == "16 bits" and seed is not None and seed >> 16:
+            raise ValueError("seed of more than 16 bits")
+        self.n = 0
+        return self._obs() if self.old in ("reset", "bare") else (self._obs(), {})
+
+    def _old_reset(self) -> Any:
+        self.n = 0
+        return self._obs()
+
+    def _obs(self) -> Any:
+        obs = self.np_random.random(self.observation_space.shape).astype(np.float32)
+        if self.old == "bare":
+            return tuple(obs.tolist())  # of two numbers it looks like (obs, info)
+        return obs
+
+    def step(self, action: Any) -> Any:
+        self.n += 1
+        if self.talks:
+            sys.stdout.write("in the way ")
+            os.write(1, b'{"check": ')
+        obs = self._obs()
+        if self.gives:
+            obs = {
+                "complex": obs + 1j,
+                "object": obs.astype(object),
+                "none": None,
+                "dict": {"a": 1},
+            }[self.gives]
+        ended = self.n >= 10
+        if self.old == "step":
+            return obs, 1.0, ended, {}
+        return obs, self.reward, False, ended, {}
+
+
 for name, entry in (
+    ("Strange", Strange),
     ("Probe", Probe),
     ("Scaled", Scaled),
     ("Spaces", Spaces),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from typing import Any
 
 import probe_envs  # noqa: F401  registers probe/*
@@ -36,10 +39,14 @@ def test_sound_environments_pass(env: str) -> None:
 @pytest.mark.parametrize(
     ("rule", "where", "words"),
     [
-        ("old reset", "spaces", "observation of shape ()"),
-        ("old step", "answers", "step returned tuple"),
+        (
+            "old reset",
+            "spaces",
+            "want (observation, info): it has the interface of Gym",
+        ),
+        ("old step", "answers", "step returned 4 values, want (observation, reward,"),
         ("nan", "answers", "observation[0] is nan"),
-        ("text reward", "answers", "reward str 'much', want a number"),
+        ("text reward", "answers", "the reward is str 'much', want one number"),
         ("int end", "answers", "terminated is int 0, want a bool"),
         ("dtype", "answers", "observation of float64, the space says float32"),
         ("global random", "seeding", "part at step 1: all randomness"),
@@ -74,10 +81,42 @@ def test_both_ends_at_once_are_explained() -> None:
     assert "both at once counts as terminated" in ends.detail
 
 
-def test_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_seeds_that_training_hands_out_are_tried() -> None:
+    assert findings("probe/Strange-v0", seeds="31 bits")["seeding"].state == "ok"
+    seeding = findings("probe/Strange-v0", seeds="16 bits")["seeding"]
+    assert seeding.state == "FAIL"
+    assert "reset(seed=2147483647) raised ValueError" in seeding.detail
+
+
+def test_odd_rewards_are_told_as_training_takes_them() -> None:
+    found = findings("probe/Strange-v0", reward="array1")
+    assert found["answers"].state == "ok"
+    assert found["reward"].state == "warn"
+    assert "array of float64 of shape (1,)" in found["reward"].detail
+    assert found["actions"].state == "ok"
+    two = findings("probe/Strange-v0", reward="two")["answers"]
+    assert (two.state, "the reward is an array" in two.detail) == ("FAIL", True)
+
+
+def test_printing_environments_lose_no_finding() -> None:
+    talks = json.dumps({"talks": True})
+    env = "probe_envs:probe/Strange-v0"
+    done = subprocess.run(
+        [sys.executable, "-m", "stein_env.check", "--json", "--kwargs", talks, env],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([".", "tests"])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = {json.loads(line)["check"] for line in done.stdout.splitlines()}
+    assert {"spaces", "answers", "seeding", "ends", "speed"} <= found
+    assert "in the way" in done.stderr
+
+
+def test_command_line(capfd: pytest.CaptureFixture[str]) -> None:
     assert check.main(["--json", "--", "Pendulum-v1"]) == 0
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert {line["state"] for line in lines} == {"ok"}
     assert check.main(["Walker2dv5"]) == 1
-    assert "did you mean Walker2d-v5" in capsys.readouterr().out
+    assert "did you mean Walker2d-v5" in capfd.readouterr().out
     assert check.main(["--kwargs", '{"g": -1}', "Pendulum-v1"]) == 0

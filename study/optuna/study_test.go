@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/internal/python"
 	"github.com/stein-rl/stein/study"
 	"github.com/stein-rl/stein/study/optuna"
 )
@@ -50,9 +50,9 @@ func TestPlanIsJudgedByItsKind(t *testing.T) {
 // within their space, that one which recorded nothing has failed, and that the study goes
 // on after it was closed.
 func TestStudyInOddFolder(t *testing.T) {
-	python, err := envbridge.FindPython("")
+	interpreter, err := python.Find("")
 	if err == nil {
-		err = exec.Command(python, "-c", "import optuna").Run()
+		err = exec.Command(interpreter, "-c", "import optuna").Run()
 	}
 	if err != nil {
 		t.Skipf("no optuna here: %v", err)

@@ -1,0 +1,90 @@
+package cmd_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// strange are the arguments of a training on testdata/strange.py, in seconds.
+func strange(kwargs string, more ...string) []string {
+	return append([]string{
+		"--env", "strange:strange/Strange-v0", "--set", "env.kwargs=" + kwargs, "--steps", "60", "--backend", "go:ops_sequential",
+		"--eval-freq", "0", "--eval-episodes", "3", "--save-freq", "0",
+	}, more...)
+}
+
+// Ensure that a training without evaluations makes the environment once, with the
+// largest seed too, and that one with evaluations makes as many copies as episodes.
+func TestEnvironmentIsMadeOnce(t *testing.T) {
+	for every, want := range map[string]int{"0": 1, "30": 4} {
+		dir := t.TempDir()
+		made := filepath.Join(dir, "made")
+		o := train(t, filepath.Join(dir, "run"), strange(fmt.Sprintf("{level: 1, length: 20, made: %q}", made), "--eval-freq", every, "--seed", "18446744073709551615")...)
+		text, err := os.ReadFile(made)
+		if o.code != 0 || err != nil || strings.Count(string(text), "\n") != want {
+			t.Errorf("--eval-freq %s: %+v, %v: made %q, want %d times", every, o, err, text, want)
+		}
+	}
+}
+
+// Ensure that an environment without a time limit, whose episodes never end, hangs
+// neither the training nor `stein eval`, and that both name the setting.
+func TestEndlessEnvironment(t *testing.T) {
+	run := filepath.Join(t.TempDir(), "run")
+	o := train(t, run, strange("{level: 1}", "--eval-freq", "60", "--eval-episodes", "1")...)
+	if o.code != 0 || !strings.Contains(o.stderr, "the environment has no time limit") || !strings.Contains(o.stderr, "env.max_steps") {
+		t.Fatalf("%+v", o)
+	}
+	if o := finish(t, stein("eval", run, "--episodes", "1", "--json")); o.code != 0 || !strings.Contains(o.stderr, "were cut: set env.max_steps") {
+		t.Errorf("%+v", o)
+	}
+	if o := finish(t, stein("eval", run, "--episodes", "1", "--set", "env.max_steps=5", "--json")); o.code != 0 || strings.Contains(o.stderr, "env.max_steps") {
+		t.Errorf("%+v", o)
+	}
+}
+
+// Ensure that a film is made with the run's arguments, of an environment that prints,
+// beside JSON alone; and that a name without a format is refused before anything.
+func TestFilmOfTalkingEnvironment(t *testing.T) {
+	dir := t.TempDir()
+	run, film := filepath.Join(dir, "run"), filepath.Join(dir, "films", "12:30 lr=1.MP4")
+	if o := train(t, run, strange("{level: 3, length: 20}")...); o.code != 0 {
+		t.Fatalf("%+v", o)
+	}
+	o := finish(t, stein("eval", run, "--episodes", "1", "--json", "--video", film))
+	if o.code != 0 {
+		t.Fatalf("%+v", o)
+	}
+	got := decode[struct {
+		Video   string
+		Lengths []int
+	}](t, o.stdout)
+	info, err := os.Stat(film)
+	if err != nil || info.Size() == 0 || got.Video != film || got.Lengths[0] != 20 {
+		t.Errorf("%v, %v, %+v", info, err, got)
+	}
+	wantLine(t, finish(t, stein("eval", run, "--video", filepath.Join(dir, "film"))), 2, "the ending is the format: want .mp4")
+}
+
+// Ensure that a MUJOCO_GL that can't draw stops no training, and is named where a film
+// is wanted, after the episodes.
+func TestUnusableGL(t *testing.T) {
+	run := filepath.Join(t.TempDir(), "run")
+	with := func(args ...string) outcome {
+		c := stein(args...)
+		c.Env = append(c.Env, "MUJOCO_GL=bogus")
+		return finish(t, c)
+	}
+	args := append([]string{"train", "--config", "pendulum/sac", "--run-dir", run}, small...)
+	o := with(append(args, "--env", "Hopper-v5", "--steps", "60", "--eval-freq", "0", "--eval-episodes", "1", "--backend", "go:ops_sequential")...)
+	if o.code != 0 {
+		t.Fatalf("%+v", o)
+	}
+	o = with("eval", run, "--episodes", "1", "--video", filepath.Join(t.TempDir(), "walk.mp4"))
+	if o.code != 1 || !strings.Contains(o.stderr, "MUJOCO_GL is bogus") || !strings.Contains(o.stdout, "mean") {
+		t.Errorf("%+v", o)
+	}
+}

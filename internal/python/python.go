@@ -1,0 +1,132 @@
+// Package python finds a Python interpreter and runs the package stein_env in it, for
+// whoever needs Python: simulator workers, the drivers of Ray and Optuna, doctor,
+// `stein env check` and videos.
+package python
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	pythonenv "github.com/stein-rl/stein/python_env"
+)
+
+// ErrNone is wrapped by Find's error.
+var ErrNone = errors.New("no Python found")
+
+// Find returns the interpreter to use: the explicit one, else $STEIN_PYTHON, the
+// active virtual environment, .venv in the working directory or a folder above it,
+// .venv beside the program or above it, python3 on PATH.
+func Find(explicit string) (string, error) {
+	for _, named := range []string{explicit, os.Getenv("STEIN_PYTHON")} {
+		if named == "" {
+			continue
+		}
+		path, err := exec.LookPath(named)
+		if err != nil {
+			return "", fmt.Errorf("python: %w: %s: %w", ErrNone, named, err)
+		}
+		return path, nil
+	}
+	var roots []string
+	if dir, err := os.Getwd(); err == nil {
+		roots = append(roots, dir)
+	}
+	if program, err := os.Executable(); err == nil {
+		roots = append(roots, filepath.Dir(program))
+	}
+	if venv := os.Getenv("VIRTUAL_ENV"); venv != "" {
+		if path := filepath.Join(venv, "bin", "python"); executable(path) {
+			return path, nil
+		}
+	}
+	for _, root := range roots {
+		for dir := root; ; dir = filepath.Dir(dir) {
+			if path := filepath.Join(dir, ".venv", "bin", "python"); executable(path) {
+				return path, nil
+			}
+			if dir == filepath.Dir(dir) {
+				break
+			}
+		}
+	}
+	if path, err := exec.LookPath("python3"); err == nil {
+		return path, nil
+	}
+	return "", fmt.Errorf("python: %w: looked at $STEIN_PYTHON, $VIRTUAL_ENV, .venv here and above, and python3 on PATH; `make setup` builds a virtual environment", ErrNone)
+}
+
+func executable(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}
+
+// Write writes the package stein_env, as this program carries it, into dir, and
+// returns the variables under which an interpreter finds it there first.
+func Write(dir string) (env []string, err error) {
+	err = fs.WalkDir(pythonenv.Source, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(dir, filepath.FromSlash(path))
+		if d.IsDir() {
+			return os.MkdirAll(to, 0o700)
+		}
+		data, err := pythonenv.Source.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(to, data, 0o600)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("python: writing the package stein_env: %w", err)
+	}
+	search := dir
+	if old := os.Getenv("PYTHONPATH"); old != "" {
+		search += string(os.PathListSeparator) + old
+	}
+	return []string{"PYTHONPATH=" + search, "PYTHONUNBUFFERED=1"}, nil
+}
+
+// Command is exec.CommandContext of an interpreter, with env added to this program's
+// variables. A file in the working directory can't hide a module of the same name
+// from the interpreter (-P); stein_env adds that folder behind the standard library.
+func Command(ctx context.Context, interpreter string, env []string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, interpreter, append([]string{"-P"}, args...)...)
+	cmd.Env = append(environ(interpreter), env...)
+	return cmd
+}
+
+// environ is this program's variables without those that would keep an interpreter
+// from working for us.
+func environ(interpreter string) []string {
+	venv := isVirtual(interpreter)
+	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		switch name {
+		case "PYTHONHOME":
+			// It belongs to another Python. `activate` of a virtual environment
+			// removes it too.
+			return venv
+		case "PYTHONINSPECT": // would have it wait for a person at its end
+			return true
+		}
+		return false
+	})
+}
+
+// isVirtual says whether an interpreter is that of a virtual environment.
+func isVirtual(interpreter string) bool {
+	path, err := exec.LookPath(interpreter)
+	if err != nil {
+		return false
+	}
+	_, err = os.Stat(filepath.Join(filepath.Dir(filepath.Dir(path)), "pyvenv.cfg"))
+	return err == nil
+}

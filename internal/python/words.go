@@ -1,0 +1,61 @@
+package python
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// An exception as a traceback ends with it: its type, alone or with a message.
+var exception = regexp.MustCompile(`^[A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt|Warning|Failure|Refusal)(:|$)`)
+
+// A frame of a traceback in a file.
+var frame = regexp.MustCompile(`^\s*File "([^"<]+)", line (\d+)`)
+
+// LastWords is one line for a person out of what a Python process wrote before it
+// ended: the last exception with the file that raised it, else what Python calls
+// fatal, else the last line. Empty: it wrote nothing.
+func LastWords(lines []string) string {
+	words := ""
+	for i, line := range slices.Backward(lines) {
+		if line = strings.TrimRight(line, " \r"); exception.MatchString(line) {
+			words = line
+			if at := raisedAt(lines[:i]); at != "" {
+				words += " (" + at + ")"
+			}
+			break
+		}
+	}
+	for _, line := range slices.Backward(lines) {
+		line = strings.TrimSpace(line)
+		if words == "" && (strings.HasPrefix(line, "Fatal Python error") || strings.HasPrefix(line, "Unknown option: -P")) {
+			words = line
+		}
+	}
+	if strings.HasPrefix(words, "Unknown option: -P") {
+		return "this Python is older than 3.11, which is needed"
+	}
+	for _, line := range slices.Backward(lines) {
+		if words == "" {
+			words = strings.TrimSpace(line)
+		}
+	}
+	if strings.Contains(words, "No module named 'encodings'") {
+		words += "; unset PYTHONHOME, which is another Python's"
+	}
+	return words
+}
+
+// raisedAt is the innermost file of a traceback: its last frame, which stands a line
+// or two above the exception.
+func raisedAt(lines []string) string {
+	for _, line := range slices.Backward(lines[max(0, len(lines)-4):]) {
+		if m := frame.FindStringSubmatch(line); m != nil {
+			return m[1] + ", line " + m[2]
+		}
+		if line != "" && line[0] != ' ' {
+			return ""
+		}
+	}
+	return ""
+}

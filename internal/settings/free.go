@@ -1,0 +1,179 @@
+package settings
+
+import (
+	"encoding/json"
+	"math"
+	"math/big"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// digits are a whole number as JSON has them, but for underscores.
+var digits = regexp.MustCompile(`^[-+]?[1-9][0-9_]*$`)
+
+// free decodes a value of which the settings know no type, such as a keyword argument
+// of an environment, as it was written: 1e6 is a float64 and 1 an int, a date is the
+// text of it, and a whole number too large for a uint64 is a json.Number. It refuses
+// what JSON, which carries such values on, can't say. A mapping is laid over old,
+// where that is one too.
+func (t *Tree) free(n *yaml.Node, path []string, old any) (any, []error) {
+	switch n.Kind {
+	case yaml.MappingNode:
+		known, _ := old.(map[string]any)
+		return t.freeMap(n, path, known)
+	case yaml.SequenceNode:
+		out := make([]any, len(n.Content))
+		var all []error
+		for i, item := range n.Content {
+			value, errs := t.free(item, indexed(path, i), nil)
+			out[i], all = value, append(all, errs...)
+		}
+		return out, all
+	}
+	switch n.ShortTag() {
+	case "!!null":
+		return nil, nil
+	case "!!bool":
+		var b bool
+		if err := n.Decode(&b); err != nil {
+			return nil, []error{t.problem(n, path, "%s: want true or false", describe(n))}
+		}
+		return b, nil
+	case "!!int":
+		return t.freeInt(n, path)
+	case "!!float":
+		if digits.MatchString(n.Value) { // too large for YAML's integers, not for Python's
+			return json.Number(strings.TrimPrefix(strings.ReplaceAll(n.Value, "_", ""), "+")), nil
+		}
+		var f float64
+		if err := n.Decode(&f); err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+			return nil, []error{t.problem(n, path, "%s: JSON, in which this is passed on, has finite numbers only; pass a text and convert it", describe(n))}
+		}
+		return f, nil
+	}
+	return n.Value, nil
+}
+
+func (t *Tree) freeInt(n *yaml.Node, path []string) (any, []error) {
+	var i int
+	if n.Decode(&i) == nil {
+		return i, nil
+	}
+	var u uint64
+	if n.Decode(&u) == nil {
+		return u, nil
+	}
+	if x, ok := new(big.Int).SetString(strings.ReplaceAll(n.Value, "_", ""), 0); ok {
+		return json.Number(x.String()), nil
+	}
+	return nil, []error{t.problem(n, path, "want a whole number, got %s", describe(n))}
+}
+
+// freeMap lays a mapping over one that is known.
+func (t *Tree) freeMap(n *yaml.Node, path []string, known map[string]any) (map[string]any, []error) {
+	out := make(map[string]any, len(known))
+	for key, value := range known {
+		out[key] = value
+	}
+	var all []error
+	for i := 0; i < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		at := append(slices.Clip(path), key.Value)
+		if key.ShortTag() == "!!merge" {
+			merged, errs := t.merge(value, path)
+			all = append(all, errs...)
+			for k, v := range merged {
+				if _, given := out[k]; !given {
+					out[k] = v
+				}
+			}
+			continue
+		}
+		if key.Kind != yaml.ScalarNode || !isText(key) {
+			all = append(all, t.problem(key, path, "key %s: JSON, in which this is passed on, has texts as keys only: write %s",
+				describe(key), strconv.Quote(key.Value)))
+			continue
+		}
+		decoded, errs := t.free(value, at, out[key.Value])
+		out[key.Value], all = decoded, append(all, errs...)
+	}
+	return out, all
+}
+
+// isText says whether a key is a text. A bare word is one though YAML 1.1 takes some,
+// such as y, for a truth value.
+func isText(key *yaml.Node) bool {
+	switch key.ShortTag() {
+	case "!!int", "!!float", "!!bool", "!!null":
+		return false
+	}
+	return true
+}
+
+// merge is what the key << stands for: a mapping, or several, the first of which wins.
+func (t *Tree) merge(n *yaml.Node, path []string) (map[string]any, []error) {
+	if n.Kind != yaml.SequenceNode {
+		if n.Kind != yaml.MappingNode {
+			return nil, []error{t.problem(n, append(slices.Clip(path), "<<"), "want key: value lines, got %s", describe(n))}
+		}
+		return t.freeMap(n, path, nil)
+	}
+	out := map[string]any{}
+	var all []error
+	for _, item := range slices.Backward(n.Content) {
+		one, errs := t.merge(item, path)
+		all = append(all, errs...)
+		for k, v := range one {
+			out[k] = v
+		}
+	}
+	return out, all
+}
+
+// encodeFree writes a value so that free reads the same one back.
+func encodeFree(v any) (*yaml.Node, error) {
+	switch x := v.(type) {
+	case map[string]any:
+		out := mapping()
+		out.Style = yaml.FlowStyle
+		keys := make([]string, 0, len(x))
+		for key := range x {
+			keys = append(keys, key)
+		}
+		slices.Sort(keys)
+		for _, key := range keys {
+			value, err := encodeFree(x[key])
+			if err != nil {
+				return nil, err
+			}
+			out.Content = append(out.Content, text(key), value)
+		}
+		return out, nil
+	case []any:
+		out := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+		for _, item := range x {
+			value, err := encodeFree(item)
+			if err != nil {
+				return nil, err
+			}
+			out.Content = append(out.Content, value)
+		}
+		return out, nil
+	case string:
+		return text(x), nil
+	case json.Number:
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: x.String()}, nil
+	case float64:
+		written := float(x, 64)
+		if !strings.ContainsAny(written, ".en") { // 1 would be a whole number
+			written += ".0"
+		}
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: written}, nil
+	}
+	out := &yaml.Node{}
+	return out, out.Encode(v)
+}

@@ -1,0 +1,125 @@
+"""What reset and step of an environment return, and how it is told that they don't fit.
+
+Gymnasium wants ``(observation, info)`` and ``(observation, reward, terminated,
+truncated, info)``; Gym before 0.26 had other answers.
+"""
+
+from __future__ import annotations
+
+import numbers
+import re
+import sys
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+WANT_RESET = "(observation, info)"
+WANT_STEP = "(observation, reward, terminated, truncated, info)"
+MIGRATE = (
+    "it has the interface of Gym before 0.26; in Gymnasium reset(seed=None,"
+    f" options=None) returns {WANT_RESET} and step returns {WANT_STEP}"
+)
+
+NUMBERS = frozenset({float, int, bool, np.float64, np.float32})
+"""Types of rewards that need no second look."""
+
+
+class UnfitError(Exception):
+    """An answer that can't be used, with words about what it is."""
+
+
+def first_observation(answer: Any) -> Any:
+    """Return the observation of what reset returned.
+
+    Raises:
+        UnfitError: it is not (observation, info).
+    """
+    if isinstance(answer, tuple) and len(answer) == 2:
+        obs, info = answer
+        if info is None or isinstance(info, dict) or hasattr(info, "keys"):
+            return obs
+    raise UnfitError(f"reset returned {about(answer)}, want {WANT_RESET}: {MIGRATE}")
+
+
+def step_of_another_kind(answer: Any) -> UnfitError:
+    """Return the error for what step returned instead of five values."""
+    if isinstance(answer, tuple):
+        text = f"step returned {len(answer)} values, want {WANT_STEP}"
+        if len(answer) == 4:
+            text += f": {MIGRATE}"
+        return UnfitError(text)
+    return UnfitError(f"step returned {about(answer)}, want {WANT_STEP}")
+
+
+def older_interface(e: BaseException) -> str:
+    """Return what to say of an exception that an older interface led to, or ""."""
+    text = str(e)
+    if isinstance(e, ValueError) and re.search(r"values to unpack.*5, got 4", text):
+        return MIGRATE  # by a wrapper of Gymnasium's
+    if isinstance(e, TypeError) and re.search(
+        r"reset\(\) got an unexpected keyword argument '(seed|options)'", text
+    ):
+        return MIGRATE
+    return ""
+
+
+def in_old_registry(name: str) -> bool:
+    """Say whether the package gym, which Gymnasium succeeds, knows an id."""
+    envs = getattr(sys.modules.get("gym"), "envs", None)
+    registry = getattr(envs, "registry", None)
+    known = getattr(registry, "env_specs", registry)
+    try:
+        return known is not None and name in known
+    except TypeError:
+        return False
+
+
+def reward(value: Any) -> float:
+    """Return a reward as a float. One number counts, in an array too.
+
+    Raises:
+        UnfitError: it is not one real number.
+    """
+    if isinstance(value, (numbers.Real, np.bool_)) or type(value).__name__ == "Decimal":
+        return float(value)
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):
+        array = np.empty(0, object)
+    if array.size == 1 and array.dtype.kind in "fiub":
+        return float(array.reshape(-1)[0])
+    raise UnfitError(f"the reward is {about(value)}, want one number")
+
+
+def numbers_of(obs: Any, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Return an observation as a flat array.
+
+    Raises:
+        UnfitError: it has another shape, or holds something other than real numbers.
+    """
+    try:
+        array = np.asarray(obs)
+    except (TypeError, ValueError, RuntimeError) as e:
+        raise UnfitError(f"the observation is {about(obs)}: {e}") from e
+    if array.shape != shape:
+        what = "" if isinstance(obs, np.ndarray) else f" ({about(obs)})"
+        raise UnfitError(
+            f"observation of shape {array.shape}{what}, its observation space says"
+            f" {shape}"
+        )
+    if array.dtype.kind not in "fiub":
+        raise UnfitError(
+            f"observation of {array.dtype} ({about(obs)}), want real numbers"
+        )
+    return array.reshape(-1)
+
+
+def about(value: Any) -> str:
+    """Describe a value in a few words."""
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} of shape {value.shape}"
+    if value is None:
+        return "None"
+    text = " ".join(repr(value).split())
+    return f"{type(value).__name__} {text[:60]}{'…' if len(text) > 60 else ''}"
