@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/internal/venv"
 )
 
 // A Driver is a Python process that does what it is asked. It ends when its input
@@ -64,7 +65,7 @@ func Start(module, python string, log io.Writer) (*Driver, error) {
 	d.cmd = exec.Command(python, "-m", "stein_env.cluster."+module)
 	d.cmd.Env = append(os.Environ(), env...)
 	d.cmd.SysProcAttr = apart()
-	last := &lastLines{to: log}
+	last := &lastLines{to: log, python: python}
 	d.cmd.Stderr = last
 	out, err := d.cmd.StdoutPipe()
 	if err == nil {
@@ -197,9 +198,10 @@ func (d *Driver) Close() error {
 
 // lastLines passes on what is written, and keeps the end.
 type lastLines struct {
-	to  io.Writer
-	mu  sync.Mutex
-	all []byte
+	to     io.Writer
+	python string // whose they are
+	mu     sync.Mutex
+	all    []byte
 }
 
 func (l *lastLines) Write(p []byte) (int, error) {
@@ -219,7 +221,7 @@ func (l *lastLines) why(err error) string {
 	lines := strings.Split(strings.TrimSpace(string(l.all)), "\n")
 	why := lines[len(lines)-1]
 	if strings.HasPrefix(why, "ModuleNotFoundError") {
-		why += " (pip install -r requirements-cluster.txt into its environment)"
+		why += " (" + venv.Remedy(l.python, "--cluster") + ")"
 	}
 	if why == "" {
 		why = fmt.Sprint(err)
