@@ -11,9 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
-
-	"github.com/gofrs/flock"
 
 	"github.com/stein-rl/stein"
 )
@@ -31,6 +28,7 @@ type Options struct {
 	lists   fs.ReadFileFS // nil: those of this program
 	modules []string      // imported at the end; nil: those that a simulator needs
 	in      string        // working folder of Python; "": this one
+	locked  *os.File      // the folder's parent
 }
 
 // Made is an environment that is ready.
@@ -65,11 +63,10 @@ func Make(ctx context.Context, o Options) (Made, error) {
 			return Made{}, err
 		}
 	}
-	unlock, err := o.lock(ctx, filepath.Dir(dir))
-	if err != nil {
+	if o.locked, err = lock(ctx, filepath.Dir(dir), o.Out); err != nil {
 		return Made{}, err
 	}
-	defer unlock()
+	defer o.locked.Close()
 
 	s, p, err := o.open(ctx, dir)
 	if err != nil {
@@ -118,23 +115,6 @@ func (o Options) names() []string {
 		names = append(names, "requirements-"+extra+".txt")
 	}
 	return names
-}
-
-// lock keeps other processes out of a folder: one makes an environment in it at a time.
-func (o Options) lock(ctx context.Context, parent string) (unlock func(), err error) {
-	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return nil, fmt.Errorf("venv: %w", err)
-	}
-	l := flock.New(parent, flock.SetFlag(os.O_RDONLY)) // the folder itself: no file is left
-	taken, err := l.TryLock()
-	if err == nil && !taken {
-		fmt.Fprintf(o.Out, "another process makes an environment in %s: waiting for it\n", parent)
-		_, err = l.TryLockContext(ctx, 200*time.Millisecond)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("venv: locking %s: %w", parent, err)
-	}
-	return func() { _ = l.Close() }, nil
 }
 
 // open gives the environment in a folder as it stands, with its interpreter. An
@@ -281,6 +261,9 @@ func (o Options) run(ctx context.Context, python string, args ...string) error {
 	words := &complaints{to: o.Out}
 	c := command(ctx, python, args...)
 	c.Dir, c.Stdout, c.Stderr = o.in, o.Out, words
+	// A pip that outlives this program, killed, keeps the lock: the next call waits for
+	// its end before it removes what it wrote.
+	c.ExtraFiles = []*os.File{o.locked}
 	err := c.Run()
 	if ctx.Err() != nil {
 		return ctx.Err()
