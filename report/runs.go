@@ -104,8 +104,7 @@ func ReadRun(dir string) (*Run, error) {
 	}
 	if n := len(table.Rows); n > 0 {
 		r.Step = table.Step(n - 1)
-		times := r.series["time"].values
-		r.Seconds = times[len(times)-1]
+		r.Seconds, _ = r.Last("time")
 	}
 	return r, nil
 }
