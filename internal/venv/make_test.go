@@ -56,6 +56,9 @@ func list(text string) fstest.MapFS {
 // Ensure that an environment is made, that another call has nothing to do, that one to
 // which packages could not be added is not used, and that the next call makes it whole.
 func TestMake(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it runs pip several times")
+	}
 	wheels, out := offline(t), new(bytes.Buffer)
 	ctx := context.Background()
 	o := Options{Out: out, lists: list("firstwheel==1.0\n"), modules: []string{"firstwheel"}}
@@ -113,6 +116,9 @@ func (c cutter) Write(p []byte) (int, error) {
 
 // Ensure that a virtual environment of the user's is filled, and keeps what is in it.
 func TestMakeInUsersEnvironment(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it runs pip")
+	}
 	wheels := offline(t)
 	wheel(t, wheels, "firstwheel", "1.0")
 	dir := filepath.Join(t.TempDir(), "mine")
