@@ -52,6 +52,12 @@ func TestLiveInChromium(t *testing.T) {
 	b.Want(`[...document.querySelectorAll("#chips button")].map(c => c.textContent).join()`, "walker2d/sac,walker2d/met-sigma-eps")
 	b.Want(`getComputedStyle(document.querySelector("#chips .key")).getPropertyValue("--c")`, colourInReport(t, dir))
 	b.Want(`document.documentElement.scrollWidth <= innerWidth`, "true")
+	for ticks, want := range map[string]string{
+		"[0, 0.25, 0.5]": "0.00 0.25 0.50", "[-200, 0, 200]": "-200 0 200", "[0, 12500, 25000]": "0 12.5K 25K", "[1000000, 1125000]": "1M 1.125M",
+		"[12345, 12346]": "12,345 12,346", "[0, 1e-7, 2e-7]": "0 1.0e-7 2.0e-7", "[7]": "7", "[]": "",
+	} {
+		b.Want(`tickLabels(`+ticks+`).join(" ")`, want)
+	}
 	b.Shot("live", false)
 
 	f, err := os.OpenFile(filepath.Join(dir, "sac", "metrics.csv"), os.O_APPEND|os.O_WRONLY, 0)

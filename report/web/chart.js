@@ -8,14 +8,15 @@ const short = (x) => x === null || x === undefined ? "–"
   : Number(x.toPrecision(4)).toLocaleString("en");
 
 const whole = (x) => Math.round(x).toLocaleString("en");
-const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 2 });
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 3 });
 
 // tickLabels tell neighbouring ticks apart, in as few digits as do.
 function tickLabels(ticks) {
   const step = ticks.length > 1 ? Math.abs(ticks[1] - ticks[0]) : Math.abs(ticks[0]) || 1;
   const most = Math.max(...ticks.map(Math.abs));
-  const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
-  if (digits > 4 || most >= 1e9) return ticks.map((t) => t === 0 ? "0" : t.toExponential(Math.max(0, Math.ceil(Math.log10(most / step)))));
+  let digits = 0;
+  while (digits < 5 && Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) > 1e-6 * 10 ** digits * step) digits++;
+  if (digits > 4 || most >= 1e9) return ticks.map((t) => t === 0 ? "0" : t.toExponential(Math.min(9, Math.max(0, Math.ceil(Math.log10(most / step))))));
   if (most >= 1e4 && step >= most / 1000) return ticks.map((t) => compact.format(t));
   return ticks.map((t) => t.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
 }
@@ -74,11 +75,12 @@ class Chart {
     if (this.u && width && (width !== this.u.width || height !== this.u.height)) this.u.setSize({ width, height });
   }
 
-  // show draws lines: {key, label, metric, order, colour, steps, values, low, high, counts}.
-  // order is the place of the metric in the figure, low and high are there for a band.
-  show(lines, counts) {
+  // show draws lines: {key, label, counts, metric, order, colour, steps, values, low, high,
+  // seeds}. counts says what its steps are, order is the place of the metric in the figure;
+  // low, high and seeds are there for a mean.
+  show(lines) {
     this.lines = lines;
-    this.counts = counts;
+    this.counts = [...new Set(lines.map((l) => l.counts))].join(" or ") || "steps";
     let row = 1; // of data()
     for (const l of lines) {
       l.series = row + (l.low ? 2 : 0);
@@ -93,7 +95,7 @@ class Chart {
     }));
     this.node.dataset.lines = lines.length;
     this.node.dataset.points = lines.length ? Math.max(...lines.map((l) => l.steps.length)) : 0;
-    const key = counts + lines.map((l) => l.key + l.colour + (l.low ? "band" : "")).join("\n");
+    const key = this.counts + lines.map((l) => l.key + l.colour + (l.low ? "band" : "")).join("\n");
     if (key === this.key) {
       this.u.setData(this.data());
     } else {
@@ -150,6 +152,7 @@ class Chart {
       cursor: {
         sync: { key: "steps", setSeries: false },
         drag: { x: true, y: false, setScale: false },
+        y: false,
         dataIdx: (u, s, i) => this.nearest(u.data[s], i),
         bind: { dblclick: () => () => { this.shared.zoom(null); } },
       },

@@ -149,7 +149,7 @@ function linesOf(figure) {
       byLabel.get(run.label).push({ run, curve });
     }
     for (const [label, group] of byLabel) {
-      const common = { metric, order, colour: group[0].run.colour };
+      const common = { metric, order, colour: group[0].run.colour, counts: group[0].run.counts };
       if (mode.value === "mean" && group.length > 1) {
         lines.push({ ...common, key: `${label} ${metric}`, label, ...mean(group.map((g) => g.curve)) });
         continue;
@@ -169,14 +169,13 @@ function draw() {
 
 function paint() {
   if (charts.some((c) => c.dragging)) return; // it is drawn when the button is let go
-  const counts = [...new Set(runs.filter((r) => !hidden.has(r.id)).map((r) => r.counts))].join(" or ") || "steps";
   const place = document.getElementById("panels");
   const wanted = figures.filter((f) => f.own || f.metrics.some((m) => recorded.includes(m)));
   for (const figure of wanted) figure.chart ??= new Chart(figure, shared, figure.own ? () => remove(figure) : null);
   charts = wanted.map((f) => f.chart);
   if (charts.some((c, i) => place.children[i] !== c.node) || place.children.length !== charts.length) place.replaceChildren(...charts.map((c) => c.node));
   document.getElementById("empty").hidden = charts.length > 0;
-  for (const figure of wanted) figure.chart.show(linesOf(figure), counts);
+  for (const figure of wanted) figure.chart.show(linesOf(figure));
 }
 
 function remove(figure) {
