@@ -88,13 +88,16 @@ func expand(config string) string {
 }
 
 func fromWheel(kind, pattern string) Candidate {
-	for _, dir := range venv.Find() {
+	for _, dir := range Venvs() {
 		if found, _ := filepath.Glob(filepath.Join(dir, pattern)); len(found) > 0 {
 			return Candidate{Rule: "virtual environment " + dir, Config: "xla:" + found[len(found)-1]}
 		}
 	}
 	return Candidate{Rule: "virtual environments, " + kind, Note: "no wheel with that plugin"}
 }
+
+// Venvs lists the virtual environments that wheels are looked for in.
+func Venvs() []string { return venv.Find() }
 
 // InstallXLA lets go-xla download the plugins that suit this machine into the
 // user's library folder, and returns that folder. It prints its progress.
