@@ -92,16 +92,12 @@ clean: ## remove what make made (runs/ stays)
 	@scripts/system-packages.sh test
 	@touch $@
 
-$(VENV)/bin/python: | .build/system
-	@echo "stein: making $(VENV)"
-	@$(PYTHON) -m venv $(VENV)
-
-$(VENV)/.stein-run: requirements.txt | $(VENV)/bin/python
-	@echo "stein: installing the simulator and the XLA plugin into $(VENV)"
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
+# What a user of the program alone gets by the same command.
+$(VENV)/.stein-run: requirements.txt | build
+	@$(BIN) setup --dir $(VENV) --python $(PYTHON)
 	@touch $@
 
-$(VENV)/.stein-dev: requirements.txt requirements-cluster.txt requirements-dev.txt | $(VENV)/bin/python
+$(VENV)/.stein-dev: requirements-cluster.txt requirements-dev.txt $(VENV)/.stein-run
 	@echo "stein: installing the test tools into $(VENV)"
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@

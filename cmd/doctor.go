@@ -19,6 +19,7 @@ import (
 
 	"github.com/stein-rl/stein/engine"
 	"github.com/stein-rl/stein/internal/python"
+	"github.com/stein-rl/stein/internal/venv"
 	"github.com/stein-rl/stein/runs"
 )
 
@@ -107,8 +108,6 @@ func (a *app) printFindings(all []finding) {
 	}
 }
 
-const fixXLA = "`make train` installs it from requirements.txt; on other platforms: stein doctor --install-xla"
-
 func checkEngine(flag string) []finding {
 	var looked []string
 	for _, c := range engine.Discover(flag) {
@@ -121,12 +120,12 @@ func checkEngine(flag string) []finding {
 	found := finding{Check: "backend", State: fine, Detail: fmt.Sprintf("%s (%s)", choice.Config, choice.From)}
 	order := finding{Check: "looked at", State: fine, Detail: strings.Join(looked, "; ")}
 	if err != nil {
-		found.State, found.Detail, found.Fix = broken, err.Error(), fixXLA
+		found.State, found.Detail, found.Fix = broken, err.Error(), "leave out what names it (--backend, STEIN_BACKEND, GOMLX_BACKEND); "+engine.FixXLA()
 		return []finding{order, found}
 	}
 	defer b.Finalize()
 	if choice.Warning() != "" {
-		found.State, found.Fix = lacking, "about 16 times slower than XLA (4 times with a binary from GOEXPERIMENT=simd make build); "+fixXLA
+		found.State, found.Fix = lacking, "about 16 times slower than XLA (4 times in a binary built with GOEXPERIMENT=simd); "+engine.FixXLA()
 	}
 	graph := finding{Check: "graph", State: fine, Detail: b.Description()}
 	var devices []string
@@ -162,14 +161,12 @@ type pythonReport struct {
 	FFmpeg     string
 }
 
-const fixPython = "`make train` makes .venv with all of them"
-
 func checkPython(ctx context.Context) []finding {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	interpreter, err := python.Find("")
 	if err != nil {
-		return []finding{{Check: "python", State: broken, Detail: err.Error(), Fix: "install Python 3.11 or newer; " + fixPython}}
+		return []finding{{Check: "python", State: broken, Detail: err.Error(), Fix: "install Python " + venv.Oldest + " or newer; " + venv.Remedy("")}}
 	}
 	dir, err := os.MkdirTemp("", "stein-doctor-")
 	if err != nil {
@@ -190,7 +187,7 @@ func checkPython(ctx context.Context) []finding {
 		if errors.As(err, &exit) {
 			err = fmt.Errorf("%w: %s", err, python.LastWords(strings.Split(string(exit.Stderr), "\n")))
 		}
-		return []finding{{Check: "python", State: broken, Detail: fmt.Sprintf("%s: %s", interpreter, err), Fix: fixPython}}
+		return []finding{{Check: "python", State: broken, Detail: fmt.Sprintf("%s: %s", interpreter, err), Fix: venv.Remedy(interpreter)}}
 	}
 	return r.findings()
 }
@@ -209,11 +206,11 @@ func (r pythonReport) findings() []finding {
 	slices.Sort(miss)
 	packages := finding{Check: "packages", State: fine, Detail: strings.Join(have, ", ")}
 	if len(miss) > 0 {
-		packages.State, packages.Detail, packages.Fix = lacking, "missing: "+strings.Join(miss, ", "), fixPython
+		packages.State, packages.Detail, packages.Fix = lacking, "missing: "+strings.Join(miss, ", "), venv.Remedy(r.Executable)
 	}
 	step := finding{Check: "simulator", State: fine, Detail: "Walker2d-v5 steps"}
 	if r.StepError != "" {
-		step.State, step.Detail, step.Fix = broken, "Walker2d-v5: "+r.StepError, fixPython
+		step.State, step.Detail, step.Fix = broken, "Walker2d-v5: "+r.StepError, venv.Remedy(r.Executable)
 	}
 	all = append(all, packages, step)
 	if r.StepError != "" {
@@ -232,7 +229,7 @@ func (r pythonReport) findings() []finding {
 	}
 	video := finding{Check: "video", State: fine, Detail: r.FFmpeg}
 	if r.FFmpeg == "" {
-		video = finding{Check: "video", State: lacking, Detail: "no ffmpeg", Fix: "only videos need it: the package imageio-ffmpeg brings one"}
+		video = finding{Check: "video", State: lacking, Detail: "no ffmpeg", Fix: "only videos need it: the package imageio-ffmpeg brings one; " + venv.Remedy(r.Executable)}
 	}
 	return append(all, render, video)
 }

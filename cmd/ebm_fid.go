@@ -44,7 +44,7 @@ SAMPLES is a folder of PNG or JPEG, or an array [N, H, W, C] in a .npy or .safet
 file, of bytes or of floats in [-1, 1]. From a RUN, samples are drawn first, and compared
 with what the run learnt from.
 
-  --features efficientnet-lite0   FD-E0; its weights come with make train
+  --features efficientnet-lite0   FD-E0; its weights come with stein setup
   --features inception            FID and the inception score; give the file of its weights
                                   with --weights, or put it where the error message says
 

@@ -123,7 +123,7 @@ command line or the configuration makes no sense.`,
 	root.SetFlagErrorFunc(nearFlag)
 	root.SetVersionTemplate("stein {{.Version}}\n")
 	a.logs.register(root.PersistentFlags())
-	root.AddCommand(a.trainCmd(), a.evalCmd(), a.serveCmd(), a.exportCmd(), a.importCmd(), a.configsCmd(), a.envCmd(), newSampleCmd(), a.ebmCmd(), newKeysCmd(), newHealthCmd(), a.doctorCmd(), a.versionCmd(), a.reportCmd(), a.sweepCmd(), a.tuneCmd(), a.watchCmd(), a.runsCmd())
+	root.AddCommand(a.trainCmd(), a.evalCmd(), a.serveCmd(), a.exportCmd(), a.importCmd(), a.configsCmd(), a.envCmd(), newSampleCmd(), a.ebmCmd(), newKeysCmd(), newHealthCmd(), a.setupCmd(), a.doctorCmd(), a.versionCmd(), a.reportCmd(), a.sweepCmd(), a.tuneCmd(), a.watchCmd(), a.runsCmd())
 	return root
 }
 

@@ -19,9 +19,10 @@ func (a *app) watchCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "watch RUNS…",
 		Short: "A page on which the curves of runs grow while they train",
-		Long: `Serves a page on this machine's loopback address: the runs in the folders named and
-below them, laid over each other, new ones as they come. Configurations have the
-colours that they have in stein report.`,
+		Long: `Serves a page on this machine's loopback address, with the runs in the folders named
+and below them, new ones as they come: return, losses, entropy, temperature, step size,
+bandwidth and speed, and any other metric by choice. Seeds of a configuration are a mean
+with their range, or one by one. Configurations have the colours of stein report.`,
 		Example: `  stein watch runs
   stein watch runs/sweep-walker2d --metric policy/entropy --port 8080
   ssh -L 8080:localhost:8080 trainer stein watch runs --port 8080`,
@@ -31,9 +32,9 @@ colours that they have in stein report.`,
 			return a.watch(c.Context(), live, port)
 		},
 	}
-	cmd.Flags().StringVar(&live.Metric, "metric", report.DefaultReturn, "the `METRIC` to show first")
+	cmd.Flags().StringVar(&live.Metric, "metric", report.DefaultReturn, "the `METRIC` whose figure stands first")
 	cmd.Flags().DurationVar(&live.Every, "every", time.Second, "`TIME` between looks at the runs")
-	cmd.Flags().Uint16VarP(&port, "port", "p", 0, "`PORT` to serve at; a free one where not given")
+	cmd.Flags().Uint16VarP(&port, "port", "p", 0, "`PORT` to serve at; a free one if omitted")
 	return cmd
 }
 

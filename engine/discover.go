@@ -9,6 +9,8 @@ import (
 
 	"github.com/gomlx/go-xla/compute/xla"
 	"github.com/gomlx/go-xla/installer"
+
+	"github.com/stein-rl/stein/internal/venv"
 )
 
 // Variables of the environment that name a backend, in order.
@@ -94,35 +96,8 @@ func fromWheel(kind, pattern string) Candidate {
 	return Candidate{Rule: "virtual environments, " + kind, Note: "no wheel with that plugin"}
 }
 
-// Venvs lists the virtual environments to look into that exist: the active one,
-// then .venv in this folder and those above it, and beside the binary.
-func Venvs() []string {
-	var dirs []string
-	if v := os.Getenv("VIRTUAL_ENV"); v != "" {
-		dirs = append(dirs, v)
-	}
-	roots := []string{}
-	if wd, err := os.Getwd(); err == nil {
-		roots = append(roots, wd)
-	}
-	if exe, err := os.Executable(); err == nil {
-		roots = append(roots, filepath.Dir(exe))
-	}
-	for _, root := range roots {
-		for dir := root; ; dir = filepath.Dir(dir) {
-			dirs = append(dirs, filepath.Join(dir, ".venv"))
-			if dir == filepath.Dir(dir) {
-				break
-			}
-		}
-	}
-	seen := map[string]bool{}
-	return slices.DeleteFunc(dirs, func(dir string) bool {
-		gone := seen[dir] || !exists(dir)
-		seen[dir] = true
-		return gone
-	})
-}
+// Venvs lists the virtual environments that wheels are looked for in.
+func Venvs() []string { return venv.Find() }
 
 // InstallXLA lets go-xla download the plugins that suit this machine into the
 // user's library folder, and returns that folder. It prints its progress.

@@ -41,7 +41,15 @@ func (c Choice) Warning() string {
 	if c.From != fromNothing {
 		return ""
 	}
-	return "engine: no XLA plugin found: using the pure Go backend, about 16 times slower; `stein doctor` says what to install"
+	return "engine: no XLA plugin found: using the pure Go backend, about 16 times slower; " + FixXLA()
+}
+
+// FixXLA says how to get an XLA plugin on this machine.
+func FixXLA() string {
+	if runtime.GOOS == "linux" && runtime.GOARCH == "amd64" {
+		return "`stein setup` installs one"
+	}
+	return "`stein doctor --install-xla` downloads one where there is one for " + runtime.GOOS + "/" + runtime.GOARCH
 }
 
 // Choose picks a backend by the first rule that finds one (see Discover). It

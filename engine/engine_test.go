@@ -57,12 +57,13 @@ func TestChooseNothing(t *testing.T) {
 	for _, name := range []string{"STEIN_BACKEND", "GOMLX_BACKEND", "VIRTUAL_ENV"} {
 		t.Setenv(name, "")
 	}
+	t.Setenv("XDG_DATA_HOME", t.TempDir()) // where stein setup may have put one
 	t.Chdir(t.TempDir())
 	got := engine.Choose("")
 	if strings.HasPrefix(got.From, "go-xla's folders") {
 		t.Skip("this machine has a plugin installed")
 	}
-	if got.Config != engine.PureGo || !strings.Contains(got.Warning(), "stein doctor") {
+	if got.Config != engine.PureGo || !strings.Contains(got.Warning(), engine.FixXLA()) {
 		t.Errorf("%+v, warning %q", got, got.Warning())
 	}
 }

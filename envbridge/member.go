@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stein-rl/stein/envbridge/envpb"
+	"github.com/stein-rl/stein/internal/venv"
 )
 
 const (
@@ -349,7 +350,12 @@ func (m *member) explain(err error) error {
 	case errors.Is(err, errRefused):
 		return fmt.Errorf("envbridge: worker %s: %w", m.name, err)
 	case errors.Is(err, errDied) && m.proc != nil:
-		return &WorkerError{Worker: m.name, Failures: 1, Stderr: m.tail.last(), Err: fmt.Errorf("%w: %s", err, m.proc.how())}
+		words := m.tail.last()
+		how := m.proc.how()
+		if missing := venv.Missing(m.python, words); missing != "" {
+			how = missing
+		}
+		return &WorkerError{Worker: m.name, Failures: 1, Stderr: words, Err: fmt.Errorf("%w: %s", err, how)}
 	case errors.Is(err, errHung):
 		return &WorkerError{Worker: m.name, Failures: 1, Stderr: m.tail.last(), Err: err}
 	}

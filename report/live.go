@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"maps"
 	"math"
 	"net"
 	"net/http"
@@ -25,13 +26,21 @@ type Live struct {
 	Every  time.Duration // between looks; 0: a second
 }
 
-var livePage = template.Must(template.New("live.html").Funcs(template.FuncMap{
-	"style":  func() (template.CSS, error) { t, err := web.ReadFile("web/page.css"); return template.CSS(t), err },
-	"script": func() (template.JS, error) { t, err := web.ReadFile("web/live.js"); return template.JS(t), err },
-}).ParseFS(web, "web/live.html"))
+var livePage = template.Must(template.New("live.html").ParseFS(web, "web/live.html"))
 
-// Handler answers / with the page and /events?metric=NAME with server-sent events:
-// "runs" whenever there are others, "points" whenever one has got further.
+// liveFiles are what the page loads besides itself, by the path that it asks for.
+var liveFiles = map[string]string{
+	"/live.js":   "web/live.js",
+	"/chart.js":  "web/chart.js",
+	"/live.css":  "web/live.css",
+	"/page.css":  "web/page.css",
+	"/uplot.js":  "web/uplot/uPlot.iife.min.js",
+	"/uplot.css": "web/uplot/uPlot.min.css",
+}
+
+// Handler answers / with the page and /events?metric=NAME&metric=NAME with server-sent
+// events: "runs" whenever there are others, "points" whenever one has got further,
+// "problem" while the folders themselves can't be looked through.
 func (l Live) Handler() http.Handler {
 	if l.Metric == "" {
 		l.Metric = DefaultReturn
@@ -42,6 +51,9 @@ func (l Live) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", l.page)
 	mux.HandleFunc("GET /events", l.events)
+	for path, file := range liveFiles {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { http.ServeFileFS(w, r, web, file) })
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !local(r.Host) {
 			http.Error(w, "ask for localhost", http.StatusForbidden)
@@ -61,36 +73,30 @@ func local(host string) bool {
 
 func (l Live) page(w http.ResponseWriter, _ *http.Request) {
 	var out bytes.Buffer
-	if err := livePage.Execute(&out, l); err != nil {
+	if err := livePage.Execute(&out, panelsWith(l.Metric)); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; connect-src 'self'; img-src data:; script-src 'unsafe-inline'; style-src 'unsafe-inline'")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; connect-src 'self'; img-src data:; script-src 'self'; style-src 'self' 'unsafe-inline'")
 	_, _ = w.Write(out.Bytes())
 }
 
 func (l Live) events(w http.ResponseWriter, r *http.Request) {
-	metric := r.URL.Query().Get("metric")
-	if metric == "" {
-		metric = l.Metric
-	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
-	feed := feed{Live: l, metric: metric, runs: map[string]*followed{}, to: http.NewResponseController(w), out: w}
-	if err := feed.follow(r.Context()); err != nil && r.Context().Err() == nil {
-		_ = feed.send("problem", map[string]string{"text": err.Error()})
-	}
+	feed := feed{Live: l, metrics: r.URL.Query()["metric"], runs: map[string]*followed{}, to: http.NewResponseController(w), out: w}
+	_ = feed.follow(r.Context()) // it ends when the page has left
 }
 
 // A feed is what one page is told.
 type feed struct {
 	Live
-	metric string
-	runs   map[string]*followed
-	told   string // the last event of runs
-	to     *http.ResponseController
-	out    http.ResponseWriter
+	metrics []string // whose points it wants
+	runs    map[string]*followed
+	told    map[string]string // the last event of each kind that is sent as a whole
+	to      *http.ResponseController
+	out     http.ResponseWriter
 }
 
 // A followed run, and how much of it was sent.
@@ -98,8 +104,13 @@ type followed struct {
 	run  *Run
 	size int64
 	when time.Time
-	sent int
-	last float64 // value of the last point that was sent
+	sent map[string]sent // by metric
+}
+
+// sent are the points that a page has of a curve: how many, and the last one's value.
+type sent struct {
+	count int
+	last  float64
 }
 
 func (f *feed) follow(ctx context.Context) error {
@@ -117,29 +128,43 @@ func (f *feed) follow(ctx context.Context) error {
 	}
 }
 
-// look reads what has changed and sends it.
+// look reads what has changed and sends it. A folder that can't be read is told and is
+// looked at again the next time: a run may be half written.
 func (f *feed) look() error {
-	dirs, err := Find(f.Dirs...)
-	if err != nil {
+	var dirs []string
+	problem := ""
+	for _, dir := range f.Dirs { // one by one: one that is bad hides no other
+		found, err := Find(dir)
+		if err != nil {
+			problem = err.Error()
+		}
+		dirs = append(dirs, found...)
+	}
+	slices.Sort(dirs)
+	if err := f.tell("problem", map[string]string{"text": problem}); err != nil {
 		return err
 	}
-	runs := make([]*Run, 0, len(dirs))
-	for _, dir := range dirs {
+	runs, left := []*Run{}, []Left{}
+	for _, dir := range slices.Compact(dirs) {
 		one := f.runs[dir]
 		if one == nil {
-			one = &followed{}
+			one = &followed{sent: map[string]sent{}}
 			f.runs[dir] = one
 		}
-		if err := one.read(dir); err == nil { // it may be half written: the next look finds more
-			runs = append(runs, one.run)
+		if err := one.read(dir); err != nil {
+			left = append(left, Left{dir, err.Error()})
+			continue
 		}
+		runs = append(runs, one.run)
 	}
-	if err := f.tellRuns(runs); err != nil {
+	if err := f.tellRuns(runs, left); err != nil {
 		return err
 	}
 	for _, r := range runs {
-		if err := f.tellPoints(r); err != nil {
-			return err
+		for _, metric := range f.metrics {
+			if err := f.tellPoints(r, metric); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -167,63 +192,86 @@ type liveRun struct {
 	ID     string `json:"id"`
 	Name   string `json:"name"`
 	Label  string `json:"label"` // of its configuration
-	Env    string `json:"env"`
 	Colour string `json:"colour"`
-	Seed   uint64 `json:"seed"`
+	Seed   string `json:"seed"` // JavaScript's numbers lose digits of the large ones
 	Step   int64  `json:"step"`
-	Steps  int64  `json:"steps"`
+	Steps  int64  `json:"steps"` // in all; 0: unknown
+	Counts string `json:"counts"`
 }
 
-// tellRuns sends the list of runs and of their metrics, if it is another one. Runs of
-// one configuration have one colour, that of the report.
-func (f *feed) tellRuns(runs []*Run) error {
-	groups, _ := group(slices.Clone(runs))
+// tellRuns sends the list of runs, of their metrics, and of folders left out, if it is
+// another one. Runs of one configuration have one colour, that of the report.
+func (f *feed) tellRuns(runs []*Run, left []Left) error {
+	groups, doubles := group(slices.Clone(runs))
 	list, metrics := []liveRun{}, map[string]bool{}
 	for _, g := range groups {
 		for _, r := range g.Runs {
+			counts := "environment steps"
+			if _, image := r.Settings["updates"]; image {
+				counts = "updates"
+			}
 			steps, _ := strconv.ParseInt(r.Total(), 10, 64)
-			list = append(list, liveRun{r.Dir, filepath.Base(r.Dir), g.Label, g.Env, hex(colourOf(g.Style)), uint64(r.Info.Seed), r.Step, steps})
+			list = append(list, liveRun{r.Dir, filepath.Base(r.Dir), g.Label, hex(colourOf(g.Style)), strconv.FormatUint(uint64(r.Info.Seed), 10), r.Step, steps, counts})
 			for name := range r.series {
 				metrics[name] = true
 			}
 		}
 	}
 	delete(metrics, "step")
-	names := make([]string, 0, len(metrics))
-	for name := range metrics {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	event := map[string]any{"runs": list, "metrics": names, "metric": f.metric}
-	text, err := json.Marshal(event)
-	if err != nil || string(text) == f.told {
-		return err
-	}
-	f.told = string(text)
-	return f.send("runs", event)
+	return f.tell("runs", map[string]any{"runs": list, "metrics": slices.Sorted(maps.Keys(metrics)), "left": append(left, doubles...)})
 }
 
-// tellPoints sends the points of a run that are new. One that was continued from an
-// earlier step is sent anew.
-func (f *feed) tellPoints(r *Run) error {
-	one, s := f.runs[r.Dir], r.series[f.metric]
-	if one.sent > len(s.values) || one.sent > 0 && s.values[one.sent-1] != one.last {
-		one.sent = 0
+// tellPoints sends the points of a curve that are new. That of a run that was continued
+// from an earlier step is sent anew.
+func (f *feed) tellPoints(r *Run, metric string) error {
+	one, s := f.runs[r.Dir], r.series[metric].rising()
+	from, n := one.sent[metric], len(s.values)
+	if from.count > n || from.count > 0 && s.values[from.count-1] != from.last {
+		from.count = 0
 	}
-	if one.sent == len(s.values) {
+	if from.count == n {
 		return nil
 	}
-	steps, values := s.steps[one.sent:], make([]any, 0, len(s.values)-one.sent)
-	for _, x := range s.values[one.sent:] {
+	steps, values := s.steps[from.count:], make([]any, 0, n-from.count)
+	for _, x := range s.values[from.count:] {
 		if math.IsInf(x, 0) {
 			values = append(values, nil) // JSON has no word for it
 			continue
 		}
 		values = append(values, x)
 	}
-	event := map[string]any{"id": r.Dir, "from": one.sent, "steps": steps, "values": values}
-	one.sent, one.last = len(s.values), s.values[len(s.values)-1]
-	return f.send("points", event)
+	one.sent[metric] = sent{n, s.values[n-1]}
+	return f.send("points", map[string]any{"id": r.Dir, "metric": metric, "from": from.count, "steps": steps, "values": values})
+}
+
+// rising is the series without points whose step is not beyond all before it, or is no
+// step at all, as damaged files have them: a curve goes to the right.
+func (s series) rising() series {
+	kept := series{}
+	last := -1.0
+	for i, step := range s.steps {
+		if step > last && step < 1<<53 {
+			kept.steps, kept.values = append(kept.steps, step), append(kept.values, s.values[i])
+			last = step
+		}
+	}
+	return kept
+}
+
+// tell sends an event if it is another one than the last of its kind.
+func (f *feed) tell(event string, data any) error {
+	text, err := json.Marshal(data)
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	if f.told[event] == string(text) {
+		return nil
+	}
+	if f.told == nil {
+		f.told = map[string]string{}
+	}
+	f.told[event] = string(text)
+	return f.send(event, json.RawMessage(text))
 }
 
 func (f *feed) send(event string, data any) error {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/stein-rl/stein/internal/python"
+	"github.com/stein-rl/stein/internal/venv"
 )
 
 // A Driver is a Python process that does what it is asked. It ends when its input
@@ -63,7 +64,7 @@ func Start(module, interpreter string, log io.Writer) (*Driver, error) {
 	d := &Driver{name: module, Dir: dir, ended: make(chan struct{}), waiting: map[int]chan<- Reply{}}
 	d.cmd = python.Command(context.Background(), interpreter, env, "-m", "stein_env.cluster."+module)
 	d.cmd.SysProcAttr = apart()
-	last := &lastLines{to: log}
+	last := &lastLines{to: log, interpreter: interpreter}
 	d.cmd.Stderr = last
 	out, err := d.cmd.StdoutPipe()
 	if err == nil {
@@ -196,9 +197,10 @@ func (d *Driver) Close() error {
 
 // lastLines passes on what is written, and keeps the end.
 type lastLines struct {
-	to  io.Writer
-	mu  sync.Mutex
-	all []byte
+	to          io.Writer
+	interpreter string
+	mu          sync.Mutex
+	all         []byte
 }
 
 func (l *lastLines) Write(p []byte) (int, error) {
@@ -217,7 +219,7 @@ func (l *lastLines) why(err error) string {
 	defer l.mu.Unlock()
 	why := python.LastWords(strings.Split(strings.TrimSpace(string(l.all)), "\n"))
 	if strings.HasPrefix(why, "ModuleNotFoundError") {
-		why += " (pip install -r requirements-cluster.txt into its environment)"
+		why += " (" + venv.Remedy(l.interpreter, "--cluster") + ")"
 	}
 	if why == "" {
 		why = fmt.Sprint(err)

@@ -14,15 +14,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stein-rl/stein/internal/venv"
 	pythonenv "github.com/stein-rl/stein/python_env"
 )
 
 // ErrNone is wrapped by Find's error.
 var ErrNone = errors.New("no Python found")
 
-// Find returns the interpreter to use: the explicit one, else $STEIN_PYTHON, the
-// active virtual environment, .venv in the working directory or a folder above it,
-// .venv beside the program or above it, python3 on PATH.
+// Find returns the interpreter to use: the explicit one, else $STEIN_PYTHON, that of the
+// first virtual environment (venv.Find), python3 on PATH.
 func Find(explicit string) (string, error) {
 	for _, named := range []string{explicit, os.Getenv("STEIN_PYTHON")} {
 		if named == "" {
@@ -34,32 +34,15 @@ func Find(explicit string) (string, error) {
 		}
 		return path, nil
 	}
-	var roots []string
-	if dir, err := os.Getwd(); err == nil {
-		roots = append(roots, dir)
-	}
-	if program, err := os.Executable(); err == nil {
-		roots = append(roots, filepath.Dir(program))
-	}
-	if venv := os.Getenv("VIRTUAL_ENV"); venv != "" {
-		if path := filepath.Join(venv, "bin", "python"); executable(path) {
+	for _, dir := range venv.Find() {
+		if path := venv.Python(dir); executable(path) {
 			return path, nil
-		}
-	}
-	for _, root := range roots {
-		for dir := root; ; dir = filepath.Dir(dir) {
-			if path := filepath.Join(dir, ".venv", "bin", "python"); executable(path) {
-				return path, nil
-			}
-			if dir == filepath.Dir(dir) {
-				break
-			}
 		}
 	}
 	if path, err := exec.LookPath("python3"); err == nil {
 		return path, nil
 	}
-	return "", fmt.Errorf("python: %w: looked at $STEIN_PYTHON, $VIRTUAL_ENV, .venv here and above, and python3 on PATH; `make setup` builds a virtual environment", ErrNone)
+	return "", fmt.Errorf("python: %w: looked at $STEIN_PYTHON, $VIRTUAL_ENV, .venv here and above, the environment of stein setup, and python3 on PATH; install Python %s or newer, then %s", ErrNone, venv.Oldest, venv.Remedy(""))
 }
 
 func executable(path string) bool {

@@ -1,67 +1,78 @@
 "use strict";
-// Curves of runs that grow as server-sent events come. No library, no build step.
-const chart = document.getElementById("chart");
+// The live page: runs and points come as server-sent events, figures are drawn by chart.js.
 const body = document.querySelector("#runs tbody");
-const choice = document.getElementById("metric");
+const chips = document.getElementById("chips");
+const mode = document.getElementById("mode");
+const more = document.getElementById("more");
 const smooth = document.getElementById("smooth");
 const state = document.getElementById("state");
-const readout = document.getElementById("at");
-const margin = { left: 64, right: 14, top: 12, bottom: 34 };
+const all = document.getElementById("all");
+const figures = JSON.parse(document.getElementById("figures").textContent);
+const maxPoints = 2000; // of a curve: more than a screen resolves is thinned
+
 let runs = [];
-let curves = new Map(); // run → {steps, values}
-let hidden = new Set();
-let hovered = null;
+let recorded = []; // names of all metrics
+let charts = [];
 let source = null;
 let due = false;
-let scale = null;
+const curves = new Map(); // run → metric → {steps, values}
+const hidden = new Set(); // runs
 
-function listen(metric) {
-  if (source) source.close();
-  curves = new Map();
-  source = new EventSource("events?metric=" + encodeURIComponent(metric));
+const shared = {
+  view: null,
+  zoom(view) {
+    shared.view = view;
+    all.hidden = view === null;
+    draw();
+  },
+  draw,
+};
+
+function listen() {
+  source?.close();
+  const metrics = new Set(figures.flatMap((f) => f.metrics));
+  source = new EventSource("events?" + [...metrics].map((m) => "metric=" + encodeURIComponent(m)).join("&"));
   source.addEventListener("open", () => { state.textContent = "live"; });
   source.addEventListener("error", () => { state.textContent = "not connected; trying again …"; });
-  source.addEventListener("problem", (e) => { state.textContent = JSON.parse(e.data).text; });
+  source.addEventListener("problem", (e) => { state.textContent = JSON.parse(e.data).text || "live"; });
   source.addEventListener("runs", (e) => {
     const news = JSON.parse(e.data);
     runs = news.runs;
-    offer(news.metrics, news.metric);
+    recorded = news.metrics;
+    offer();
+    leave(news.left);
     draw();
   });
   source.addEventListener("points", (e) => {
-    const { id, from, steps, values } = JSON.parse(e.data);
-    const curve = curves.get(id) || { steps: [], values: [] };
+    const { id, metric, from, steps, values } = JSON.parse(e.data);
+    if (!curves.has(id)) curves.set(id, new Map());
+    const curve = curves.get(id).get(metric) || { steps: [], values: [] };
     curve.steps = curve.steps.slice(0, from).concat(steps);
     curve.values = curve.values.slice(0, from).concat(values);
-    curves.set(id, curve);
+    curves.get(id).set(metric, curve);
     draw();
   });
 }
 
-function offer(metrics, current) {
-  const all = metrics.includes(current) ? metrics : [current, ...metrics];
-  if (all.join() === [...choice.options].map((o) => o.value).join()) return;
-  choice.replaceChildren(...all.map((m) => new Option(m, m, m === current, m === current)));
+// offer lists the metrics that no figure shows.
+function offer() {
+  const shown = new Set(figures.flatMap((f) => f.metrics));
+  const names = recorded.filter((m) => !shown.has(m));
+  if (names.join() === [...more.options].slice(1).map((o) => o.value).join()) return;
+  more.replaceChildren(more.options[0], ...names.map((m) => new Option(m, m)));
+  more.value = "";
 }
 
-const svg = (name, attributes, text) => {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  if (text !== undefined) node.textContent = text;
-  return node;
-};
-
-const short = (x) => x === null || x === undefined ? "–"
-  : Math.abs(x) >= 1e6 || (x !== 0 && Math.abs(x) < 1e-3) ? x.toExponential(2)
-  : Number(x.toPrecision(4)).toLocaleString("en");
-
-function ticks(low, high, count) {
-  const rough = (high - low) / count || 1;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough);
-  const all = [];
-  for (let x = Math.ceil(low / step) * step; x <= high + step * 1e-9; x += step) all.push(Math.abs(x) < step / 1e6 ? 0 : x);
-  return all;
+// leave names the folders that are left out.
+function leave(folders) {
+  const box = document.getElementById("left");
+  box.hidden = !folders.length;
+  box.querySelector("summary").textContent = folders.length === 1 ? "One folder is left out" : `${folders.length} folders are left out`;
+  box.querySelector("ul").replaceChildren(...folders.map((f) => {
+    const item = document.createElement("li");
+    item.textContent = `${f.dir}: ${f.why}`;
+    return item;
+  }));
 }
 
 // A running mean that forgets: what is left of the past halves with each fifteenth of it.
@@ -75,56 +86,140 @@ function smoothed(values) {
   });
 }
 
+// seen is what there is to draw of a curve: the steps in view, thinned.
+function seen(run, metric) {
+  const curve = curves.get(run.id)?.get(metric);
+  if (!curve?.steps.length) return null;
+  let { steps } = curve, values = smoothed(curve.values);
+  if (shared.view) {
+    const from = Math.max(0, steps.findIndex((s) => s >= shared.view[0]) - 1);
+    const after = steps.findIndex((s) => s > shared.view[1]);
+    const to = after < 0 ? steps.length : after + 1;
+    [steps, values] = [steps.slice(from, to), values.slice(from, to)];
+  }
+  const stride = Math.ceil(steps.length / maxPoints);
+  if (stride > 1) {
+    const keep = (_, i) => i % stride === 0 || i === steps.length - 1;
+    [values, steps] = [values.filter(keep), steps.filter(keep)];
+  }
+  return { steps, values };
+}
+
+// valueAt interpolates a curve at a step; null where it has not come to, or has a gap.
+function valueAt({ steps, values }, x) {
+  let low = 0, high = steps.length - 1;
+  if (x < steps[0] || x > steps[high]) return null;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (steps[middle] <= x) low = middle; else high = middle;
+  }
+  if (steps[high] === x || high === low) return values[high];
+  if (steps[low] === x) return values[low];
+  if (values[low] === null || values[high] === null) return null;
+  return values[low] + (x - steps[low]) / (steps[high] - steps[low]) * (values[high] - values[low]);
+}
+
+// mean is that of several curves, with the lowest and the highest of them, over the
+// seeds that have come as far.
+function mean(parts) {
+  let steps = [...new Set(parts.flatMap((p) => p.steps))].sort((a, b) => a - b);
+  const stride = Math.ceil(steps.length / maxPoints);
+  if (stride > 1) steps = steps.filter((_, i) => i % stride === 0 || i === steps.length - 1);
+  const line = { steps, values: [], low: [], high: [], seeds: [] };
+  for (const x of steps) {
+    const ys = parts.map((p) => valueAt(p, x)).filter((y) => y !== null);
+    line.seeds.push(ys.length);
+    line.values.push(ys.length ? ys.reduce((a, b) => a + b, 0) / ys.length : null);
+    line.low.push(ys.length ? Math.min(...ys) : null);
+    line.high.push(ys.length ? Math.max(...ys) : null);
+  }
+  return line;
+}
+
+// linesOf are the curves of a figure.
+function linesOf(figure) {
+  const lines = [];
+  let order = 0;
+  for (const metric of figure.metrics) {
+    const byLabel = new Map();
+    for (const run of runs) {
+      const curve = hidden.has(run.id) ? null : seen(run, metric);
+      if (!curve) continue;
+      if (!byLabel.has(run.label)) byLabel.set(run.label, []);
+      byLabel.get(run.label).push({ run, curve });
+    }
+    for (const [label, group] of byLabel) {
+      const common = { metric, order, colour: group[0].run.colour, counts: group[0].run.counts };
+      if (mode.value === "mean" && group.length > 1) {
+        lines.push({ ...common, key: `${label} ${metric}`, label, ...mean(group.map((g) => g.curve)) });
+        continue;
+      }
+      for (const { run, curve } of group) lines.push({ ...common, key: `${run.id} ${metric}`, label: `${label}, seed ${run.seed}`, ...curve });
+    }
+    if (byLabel.size) order++;
+  }
+  return lines;
+}
+
 function draw() {
   if (due) return;
   due = true;
-  requestAnimationFrame(() => { due = false; paint(); list(); });
+  requestAnimationFrame(() => { due = false; paint(); chip(); list(); });
 }
 
 function paint() {
-  const box = chart.getBoundingClientRect();
-  chart.setAttribute("viewBox", `0 0 ${box.width} ${box.height}`);
-  const shown = runs.filter((r) => !hidden.has(r.id) && curves.has(r.id)).map((r) => {
-    const c = curves.get(r.id);
-    return { run: r, steps: c.steps, values: smoothed(c.values) };
+  if (charts.some((c) => c.dragging)) return; // it is drawn when the button is let go
+  const place = document.getElementById("panels");
+  const wanted = figures.filter((f) => f.own || f.metrics.some((m) => recorded.includes(m)));
+  for (const figure of wanted) figure.chart ??= new Chart(figure, shared, figure.own ? () => remove(figure) : null);
+  charts = wanted.map((f) => f.chart);
+  if (charts.some((c, i) => place.children[i] !== c.node) || place.children.length !== charts.length) place.replaceChildren(...charts.map((c) => c.node));
+  document.getElementById("empty").hidden = charts.length > 0;
+  for (const figure of wanted) figure.chart.show(linesOf(figure));
+}
+
+function remove(figure) {
+  figures.splice(figures.indexOf(figure), 1);
+  offer();
+  draw();
+}
+
+const swatch = (colour) => {
+  const key = document.createElement("span");
+  key.className = "key";
+  key.style.setProperty("--c", readable(colour));
+  return key;
+};
+
+// chip lists the configurations.
+function chip() {
+  const labels = [...new Set(runs.map((r) => r.label))];
+  const wanted = labels.map((label) => {
+    const own = runs.filter((r) => r.label === label);
+    const off = own.every((r) => hidden.has(r.id));
+    return { label, own, off, text: own.length > 1 ? `${label} · ${own.length} seeds` : label };
   });
-  const ys = shown.flatMap((s) => s.values).filter((y) => y !== null);
-  let right = 1, low = Infinity, high = -Infinity;
-  for (const s of shown) right = Math.max(right, s.steps[s.steps.length - 1]);
-  for (const y of ys) { low = Math.min(low, y); high = Math.max(high, y); }
-  if (!ys.length) { low = 0; high = 1; }
-  if (low === high) { low -= 1; high += 1; }
-  const pad = 0.04 * (high - low);
-  low -= pad; high += pad;
-  const x = (v) => margin.left + v / right * (box.width - margin.left - margin.right);
-  const y = (v) => box.height - margin.bottom - (v - low) / (high - low) * (box.height - margin.top - margin.bottom);
-  scale = { x, y, right, shown, box };
-  const nodes = [];
-  for (const t of ticks(low, high, 6)) {
-    nodes.push(svg("line", { class: "grid", x1: margin.left, x2: box.width - margin.right, y1: y(t), y2: y(t) }));
-    nodes.push(svg("text", { x: margin.left - 8, y: y(t) + 4, "text-anchor": "end" }, short(t)));
-  }
-  for (const t of ticks(0, right, Math.max(2, box.width / 160))) {
-    nodes.push(svg("line", { class: "grid", x1: x(t), x2: x(t), y1: margin.top, y2: box.height - margin.bottom }));
-    nodes.push(svg("text", { x: x(t), y: box.height - 12, "text-anchor": "middle" }, short(t)));
-  }
-  for (const s of shown) {
-    let path = "", pen = "M";
-    s.steps.forEach((step, i) => {
-      if (s.values[i] === null) { pen = "M"; return; }
-      path += `${pen}${x(step).toFixed(1)} ${y(s.values[i]).toFixed(1)}`;
-      pen = "L";
+  const now = JSON.stringify(wanted.map((w) => [w.text, w.off, readable(w.own[0].colour)]));
+  if (chips.dataset.now === now) return; // a button that is pressed stays the same one
+  chips.dataset.now = now;
+  chips.replaceChildren(...wanted.map((w) => {
+    const b = document.createElement("button");
+    b.type = "button";
+    b.className = w.off ? "off" : "";
+    b.setAttribute("aria-pressed", String(!w.off));
+    b.append(swatch(w.own[0].colour), w.text);
+    b.addEventListener("click", () => {
+      for (const r of w.own) if (w.off) hidden.delete(r.id); else hidden.add(r.id);
+      draw();
     });
-    const dim = hovered && hovered !== s.run.id ? " dim" : "";
-    const line = svg("path", { class: "curve" + dim, d: path, stroke: s.run.colour, "data-run": s.run.name });
-    line.append(svg("title", {}, `${s.run.label}, seed ${s.run.seed}`));
-    nodes.push(line);
-  }
-  chart.replaceChildren(...nodes);
+    return b;
+  }));
 }
 
 function list() {
-  const last = (r) => { const c = curves.get(r.id); return c ? c.values[c.values.length - 1] : null; };
+  const first = charts[0]?.panel.metrics ?? [];
+  document.getElementById("last").textContent = first.length ? `last ${first[0]}` : "last";
+  const last = (r) => first.map((m) => curves.get(r.id)?.get(m)?.values.at(-1)).find((x) => x !== undefined);
   while (body.rows.length > runs.length) body.deleteRow(-1);
   runs.forEach((r, i) => {
     const row = body.rows[i] || body.insertRow();
@@ -134,13 +229,10 @@ function list() {
     }
     row.dataset.run = r.id;
     row.className = hidden.has(r.id) ? "off" : "";
-    const key = document.createElement("span");
-    key.className = "key";
-    key.style.setProperty("--c", r.colour);
-    row.cells[0].replaceChildren(key, `${r.label}`);
+    row.cells[0].replaceChildren(swatch(r.colour), r.label);
     row.cells[1].textContent = r.name;
     row.cells[2].textContent = r.seed;
-    row.cells[3].textContent = `${r.step.toLocaleString("en")} of ${r.steps.toLocaleString("en")}`;
+    row.cells[3].textContent = r.steps ? `${whole(r.step)} of ${whole(r.steps)}` : whole(r.step);
     row.cells[4].textContent = short(last(r));
   });
 }
@@ -150,24 +242,17 @@ body.addEventListener("click", (e) => {
   if (!hidden.delete(id)) hidden.add(id);
   draw();
 });
-body.addEventListener("pointerover", (e) => { const row = e.target.closest("tr"); hovered = row && row.dataset.run; draw(); });
-body.addEventListener("pointerleave", () => { hovered = null; draw(); });
-
-chart.addEventListener("pointermove", (e) => {
-  if (!scale) return;
-  const px = e.clientX - scale.box.left, py = e.clientY - scale.box.top;
-  let best = null, nearest = 40 * 40;
-  for (const s of scale.shown) {
-    s.steps.forEach((step, i) => {
-      if (s.values[i] === null) return;
-      const d = (scale.x(step) - px) ** 2 + (scale.y(s.values[i]) - py) ** 2;
-      if (d < nearest) { nearest = d; best = `${s.run.label}, seed ${s.run.seed}: ${short(s.values[i])} at step ${step.toLocaleString("en")}`; }
-    });
-  }
-  readout.textContent = best || "\u00a0";
+more.addEventListener("change", () => {
+  if (!more.value) return;
+  figures.unshift({ title: more.value, axis: more.value, metrics: [more.value], own: true });
+  offer();
+  listen();
 });
-
-choice.addEventListener("change", () => listen(choice.value));
+mode.addEventListener("change", draw);
 smooth.addEventListener("change", draw);
-addEventListener("resize", draw);
-listen(choice.value);
+all.addEventListener("click", () => shared.zoom(null));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  for (const c of charts) c.key = null; // drawn anew in the other colours
+  draw();
+});
+listen();
