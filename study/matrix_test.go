@@ -59,7 +59,7 @@ func TestReadMatrix(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "mine.yaml", "extends: [pendulum/sac]\nsteps: 700\n")
 	m, err := study.ReadMatrix(write(t, dir, "m.yaml", `
-configs: [pendulum/s*, mine.yaml]
+configs: [pendulum/sa*c, mine.yaml]
 seeds: [3, 8]
 set:
   policy: {hidden: [16]}
