@@ -38,7 +38,10 @@ def weights(model: TD3) -> dict[str, list]:
             out[f"{at}/weights"] = layer.weight.detach().numpy().T.tolist()
             out[f"{at}/biases"] = layer.bias.detach().numpy().tolist()
 
-    for scope, actor, critic in (("", model.actor, model.critic), ("/target", model.actor_target, model.critic_target)):
+    for scope, actor, critic in (
+        ("", model.actor, model.critic),
+        ("/target", model.actor_target, model.critic_target),
+    ):
         layers(f"{scope}/actor", actor.mu)
         for k, net in enumerate(critic.q_networks):
             layers(f"{scope}/critic/q{k}", net)
@@ -48,7 +51,14 @@ def weights(model: TD3) -> dict[str, list]:
 def main() -> None:
     torch.manual_seed(3)
     rng = np.random.default_rng(5)
-    model = TD3("MlpPolicy", Box(), policy_kwargs={"net_arch": [16, 16]}, device="cpu", batch_size=BATCH, seed=3)
+    model = TD3(
+        "MlpPolicy",
+        Box(),
+        policy_kwargs={"net_arch": [16, 16]},
+        device="cpu",
+        batch_size=BATCH,
+        seed=3,
+    )
     model.set_logger(configure(None, []))
     draws = {
         "observations": rng.normal(size=(UPDATES, BATCH, OBS)),
@@ -68,8 +78,16 @@ def main() -> None:
 
     def sample(*_args: object, **_kwargs: object) -> ReplayBufferSamples:
         i = now["update"]
-        dones, rewards = (tensor[name][i].reshape(-1, 1) for name in ("dones", "rewards"))
-        return ReplayBufferSamples(tensor["observations"][i], tensor["actions"][i], tensor["next"][i], dones, rewards)
+        dones, rewards = (
+            tensor[name][i].reshape(-1, 1) for name in ("dones", "rewards")
+        )
+        return ReplayBufferSamples(
+            tensor["observations"][i],
+            tensor["actions"][i],
+            tensor["next"][i],
+            dones,
+            rewards,
+        )
 
     def normal_(self: torch.Tensor, mean: float = 0, std: float = 1) -> torch.Tensor:
         return self.copy_(tensor["noise"][now["update"]] * std + mean)
@@ -81,7 +99,9 @@ def main() -> None:
         model.train(gradient_steps=1, batch_size=BATCH)
         values = model.logger.name_to_value
         golden["critic_loss"].append(float(values["train/critic_loss"]))
-        golden["actor_loss"].append(float(values["train/actor_loss"]) if "train/actor_loss" in values else None)
+        golden["actor_loss"].append(
+            float(values["train/actor_loss"]) if "train/actor_loss" in values else None
+        )
         model.logger.name_to_value.clear()
         if i + 1 in SHOWN:
             golden["weights"][str(i + 1)] = weights(model)
