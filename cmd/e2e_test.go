@@ -180,8 +180,9 @@ func TestTrain(t *testing.T) {
 	}
 	t.Run("eval", func(t *testing.T) { testEval(t, a) })
 	t.Run("complete", func(t *testing.T) {
-		o := finish(t, stein("train", "--resume", a))
-		wantLine(t, o, 1, "has its 300 steps: name more with --steps to go on")
+		if o := finish(t, stein("train", "--resume", a)); o.code != 0 || !strings.Contains(o.stdout, "has its 300 steps already; to go on, name more with --steps") {
+			t.Errorf("%+v", o)
+		}
 	})
 	t.Run("truncated", func(t *testing.T) { testTruncated(t, b) })
 	t.Run("older", func(t *testing.T) { testOlder(t, c) })
@@ -232,7 +233,7 @@ func testOlder(t *testing.T, run string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data = bytes.Replace(data, []byte("version: 1\n"), []byte("version: 0\nspeed: 3\n"), 1)
+	data = bytes.Replace(data, []byte(fmt.Sprintf("version: %d\n", experiments.Version)), []byte("version: 0\nspeed: 3\n"), 1)
 	if err := os.WriteFile(path, data, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -296,7 +297,7 @@ func TestInterruptAndResume(t *testing.T) {
 	if !stopped.Interrupted || stopped.Step < 150 {
 		t.Fatalf("%+v", stopped)
 	}
-	steps := stopped.Step + 130
+	steps := (stopped.Step/8 + 17) * 8 // a round of updates is at the end
 	if sums := weights(t, stopped.Checkpoint); sums["normalize.json"] == "" {
 		t.Errorf("the checkpoint holds %v", sums)
 	}
@@ -313,7 +314,9 @@ func TestInterruptAndResume(t *testing.T) {
 	}
 	wantLine(t, finish(t, stein("train", "--resume", dir, "--seed", "4")), 2, "a run keeps the one it began with, 3")
 	again := finish(t, stein("train", "--resume", dir)) // --steps of the last time is the run's now
-	wantLine(t, again, 1, fmt.Sprintf("has its %d steps", steps))
+	if again.code != 0 || !strings.Contains(again.stdout, fmt.Sprintf("has its %d steps", steps)) {
+		t.Errorf("%+v", again)
+	}
 	info := must(runs.ReadInfo(dir))
 	if len(info.Sessions) != 2 || info.Sessions[1].FromStep != stopped.Step {
 		t.Errorf("sessions %+v, want a second one from step %d", info.Sessions, stopped.Step)

@@ -36,6 +36,9 @@ are drawn behind as thin dashed lines.`,
 				return usageError{fmt.Errorf("--resamples %d: want 1 or more", o.Bootstrap.Resamples)}
 			}
 			if c.Flags().Changed("gamma") {
+				if math.IsNaN(gamma) || math.IsInf(gamma, 0) {
+					return usageError{fmt.Errorf("--gamma %g: want a number", gamma)}
+				}
 				o.Gamma = &gamma
 			}
 			return a.report(args, o, out, asJSON)

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -114,10 +115,20 @@ func (a *app) listRuns(dirs []string, tag string, asJSON bool) error {
 		if l.Return != nil {
 			value = *l.Return
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d/%s\t%s\t%s\t%s\n", l.Folder, l.Config, l.Seed, l.Step, l.Steps, figure(value),
-			l.Created.Local().Format("2006-01-02 15:04"), strings.Join(l.Tags, ", "))
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d/%s\t%s\t%s\t%s\n", onLine(l.Folder), onLine(l.Config), l.Seed, l.Step, l.Steps, figure(value),
+			l.Created.Local().Format("2006-01-02 15:04"), onLine(strings.Join(l.Tags, ", ")))
 	}
 	return w.Flush()
+}
+
+// onLine is a name without what would break a table, or steer a terminal.
+func onLine(name string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) {
+			return '?'
+		}
+		return c
+	}, name)
 }
 
 func lineOf(dir string) (runLine, error) {

@@ -102,3 +102,31 @@ func TestRunsRemove(t *testing.T) {
 		t.Error("want a and b removed, and these alone")
 	}
 }
+
+// Ensure that a damaged run folder is named beside the sound ones, that the list is
+// strict JSON whatever the metrics hold, and that a name does not steer the terminal.
+func TestRunsDamaged(t *testing.T) {
+	t.Chdir(t.TempDir())
+	aRun(t, "runs/a")
+	aRun(t, "runs/cut")
+	aRun(t, "runs/odd\x1b[31m\tname")
+	for path, text := range map[string]string{
+		"runs/cut/run.json":                  `{"id": "cut`,
+		"runs/odd\x1b[31m\tname/metrics.csv": "step,time,eval/mean_reward\n100,NaN,+Inf\n",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, stdout, stderr := run(t, "runs", "list", "--json")
+	got := decode[[]struct {
+		Folder string
+		Return *float64
+	}](t, stdout)
+	if code != 0 || len(got) != 2 || got[1].Return != nil || !strings.Contains(stderr, "left out: run folder: runs/cut/run.json") {
+		t.Errorf("code %d, %+v, %s", code, got, stderr)
+	}
+	if code, stdout, _ = run(t, "runs"); code != 0 || strings.ContainsAny(stdout, "\x1b\t") || !strings.Contains(stdout, "odd?[31m?name") {
+		t.Errorf("code %d, %q", code, stdout)
+	}
+}
