@@ -8,7 +8,7 @@ set -eu
 
 folder=$1
 shift
-if [ -e "$folder/run.json" ]; then
+if ls "$folder"/checkpoints/step-*/manifest.json >/dev/null 2>&1; then
 	steps=$(sed -n 's/^steps: *//p' "$folder/config.yaml")
 	if [ -e "$folder/checkpoints/step-$(printf %09d "$steps")/manifest.json" ]; then
 		echo "$folder has its $steps steps" >&2
@@ -17,7 +17,7 @@ if [ -e "$folder/run.json" ]; then
 	exec stein train --resume "$folder" "$@"
 fi
 if [ -e "$folder" ]; then
-	# Its training never began; stein takes an empty folder alone.
+	# Nothing was learned there: it begins anew, by the arguments of now.
 	mv "$folder" "$folder.never-began.$(date +%s)"
 fi
 exec stein train --config "$STEIN_CONFIG" --run-dir "$folder" "$@"
