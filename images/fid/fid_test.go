@@ -217,7 +217,7 @@ func FuzzWeights(f *testing.F) {
 	})
 }
 
-func lite(t *testing.T) *network {
+func lite(t testing.TB) *network {
 	t.Helper()
 	t.Chdir("..") // where .venv is
 	e, err := Open(enginetest.Backend(t), "efficientnet-lite0", "")

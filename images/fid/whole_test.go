@@ -7,13 +7,16 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/stein-rl/stein/engine"
 	"github.com/stein-rl/stein/images/dataset"
 )
 
 var (
-	wholeSet  = flag.String("set", "", "TestWholeSet: fashion-mnist, mnist or cifar10; its test split is measured")
-	wholePath = flag.String("set-path", "", "TestWholeSet: its folder or archive")
-	distorted = flag.Int("distorted", 2000, "TestWholeSet: pictures to distort")
+	wholeSet      = flag.String("set", "", "TestWholeSet: fashion-mnist, mnist or cifar10; its test split is measured")
+	wholePath     = flag.String("set-path", "", "TestWholeSet: its folder or archive")
+	distorted     = flag.Int("distorted", 2000, "TestWholeSet: pictures to distort")
+	benchThreads  = flag.Int("threads", 1, "BenchmarkFeatures: processors")
+	benchPictures = flag.Int("pictures", 64, "BenchmarkFeatures: pictures at a time")
 )
 
 // Ensure, on a whole test split, that its halves are as near as two draws of one normal
@@ -106,4 +109,24 @@ func likeNormal(t *testing.T, f Features, n int, seed uint64) Features {
 		}
 	}
 	return out
+}
+
+// How long the features of one picture take.
+func BenchmarkFeatures(b *testing.B) {
+	if *benchThreads > 0 {
+		if err := engine.SetThreads(*benchThreads); err != nil {
+			b.Fatal(err)
+		}
+	}
+	net := lite(b)
+	m := made(*benchPictures, 28, 28)
+	if _, err := net.Features(b.Context(), m, nil); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := net.Features(b.Context(), m, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(m.Len()*b.N)/b.Elapsed().Seconds(), "pictures/s")
 }
