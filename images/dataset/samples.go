@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -36,11 +37,13 @@ func OpenSamples(ctx context.Context, path string, progress func(done, total int
 	defer file.Close()
 	var values any
 	var shape []int
-	switch filepath.Ext(path) {
+	switch strings.ToLower(filepath.Ext(path)) {
 	case ".npy":
 		values, shape, err = readNumPy(bufio.NewReader(file), info.Size())
 	case ".safetensors":
 		values, shape, err = readOnlyTensor(bufio.NewReader(file), info.Size())
+	case ".npz":
+		return nil, fmt.Errorf("dataset: %s is an archive of arrays: save the one of the pictures with numpy.save, as .npy", path)
 	default:
 		return nil, fmt.Errorf("dataset: %s is neither a folder of pictures nor .npy nor .safetensors", path)
 	}

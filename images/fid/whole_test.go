@@ -3,7 +3,9 @@ package fid
 import (
 	"flag"
 	"math/rand/v2"
+	"syscall"
 	"testing"
+	"time"
 
 	"gonum.org/v1/gonum/mat"
 
@@ -123,10 +125,23 @@ func BenchmarkFeatures(b *testing.B) {
 	if _, err := net.Features(b.Context(), m, nil); err != nil {
 		b.Fatal(err)
 	}
+	before := processorTime(b)
 	for b.Loop() {
 		if _, err := net.Features(b.Context(), m, nil); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(m.Len()*b.N)/b.Elapsed().Seconds(), "pictures/s")
+	count := float64(m.Len() * b.N)
+	b.ReportMetric(count/b.Elapsed().Seconds(), "pictures/s")
+	b.ReportMetric(1000*(processorTime(b)-before).Seconds()/count, "processor-ms/picture")
+}
+
+// processorTime is what this process has used.
+func processorTime(b *testing.B) time.Duration {
+	b.Helper()
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
