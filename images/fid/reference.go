@@ -28,8 +28,10 @@ type Reference struct {
 
 // Options of a Reference. The zero value keeps a cache where the user's caches lie.
 type Options struct {
-	Cache    string // folder of statistics; empty: stein/fid in the user's cache folder
-	NoCache  bool   // neither read nor write one
+	Cache   string // folder of statistics; empty: stein/fid in the user's cache folder
+	NoCache bool   // neither read nor write one
+	// Warn is told why a cache could not be read or written, which stops nothing; nil: nobody.
+	Warn     func(error)
 	Progress func(done, total int)
 }
 
@@ -48,14 +50,25 @@ func NewReference(ctx context.Context, e Extractor, images *dataset.Images, o Op
 	}
 	sum := sha256.Sum256([]byte(fmt.Sprintf("2/%s/%s", keyed.cacheKey(), images.Key())))
 	path := filepath.Join(o.Cache, hex.EncodeToString(sum[:16])+".safetensors")
+	warn := func(err error) {
+		if o.Warn != nil {
+			o.Warn(err)
+		}
+	}
 	r, err := readReference(path, e)
-	if err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return r, err
+	if err == nil {
+		return r, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		warn(fmt.Errorf("%w; its statistics are made again", err))
 	}
 	if r, err = newReference(ctx, e, images, o); err != nil {
 		return nil, err
 	}
-	return r, r.write(path)
+	if err := r.write(path); err != nil {
+		warn(fmt.Errorf("statistics are not kept and have to be made again the next time: %w", err))
+	}
+	return r, nil
 }
 
 func newReference(ctx context.Context, e Extractor, images *dataset.Images, o Options) (*Reference, error) {
@@ -125,7 +138,7 @@ func readReference(path string, e Extractor) (*Reference, error) {
 	}
 	r, err := parseReference(bufio.NewReader(file), info.Size(), e)
 	if err != nil {
-		return nil, fmt.Errorf("fid: cache %s: %w; delete it, it is made again", path, err)
+		return nil, fmt.Errorf("fid: cache %s: %w", path, err)
 	}
 	return r, nil
 }
@@ -173,14 +186,8 @@ func (r *Reference) Score(ctx context.Context, images *dataset.Images, progress 
 	return r.ScoreFeatures(f)
 }
 
-// How the kernel distance is taken: with more pictures to a subset, or more subsets, it
-// costs more and varies less. The published code takes 100 of 1000.
-const (
-	kidSubsets = 10
-	kidSize    = 1000
-	kidSeed    = 1
-	isParts    = 10
-)
+// isParts of the pictures give an inception score each.
+const isParts = 10
 
 // ScoreFeatures compares features that have been extracted with the reference.
 func (r *Reference) ScoreFeatures(f Features) (Score, error) {
@@ -192,9 +199,15 @@ func (r *Reference) ScoreFeatures(f Features) (Score, error) {
 	if s.Frechet, err = Frechet(r.gaussian, g); err != nil {
 		return s, err
 	}
-	if s.KID, s.KIDStd, err = KID(r.some, f, kidSubsets, kidSize, kidSeed); err != nil {
+	if infinite, err := frechetInfinite(f, r.some); err == nil {
+		s.Infinite = &infinite
+	}
+	p, err := newPairs(r.some, f)
+	if err != nil {
 		return s, err
 	}
+	s.KID, s.KIDError = p.kid()
+	s.Precision, s.Recall = p.precisionRecall()
 	if c, ok := r.extractor.(Classifier); ok && f.N >= isParts {
 		if s.Inception, s.InceptionStd, err = InceptionScore(c.Logits(f), isParts); err != nil {
 			return s, err

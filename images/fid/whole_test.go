@@ -69,11 +69,6 @@ func TestWholeSet(t *testing.T) {
 	}
 }
 
-// rows are those from one to before another.
-func (f Features) rows(from, to int) Features {
-	return Features{N: to - from, Dim: f.Dim, Values: f.Values[from*f.Dim : to*f.Dim]}
-}
-
 func distance(t *testing.T, a, b Features) float64 {
 	t.Helper()
 	var fits [2]*Gaussian
