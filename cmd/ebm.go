@@ -68,7 +68,7 @@ says in which update, and why.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&f.config, "config", "c", "", "configuration: a name (`NAME`, see stein configs; ebm/ may be left out) or a file ending in .yaml")
-	flags.StringVar(&f.size, "size", "", "tiny (two processors) or paper (a GPU); empty: as the configuration says")
+	flags.StringVar(&f.size, "size", "", "tiny or small (two processors), or paper (a GPU); empty: as the configuration says")
 	flags.StringVar(&f.resume, "resume", "", "continue the run in this `FOLDER`")
 	flags.StringVar(&f.runDir, "run-dir", "", "keep the run in this `FOLDER`, new or empty")
 	flags.StringVar(&f.runs, "runs", "runs", "make the run's folder below this `FOLDER`")
@@ -88,8 +88,8 @@ func (a *app) trainImages(c *cobra.Command, f ebmTrainFlags) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	if f.size != "" && f.size != "tiny" && f.size != "paper" {
-		return usageError{fmt.Errorf("--size %s: want tiny or paper", f.size)}
+	if f.size != "" && f.size != "tiny" && f.size != "small" && f.size != "paper" {
+		return usageError{fmt.Errorf("--size %s: want tiny, small or paper", f.size)}
 	}
 	if f.size != "" && f.resume != "" {
 		return usageError{errors.New("--resume continues with the configuration of its run: leave --size out")}
@@ -190,6 +190,7 @@ func (a *app) ebmSampleCmd() *cobra.Command {
 	flags.IntVar(&s.N, "n", 64, "how many pictures")
 	flags.StringVarP(&out, "out", "o", "samples.png", "PNG `FILE` of the grid")
 	flags.StringVar(&s.Checkpoint, "checkpoint", "last", "last, best, or an update")
+	flags.BoolVar(&s.Start, "start", false, "draw where the samples start from, by the same random numbers, without a step")
 	flags.IntVar(&columns, "columns", 8, "pictures in a row")
 	flags.IntVar(&zoom, "zoom", 2, "pixels in the grid for each of a picture's, along a side")
 	flags.Int64Var(&seed, "seed", 0, "of what is drawn; the run's own where not given")
@@ -208,6 +209,10 @@ func (a *app) sampleImages(ctx context.Context, s experiments.ImageSampling, out
 	if err := drawn.WriteGrid(out, columns, zoom); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "%d samples of update %s in %s\n", s.N, thousands(drawn.Update), out)
+	what := "samples"
+	if s.Start {
+		what = "starts of samples"
+	}
+	fmt.Fprintf(a.stdout, "%d %s of update %s in %s\n", s.N, what, thousands(drawn.Update), out)
 	return nil
 }

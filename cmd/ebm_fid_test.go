@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/images/dataset"
 	"github.com/stein-rl/stein/images/fid"
 	"github.com/stein-rl/stein/internal/picture"
@@ -64,8 +65,13 @@ func TestEBMFIDOfRun(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("code %d: %s", code, stderr)
 	}
-	measured := func() (score fid.Score) {
-		code, stdout, stderr := run(t, "ebm", "fid", dir, "--n", "6", "--reference", "6", "--seed", "5", "--no-cache", "--json")
+	type report struct {
+		fid.Score
+		Controls []experiments.ScoreRow
+	}
+	measured := func(more ...string) (score report) {
+		args := []string{"ebm", "fid", dir, "--n", "6", "--reference", "6", "--seed", "5", "--no-cache", "--json"}
+		code, stdout, stderr := run(t, append(args, more...)...)
 		if code != 0 {
 			t.Fatalf("code %d: %s", code, stderr)
 		}
@@ -78,7 +84,19 @@ func TestEBMFIDOfRun(t *testing.T) {
 	if one.Metric != "FD-E0" || one.N != 6 || one.Reference != 6 || !(one.Frechet > 1) {
 		t.Errorf("%+v: six samples of a model that has learnt nothing, beside six pictures", one)
 	}
-	if again := measured(); again.Frechet != one.Frechet {
-		t.Errorf("seed 5 is %g away, and then %g", one.Frechet, again.Frechet)
+	// The start is measured beside it, and is what --start measures in its place.
+	names := map[string]float64{}
+	for _, c := range one.Controls {
+		names[c.Name] = c.Frechet
+	}
+	if len(names) != 4 || names["start alone"] == one.Frechet || !(names["noise"] > names["held-out pictures"]) {
+		t.Errorf("controls: %v", names)
+	}
+	again := measured("--controls=false")
+	if again.Frechet != one.Frechet || again.Controls != nil {
+		t.Errorf("seed 5 is %g away, and then %g; controls %v", one.Frechet, again.Frechet, again.Controls)
+	}
+	if start := measured("--start", "--controls=false"); start.Frechet != names["start alone"] {
+		t.Errorf("--start is %g away, the row %g", start.Frechet, names["start alone"])
 	}
 }

@@ -47,7 +47,7 @@ func (f *exportFlags) check(run string) error {
 	if f.format == "" {
 		f.format = "safetensors"
 		if f.out != "" {
-			f.format = strings.TrimPrefix(filepath.Ext(f.out), ".")
+			f.format = strings.ToLower(strings.TrimPrefix(filepath.Ext(f.out), "."))
 		}
 	}
 	if f.format != "safetensors" && f.format != "onnx" {

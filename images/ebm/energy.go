@@ -13,13 +13,15 @@ import (
 )
 
 // Energy is the network f. Pictures go through levels of convolutions of 3×3 with
-// Swish, are halved between levels, and end in one number by a linear map. Nothing is
-// normalised over the batch: f of a picture is its own.
+// Swish, are halved between levels, and end in one number by a linear map, or by a layer
+// that sees the whole picture and a linear map. Nothing is normalised over the batch: f
+// of a picture is its own.
 type Energy struct {
 	Kind     string `want:"conv|residual"`
 	Channels []int  `want:"> 0"`  // of each level
 	Blocks   int    `want:">= 1"` // convolutions, or residual blocks of two, on each level
 	Patch    int    `want:">= 1"` // squares of this side are folded into channels first
+	Hidden   int    `want:">= 0"` // units of a layer of all features before the last; 0: none
 	// Spectral divides each convolution's kernel, as a matrix, by its largest singular
 	// value, followed by one power iteration an update (Miyato et al. 2018).
 	Spectral bool
@@ -53,7 +55,8 @@ type network struct {
 	Energy
 	shape   Shape
 	kernels []*Node  // in the order in which f comes to them
-	head    *Node    // [features, 1]
+	hidden  *Node    // [features, Hidden]; nil: none
+	head    *Node    // [features or Hidden, 1]
 	follow  []func() // power iterations, to be done once an update
 }
 
@@ -81,6 +84,13 @@ func (e Energy) build(scope *model.Scope, g *Graph, s Shape) *network {
 		}
 	}
 	features := side * side * in
+	if e.Hidden > 0 {
+		n.hidden = weight(scope, "hidden", math.Sqrt2/math.Sqrt(float64(features)), features, e.Hidden).NodeValue(g)
+		if n.Spectral {
+			n.hidden = n.normalised(scope, "hidden", n.hidden)
+		}
+		features = e.Hidden
+	}
 	n.head = weight(scope, "head", 1/math.Sqrt(float64(features)), features, 1).NodeValue(g)
 	return n
 }
@@ -98,7 +108,7 @@ func (n *network) kernel(scope *model.Scope, g *Graph, name string, k, in, out i
 // normalised is w over its largest singular value by the vector that the power
 // iterations have come to; the next one is follow's.
 func (n *network) normalised(scope *model.Scope, name string, w *Node) *Node {
-	out := w.Shape().Dim(3)
+	out := w.Shape().Dim(-1)
 	matrix := Reshape(w, -1, out)
 	left := weight(scope, name+"_singular", 1, out).SetTrainable(false)
 	unit := func(x *Node) *Node { return Div(x, AddScalar(Sqrt(ReduceAllSum(Square(x))), 1e-12)) }
@@ -140,7 +150,11 @@ func (n *network) f(x *Node) *Node {
 		h = swish(h)
 	}
 	rows := h.Shape().Dim(0)
-	return Reshape(Dot(Reshape(h, rows, -1), n.head).Product(), rows)
+	h = Reshape(h, rows, -1)
+	if n.hidden != nil {
+		h = swish(Dot(h, n.hidden).Product())
+	}
+	return Reshape(Dot(h, n.head).Product(), rows)
 }
 
 // particles is f of particles, [B, M, D] to [B, M].
