@@ -16,13 +16,13 @@ import (
 func (a *app) ebmCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ebm",
-		Short: "Train energy-based models of pictures, draw from them, measure them",
+		Short: "Train energy-based models of pictures, draw from them, measure and use them",
 		Example: `  stein ebm train --config met-sigma-eps --data fashion-mnist
   stein ebm sample runs/ebm-met-sigma-eps-0-20261125-120000 --n 64 --out grid.png`,
 		Args: knownCommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	cmd.AddCommand(a.ebmTrainCmd(), a.ebmSampleCmd(), a.ebmFIDCmd())
+	cmd.AddCommand(a.ebmTrainCmd(), a.ebmSampleCmd(), a.ebmFIDCmd(), a.ebmScoreCmd(), a.ebmRestoreCmd())
 	return cmd
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 	"github.com/gomlx/gomlx/ml/model/initializer"
 )
@@ -161,4 +162,60 @@ func (n *network) f(x *Node) *Node {
 func (n *network) particles(x *Node) *Node {
 	d := x.Shape().Dimensions
 	return Reshape(n.f(Reshape(x, d[0]*d[1], n.shape.Height, n.shape.Width, n.shape.Channels)), d[0], d[1])
+}
+
+// Layers are f's weights as they are multiplied with, by whoever writes f elsewhere.
+type Layers struct {
+	Energy
+	Shape   Shape
+	Kernels []Weights // of the convolutions [k, k, in, out], in the order in which f comes to them
+	Hidden  *Weights  // [features, Hidden], features in the order height, width, channel; nil: none
+	Head    Weights   // [features or Hidden, 1]
+}
+
+// Weights are an array, row after row.
+type Weights struct {
+	Shape []int
+	Data  []float32
+}
+
+// Layers are those of the averaged weights; an error without an energy.
+func (m *Model) Layers() (Layers, error) {
+	l := Layers{Energy: m.cfg.Energy, Shape: m.shape}
+	if !m.contrastive() {
+		return l, errors.New("ebm: the model has no energy")
+	}
+	exec, err := model.NewExec(m.backend, m.store, func(scope *model.Scope, g *Graph) []*Node {
+		n := m.cfg.Energy.build(scope.At(averageScope), g, m.shape)
+		all := append(n.kernels, n.head)
+		if n.hidden != nil {
+			all = append(all, n.hidden)
+		}
+		for i, x := range all {
+			all[i] = Identity(x)
+		}
+		return all
+	})
+	if err != nil {
+		return l, fmt.Errorf("ebm: weights: %w", err)
+	}
+	defer exec.Finalize()
+	out, err := exec.Call()
+	if err != nil {
+		return l, fmt.Errorf("ebm: weights: %w", err)
+	}
+	var all []Weights
+	for _, t := range out {
+		data, err := tensors.CopyFlatData[float32](t)
+		if err != nil {
+			return l, fmt.Errorf("ebm: weights: %w", err)
+		}
+		all = append(all, Weights{t.Shape().Dimensions, data})
+		t.FinalizeAll()
+	}
+	if m.cfg.Energy.Hidden > 0 {
+		l.Hidden, all = &all[len(all)-1], all[:len(all)-1]
+	}
+	l.Kernels, l.Head = all[:len(all)-1], all[len(all)-1]
+	return l, nil
 }
