@@ -16,6 +16,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/sbinet/npyio/npy"
 
+	"github.com/stein-rl/stein/engine"
 	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
@@ -75,7 +76,11 @@ func fromArray(path string, values any, shape []int) (*Images, error) {
 }
 
 func readNumPy(in io.Reader, size int64) (values any, shape []int, err error) {
-	r, err := npy.NewReader(in)
+	var r *npy.Reader
+	// The package panics on some headers that are damaged.
+	if tried := engine.Try(func() { r, err = npy.NewReader(in) }); tried != nil {
+		err = fmt.Errorf("the header is damaged: %w", tried)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
