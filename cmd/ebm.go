@@ -160,6 +160,9 @@ func (a *app) printImageResult(dir string, res experiments.ImageResult) {
 	if s := res.Score; s != nil {
 		fmt.Fprintf(a.stdout, "%-11s %.2f of %d samples against %d pictures; KID %.4f\n", s.Metric, s.Frechet, s.N, s.Reference, s.KID)
 	}
+	for _, c := range res.Controls {
+		fmt.Fprintf(a.stdout, "%-11s %.2f; KID %.4f: %s\n", "", c.Frechet, c.KID, c.Name)
+	}
 	fmt.Fprintf(a.stdout, "run         %s\ncheckpoint  %s\n", dir, res.Checkpoint)
 	if !res.Interrupted {
 		fmt.Fprintf(a.stdout, "pictures    %s\nnext        stein ebm sample %s --n 64 --out grid.png\n", experiments.GalleryOf(dir), dir)

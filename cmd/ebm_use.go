@@ -16,6 +16,7 @@ import (
 
 	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/images/dataset"
+	"github.com/stein-rl/stein/runs"
 )
 
 // useFlags are those of stein ebm score and restore.
@@ -102,7 +103,7 @@ func (f *useFlags) add(cmd *cobra.Command, n int) {
 func (a *app) ofRun(c *cobra.Command, f *useFlags, run string) {
 	f.sampling.Dir, f.sampling.Log = run, slog.New(a.logs.quieter(a.stderr, isTerminal(a.stderr)))
 	if c.Flags().Changed("seed") {
-		given := experiments.Seed(f.seed)
+		given := runs.Seed(f.seed)
 		f.sampling.Seed = &given
 	}
 }

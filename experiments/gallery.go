@@ -7,6 +7,7 @@ import (
 	"image/png"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,7 +68,13 @@ func (r *imageRun) evaluate(ctx context.Context, update int64) error {
 			return err
 		}
 		r.score = &score
-		m := runs.Metrics{"eval/" + metricName(score.Metric): score.Frechet, "eval/kid": score.KID}
+		m := runs.Metrics{
+			"eval/" + metricName(score.Metric): score.Frechet, "eval/kid": score.KID, "eval/kid_error": score.KIDError,
+			"eval/precision": score.Precision, "eval/recall": score.Recall,
+		}
+		if score.Infinite != nil {
+			m["eval/"+metricName(score.Metric)+"_infinite"] = *score.Infinite
+		}
 		if score.Inception > 0 {
 			m["eval/inception_score"] = score.Inception
 		}
@@ -188,8 +195,16 @@ func (r *imageRun) control(ctx context.Context) error {
 		r.Log.Warn("held-out pictures are not measured", "error", err.Error())
 	}
 	rows, err := Controls{Reference: r.judge, Data: r.images, HeldOut: heldOut, N: r.Config.Eval.Samples}.Rows(ctx)
+	if err != nil {
+		return err
+	}
 	r.controls = append([]ScoreRow{{StartControl, score}}, rows...)
-	return err
+	m := runs.Metrics{}
+	for _, c := range r.controls {
+		name := "control/" + strings.ReplaceAll(c.Name, " ", "_") + "_"
+		m[name+metricName(c.Metric)], m[name+"kid"] = c.Frechet, c.KID
+	}
+	return r.keeper.Evaluated(r.Step(), m, math.NaN(), "") // they judge no checkpoint
 }
 
 // neighbours shows samples beside the training pictures nearest to them: a model that
