@@ -136,7 +136,7 @@ func inPython(t *testing.T, model []byte, questions map[string]any) (d distances
 // Ensure that onnxruntime gives pictures the energies that Stein does, for every form of
 // the network and any number of pictures.
 func TestEnergyONNX(t *testing.T) {
-	python, err := envbridge.FindPython("")
+	python, err := python.Find("")
 	if err != nil {
 		t.Fatal(err)
 	}
