@@ -16,13 +16,13 @@ import (
 func (a *app) ebmCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ebm",
-		Short: "Train energy-based models of pictures, draw from them, measure them",
+		Short: "Train energy-based models of pictures, draw from them, measure and use them",
 		Example: `  stein ebm train --config met-sigma-eps --data fashion-mnist
   stein ebm sample runs/ebm-met-sigma-eps-0-20261125-120000 --n 64 --out grid.png`,
 		Args: knownCommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	cmd.AddCommand(a.ebmTrainCmd(), a.ebmSampleCmd(), a.ebmFIDCmd())
+	cmd.AddCommand(a.ebmTrainCmd(), a.ebmSampleCmd(), a.ebmFIDCmd(), a.ebmScoreCmd(), a.ebmRestoreCmd())
 	return cmd
 }
 
@@ -68,7 +68,7 @@ says in which update, and why.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&f.config, "config", "c", "", "configuration: a name (`NAME`, see stein configs; ebm/ may be left out) or a file ending in .yaml")
-	flags.StringVar(&f.size, "size", "", "tiny (two processors) or paper (a GPU); empty: as the configuration says")
+	flags.StringVar(&f.size, "size", "", "tiny or small (two processors), or paper (a GPU); empty: as the configuration says")
 	flags.StringVar(&f.resume, "resume", "", "continue the run in this `FOLDER`")
 	flags.StringVar(&f.runDir, "run-dir", "", "keep the run in this `FOLDER`, new or empty")
 	flags.StringVar(&f.runs, "runs", "runs", "make the run's folder below this `FOLDER`")
@@ -88,8 +88,8 @@ func (a *app) trainImages(c *cobra.Command, f ebmTrainFlags) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	if f.size != "" && f.size != "tiny" && f.size != "paper" {
-		return usageError{fmt.Errorf("--size %s: want tiny or paper", f.size)}
+	if f.size != "" && f.size != "tiny" && f.size != "small" && f.size != "paper" {
+		return usageError{fmt.Errorf("--size %s: want tiny, small or paper", f.size)}
 	}
 	if f.size != "" && f.resume != "" {
 		return usageError{errors.New("--resume continues with the configuration of its run: leave --size out")}
@@ -160,6 +160,9 @@ func (a *app) printImageResult(dir string, res experiments.ImageResult) {
 	if s := res.Score; s != nil {
 		fmt.Fprintf(a.stdout, "%-11s %.2f of %d samples against %d pictures; KID %.4f\n", s.Metric, s.Frechet, s.N, s.Reference, s.KID)
 	}
+	for _, c := range res.Controls {
+		fmt.Fprintf(a.stdout, "%-11s %.2f; KID %.4f: %s\n", "", c.Frechet, c.KID, c.Name)
+	}
 	fmt.Fprintf(a.stdout, "run         %s\ncheckpoint  %s\n", dir, res.Checkpoint)
 	if !res.Interrupted {
 		fmt.Fprintf(a.stdout, "pictures    %s\nnext        stein ebm sample %s --n 64 --out grid.png\n", experiments.GalleryOf(dir), dir)
@@ -190,6 +193,7 @@ func (a *app) ebmSampleCmd() *cobra.Command {
 	flags.IntVar(&s.N, "n", 64, "how many pictures")
 	flags.StringVarP(&out, "out", "o", "samples.png", "PNG `FILE` of the grid")
 	flags.StringVar(&s.Checkpoint, "checkpoint", "last", "last, best, or an update")
+	flags.BoolVar(&s.Start, "start", false, "draw where the samples start from, by the same random numbers, without a step")
 	flags.IntVar(&columns, "columns", 8, "pictures in a row")
 	flags.IntVar(&zoom, "zoom", 2, "pixels in the grid for each of a picture's, along a side")
 	flags.Int64Var(&seed, "seed", 0, "of what is drawn; the run's own where not given")
@@ -208,6 +212,10 @@ func (a *app) sampleImages(ctx context.Context, s experiments.ImageSampling, out
 	if err := drawn.WriteGrid(out, columns, zoom); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "%d samples of update %s in %s\n", s.N, thousands(drawn.Update), out)
+	what := "samples"
+	if s.Start {
+		what = "starts of samples"
+	}
+	fmt.Fprintf(a.stdout, "%d %s of update %s in %s\n", s.N, what, thousands(drawn.Update), out)
 	return nil
 }

@@ -31,6 +31,7 @@ type fidFlags struct {
 	seed              int64
 	backend           string
 	threads           int
+	controls          bool
 	asJSON            bool
 }
 
@@ -49,8 +50,14 @@ with what the run learnt from.
                                   with --weights, or put it where the error message says
 
 FD-E0 and FID have different scales. Both are larger for fewer samples: compare equal
-numbers only. docs/fid.md has what is computed, and what it was checked against.`,
-		Example: `  stein ebm fid runs/ebm-langevin-0-20261125-120000 --n 1000
+numbers only, or the distance extrapolated to infinitely many, or KID, which has no such
+bias. docs/fid.md has what is computed, and what it was checked against.
+
+Beside a RUN's samples, controls are measured with as many pictures: noise; where the
+samples start from, without a step; training pictures replaced by draws from the normal
+distribution of their group; held-out pictures, the floor. --controls does so for SAMPLES.`,
+		Example: `  stein ebm fid runs/ebm-langevin-0-20261125-120000 --n 2000
+  stein ebm fid runs/ebm-langevin-0-20261125-120000 --start
   stein ebm fid samples/ --data fashion-mnist
   stein ebm fid samples.npy --data cifar10 --data-path /data/cifar10 --features inception --reference 50000`,
 		Args: cobra.ExactArgs(1),
@@ -59,6 +66,9 @@ numbers only. docs/fid.md has what is computed, and what it was checked against.
 			if c.Flags().Changed("seed") {
 				given := runs.Seed(f.seed)
 				f.sampling.Seed = &given
+			}
+			if !c.Flags().Changed("controls") {
+				f.controls = isRun(args[0])
 			}
 			return a.fid(c.Context(), f)
 		},
@@ -72,7 +82,9 @@ numbers only. docs/fid.md has what is computed, and what it was checked against.
 	flags.IntVar(&f.reference, "reference", 10000, "pictures of the data set to compare with; 0: all")
 	flags.StringVar(&f.options.Cache, "cache", "", "`FOLDER` of statistics of data sets; the user's cache where not given")
 	flags.BoolVar(&f.options.NoCache, "no-cache", false, "neither read nor write those")
-	flags.IntVar(&f.sampling.N, "n", 1000, "RUN: samples to draw")
+	flags.IntVar(&f.sampling.N, "n", 2000, "RUN: samples to draw")
+	flags.BoolVar(&f.sampling.Start, "start", false, "RUN: where samples start from, in their place: no step is taken")
+	flags.BoolVar(&f.controls, "controls", false, "measure noise, the start, normals and held-out pictures too (default: for a RUN)")
 	flags.StringVar(&f.sampling.Checkpoint, "checkpoint", "last", "RUN: last, best, or an update")
 	flags.Int64Var(&f.seed, "seed", 0, "RUN: of what is drawn; the run's own where not given")
 	flags.StringVar(&f.backend, "backend", "", "numeric backend (default: as `stein doctor` says)")
@@ -81,26 +93,45 @@ numbers only. docs/fid.md has what is computed, and what it was checked against.
 	return cmd
 }
 
-func (a *app) fid(ctx context.Context, f fidFlags) error {
-	_, notRun := os.Stat(filepath.Join(f.sampling.Dir, "run.json"))
+// isRun says whether a folder is a run's.
+func isRun(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "run.json"))
+	return err == nil
+}
+
+func (f fidFlags) check() error {
 	if f.sampling.N < 2 || f.reference < 0 || f.reference == 1 {
-		return usageError{fmt.Errorf("--n %d --reference %d: want 2 or more of each", f.sampling.N, f.reference)}
+		return fmt.Errorf("--n %d --reference %d: want 2 or more of each", f.sampling.N, f.reference)
 	}
-	if notRun != nil && f.data.Name == "" {
-		return usageError{errors.New("--data is missing: which pictures are the samples compared with?")}
+	if isRun(f.sampling.Dir) {
+		return nil
+	}
+	if f.data.Name == "" {
+		return errors.New("--data is missing: which pictures are the samples compared with?")
+	}
+	if f.sampling.Start {
+		return fmt.Errorf("--start is for a run: %s is none", f.sampling.Dir)
+	}
+	return nil
+}
+
+func (a *app) fid(ctx context.Context, f fidFlags) error {
+	if err := f.check(); err != nil {
+		return usageError{err}
 	}
 	if err := engine.SetThreads(f.threads); err != nil {
 		return usageError{err}
 	}
 	tell := &counter{out: a.stderr, terminal: isTerminal(a.stderr), log: f.sampling.Log}
-	samples, err := f.samples(ctx, notRun == nil)
+	samples, err := f.samples(ctx)
 	if err != nil {
 		return err
 	}
-	data, err := dataset.Open(ctx, f.data)
+	whole, err := dataset.Open(ctx, f.data)
 	if err != nil {
 		return err
 	}
+	data := whole
 	if f.reference > 0 && f.reference < data.Len() {
 		data = data.Slice(0, f.reference)
 	}
@@ -118,45 +149,91 @@ func (a *app) fid(ctx context.Context, f fidFlags) error {
 		return err
 	}
 	f.options.Progress = tell.of("features of " + data.Name)
+	f.options.Warn = func(err error) { f.sampling.Log.Warn(err.Error()) }
 	reference, err := fid.NewReference(ctx, extractor, data, f.options)
 	if err != nil {
 		return err
 	}
-	score, err := reference.Score(ctx, samples, tell.of("features of the samples"))
-	tell.end()
-	if err != nil {
+	report := fidReport{Samples: samples[0].Name, Data: data.Name, Features: f.features}
+	if report.Score, err = reference.Score(ctx, samples[0], tell.of("features of the samples")); err != nil {
 		return err
 	}
-	report := fidReport{Samples: samples.Name, Data: data.Name, Features: f.features, Score: score}
+	if f.controls {
+		if report.Controls, err = f.measureControls(ctx, reference, data, samples, tell); err != nil {
+			return err
+		}
+	}
+	tell.end()
+	if report.Few() {
+		f.sampling.Log.Warn("the Fréchet distance of so few pictures is mostly the bias of their number: compare equal numbers only, or go by KID, which has none",
+			"samples", report.N, "pictures", report.Score.Reference)
+	}
 	if f.asJSON {
 		return a.printJSON(report)
 	}
 	return report.print(a.stdout)
 }
 
-// samples draws or reads them, and settles what they are compared with.
-func (f *fidFlags) samples(ctx context.Context, run bool) (*dataset.Images, error) {
-	if !run {
+// measureControls measures pictures of no model, and the start of a run's samples.
+func (f *fidFlags) measureControls(ctx context.Context, reference *fid.Reference, data *dataset.Images, samples []*dataset.Images, tell *counter) ([]experiments.ScoreRow, error) {
+	var heldOut *dataset.Images
+	if f.data.Name != "folder" {
+		other := f.data
+		other.Split = map[string]string{"test": "train"}[f.data.Split]
+		if other.Split == "" {
+			other.Split = "test"
+		}
+		var err error
+		if heldOut, err = dataset.Open(ctx, other); err != nil {
+			return nil, err
+		}
+	}
+	rows, err := experiments.Controls{
+		Reference: reference, Data: data, HeldOut: heldOut, N: samples[0].Len(), Progress: tell.of("features of the controls"),
+	}.Rows(ctx)
+	if err != nil || len(samples) < 2 {
+		return rows, err
+	}
+	score, err := reference.Score(ctx, samples[1], tell.of("features of the start"))
+	return append([]experiments.ScoreRow{{Name: experiments.StartControl, Score: score}}, rows...), err
+}
+
+// samples draws or reads them, and settles what they are compared with. Of a run whose
+// controls are asked for, a second set is where the samples start from.
+func (f *fidFlags) samples(ctx context.Context) ([]*dataset.Images, error) {
+	if !isRun(f.sampling.Dir) {
 		m, err := dataset.OpenSamples(ctx, f.sampling.Dir, nil)
 		if err != nil {
 			return nil, err
 		}
 		f.data.Size, f.data.Grey = min(m.Height, m.Width), m.Channels == 1
-		return m, nil
+		return []*dataset.Images{m}, nil
 	}
-	drawn, err := f.sampling.Draw(ctx)
+	model, err := f.sampling.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	d := drawn.Config.Data
+	defer model.Close()
+	var all []*dataset.Images
+	for _, start := range []bool{f.sampling.Start, true} {
+		drawn, err := model.Draw(ctx, f.sampling.N, start)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, drawn.Images)
+		if f.sampling.Start || !f.controls {
+			break
+		}
+	}
+	d := model.Config.Data
 	if f.data.Name == "" {
 		f.data.Name = d.Name
 		if f.data.Path == "" {
 			f.data.Path = d.Path
 		}
 	}
-	f.data.Size, f.data.Grey = min(drawn.Height, drawn.Width), drawn.Channels == 1
-	return drawn.Images, nil
+	f.data.Size, f.data.Grey = min(all[0].Height, all[0].Width), all[0].Channels == 1
+	return all, nil
 }
 
 // A fidReport is what the command says.
@@ -165,14 +242,26 @@ type fidReport struct {
 	Data     string `json:"data"`
 	Features string `json:"features"`
 	fid.Score
+	Controls []experiments.ScoreRow `json:"controls,omitempty"`
 }
 
 func (r fidReport) print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "samples\t%d\t%s\n", r.N, r.Samples)
 	fmt.Fprintf(t, "data\t%d\t%s\n", r.Score.Reference, r.Data)
-	fmt.Fprintf(t, "%s\t%.3f\tFréchet distance, features of %s\n", r.Metric, r.Frechet, r.Features)
-	fmt.Fprintf(t, "KID\t%.5f\t± %.5f over subsets\n", r.KID, r.KIDStd)
+	fmt.Fprintf(t, "%s\tFréchet distance, features of %s\n\t\n", r.Metric, r.Features)
+	fmt.Fprintf(t, "\t%s\t%s of ∞\tKID\t\tprecision\trecall\n", r.Metric, r.Metric)
+	row := func(name string, s fid.Score) {
+		infinite := "-"
+		if s.Infinite != nil {
+			infinite = fmt.Sprintf("%.3f", *s.Infinite)
+		}
+		fmt.Fprintf(t, "%s\t%.3f\t%s\t%.5f\t± %.5f\t%.3f\t%.3f\n", name, s.Frechet, infinite, s.KID, s.KIDError, s.Precision, s.Recall)
+	}
+	row("samples", r.Score)
+	for _, c := range r.Controls {
+		row(c.Name, c.Score)
+	}
 	if r.Inception > 0 {
 		fmt.Fprintf(t, "inception score\t%.3f\t± %.3f over parts\n", r.Inception, r.InceptionStd)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/images/dataset"
 	"github.com/stein-rl/stein/images/fid"
 	"github.com/stein-rl/stein/internal/picture"
@@ -64,8 +65,13 @@ func TestEBMFIDOfRun(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("code %d: %s", code, stderr)
 	}
-	measured := func() (score fid.Score) {
-		code, stdout, stderr := run(t, "ebm", "fid", dir, "--n", "6", "--reference", "6", "--seed", "5", "--no-cache", "--json")
+	type report struct {
+		fid.Score
+		Controls []experiments.ScoreRow
+	}
+	measured := func(more ...string) (score report) {
+		args := []string{"ebm", "fid", dir, "--n", "6", "--reference", "6", "--seed", "5", "--no-cache", "--json"}
+		code, stdout, stderr := run(t, append(args, more...)...)
 		if code != 0 {
 			t.Fatalf("code %d: %s", code, stderr)
 		}
@@ -78,7 +84,87 @@ func TestEBMFIDOfRun(t *testing.T) {
 	if one.Metric != "FD-E0" || one.N != 6 || one.Reference != 6 || !(one.Frechet > 1) {
 		t.Errorf("%+v: six samples of a model that has learnt nothing, beside six pictures", one)
 	}
-	if again := measured(); again.Frechet != one.Frechet {
-		t.Errorf("seed 5 is %g away, and then %g", one.Frechet, again.Frechet)
+	// The start is measured beside it, and is what --start measures in its place.
+	names := map[string]float64{}
+	for _, c := range one.Controls {
+		names[c.Name] = c.Frechet
+	}
+	if len(names) != 4 || names["start alone"] == one.Frechet || !(names["noise"] > names["held-out pictures"]) {
+		t.Errorf("controls: %v", names)
+	}
+	again := measured("--controls=false")
+	if again.Frechet != one.Frechet || again.Controls != nil {
+		t.Errorf("seed 5 is %g away, and then %g; controls %v", one.Frechet, again.Frechet, again.Controls)
+	}
+	if start := measured("--start", "--controls=false"); start.Frechet != names["start alone"] {
+		t.Errorf("--start is %g away, the row %g", start.Frechet, names["start alone"])
+	}
+}
+
+// Ensure that a run's model scores pictures, tells sets apart in the table, the file and
+// in JSON, restores them into a grid, and is exported; and that wrong questions are
+// mistakes of usage.
+func TestEBMUse(t *testing.T) {
+	t.Chdir("..") // where .venv is
+	const fashion = "fashion-mnist/test=images/dataset/testdata/fashion-mnist"
+	out := t.TempDir()
+	dir := filepath.Join(out, "run")
+	do := func(args ...string) string {
+		t.Helper()
+		code, stdout, stderr := run(t, args...)
+		if code != 0 {
+			t.Fatalf("%v: code %d: %s", args, code, stderr)
+		}
+		return stdout
+	}
+	do("ebm", "train", "--config", "langevin", "--run-dir", dir, "--seed", "3",
+		"--set", "data={name: fashion-mnist, path: images/dataset/testdata/fashion-mnist, size: 8}",
+		"--set", "model.energy={channels: [4], patch: 2}", "--set", "model.sampler.steps=1",
+		"--set", "model={particles: 4, batch_size: 4, chains: {size: 8}}",
+		"--set", "eval={extractor: none, every: 0, samples: 4, pictures: 0}", "--set", "updates=2")
+	table := filepath.Join(out, "energies.csv")
+	var reports []struct {
+		N     int
+		AUROC *float64
+		F     []float64
+		Ranks []int
+	}
+	text := do("ebm", "score", dir, fashion, "--n", "9", "--against", "turned", "--against", fashion, "--out", table, "--json")
+	if err := json.Unmarshal([]byte(text), &reports); err != nil {
+		t.Fatal(err)
+	}
+	if len(reports) != 3 || reports[0].AUROC != nil || len(reports[1].F) != 9 || *reports[2].AUROC != 0.5 {
+		t.Errorf("%+v: nine pictures, the same turned, and the same again", reports)
+	}
+	best := 0
+	for i, f := range reports[0].F {
+		if f > reports[0].F[best] {
+			best = i
+		}
+	}
+	if reports[0].Ranks[best] != 1 {
+		t.Errorf("picture %d has the largest f and the rank %d", best, reports[0].Ranks[best])
+	}
+	lines, err := os.ReadFile(table)
+	if err != nil || strings.Count(string(lines), "\n") != 1+3*9 {
+		t.Errorf("%s, %v", lines, err)
+	}
+	grid := filepath.Join(out, "grid.png")
+	text = do("ebm", "restore", dir, fashion, "--n", "3", "--mask", "left", "--rounds", "2", "--zoom", "1", "--out", grid)
+	if _, err := os.Stat(grid); err != nil || !strings.Contains(text, "mean squared error") {
+		t.Errorf("%q, %v", text, err)
+	}
+	model := filepath.Join(out, "F.ONNX")
+	do("export", dir, "--out", model)
+	if info, err := os.Stat(model); err != nil || info.Size() < 1000 {
+		t.Errorf("%v, %v", info, err)
+	}
+	for _, args := range [][]string{
+		{"ebm", "restore", dir, fashion}, {"ebm", "restore", dir, fashion, "--noise", "-1"}, {"ebm", "score", dir, fashion, "--n", "-1"},
+		{"export", dir, "--out", "f.safetensors"},
+	} {
+		if code, _, stderr := run(t, args...); code != 2 {
+			t.Errorf("%v: code %d, %s", args, code, stderr)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,16 +25,22 @@ func (a *app) exportCmd() *cobra.Command {
 	var f exportFlags
 	cmd := &cobra.Command{
 		Use:   "export RUN",
-		Short: "Write a run's agent for other programs: safetensors or ONNX",
+		Short: "Write a run's agent or energy for other programs: safetensors or ONNX",
 		Long: `Writes the weights of a run's agent as safetensors (policy, critics, their targets,
 temperature, statistics of observations), or its policy as ONNX (Gaussians and flows).
+Of an image model's run it writes f, the energy, as ONNX.
 
 docs/export.md has the names, and the inputs and outputs of the model. Neither Python
 nor the environment is needed.`,
 		Example: `  stein export runs/walker2d-sac-0-20261124-120000 --out walk.safetensors
   stein export runs/walker2d-sac-0-20261124-120000 --checkpoint best --out walk.onnx`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return a.export(f, args[0]) },
+		RunE: func(c *cobra.Command, args []string) error {
+			if experiments.IsImageRun(args[0]) {
+				return a.exportEnergy(c.Context(), f, args[0])
+			}
+			return a.export(f, args[0])
+		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.checkpoint, "checkpoint", "last", "last, best, or a step")
@@ -47,7 +54,7 @@ func (f *exportFlags) check(run string) error {
 	if f.format == "" {
 		f.format = "safetensors"
 		if f.out != "" {
-			f.format = strings.TrimPrefix(filepath.Ext(f.out), ".")
+			f.format = strings.ToLower(strings.TrimPrefix(filepath.Ext(f.out), "."))
 		}
 	}
 	if f.format != "safetensors" && f.format != "onnx" {
@@ -103,6 +110,39 @@ func (a *app) export(f exportFlags, run string) error {
 		return export.WriteSafetensors(out, append(weights, export.Statistics(moments)...), metadata)
 	})
 	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "%s\n", f.out)
+	return nil
+}
+
+// exportEnergy writes f of an image model.
+func (a *app) exportEnergy(ctx context.Context, f exportFlags, run string) error {
+	if f.format == "" && f.out == "" {
+		f.format = "onnx"
+	}
+	if err := f.check(run); err != nil {
+		return err
+	}
+	if f.format != "onnx" {
+		return usageError{fmt.Errorf("an image model's energy is written as ONNX, not as %s", f.format)}
+	}
+	log := slog.New(a.logs.quieter(a.stderr, isTerminal(a.stderr)))
+	m, err := experiments.ImageSampling{Dir: run, Checkpoint: f.checkpoint, Log: log}.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	layers, err := m.Layers()
+	if err != nil {
+		return err
+	}
+	metadata := map[string]string{
+		"format": "stein", "kind": "energy", "run": m.Info.ID, "update": strconv.FormatInt(m.Update, 10), "data": m.Config.Data.Name,
+		"height": strconv.Itoa(layers.Shape.Height), "width": strconv.Itoa(layers.Shape.Width), "channels": strconv.Itoa(layers.Shape.Channels),
+		"values": "(byte + 0.5)/128 - 1", "temperature": strconv.FormatFloat(m.Config.Model.Temperature, 'g', -1, 64),
+	}
+	if err := replaceFile(f.out, func(out io.Writer) error { return export.WriteEnergyONNX(out, layers, metadata) }); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.stdout, "%s\n", f.out)

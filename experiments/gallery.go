@@ -7,6 +7,7 @@ import (
 	"image/png"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,7 +32,7 @@ func (e ImageEval) reference(ctx context.Context, backend compute.Backend, image
 	}
 	some := images.Slice(0, min(e.Reference, images.Len()))
 	log.Info("statistics of the data set", "extractor", extractor.Name(), "pictures", some.Len())
-	return fid.NewReference(ctx, extractor, some, fid.Options{})
+	return fid.NewReference(ctx, extractor, some, fid.Options{Warn: func(err error) { log.Warn(err.Error()) }})
 }
 
 // A gallery draws pictures of a model into the run's folder.
@@ -67,7 +68,13 @@ func (r *imageRun) evaluate(ctx context.Context, update int64) error {
 			return err
 		}
 		r.score = &score
-		m := runs.Metrics{"eval/" + metricName(score.Metric): score.Frechet, "eval/kid": score.KID}
+		m := runs.Metrics{
+			"eval/" + metricName(score.Metric): score.Frechet, "eval/kid": score.KID, "eval/kid_error": score.KIDError,
+			"eval/precision": score.Precision, "eval/recall": score.Recall,
+		}
+		if score.Infinite != nil {
+			m["eval/"+metricName(score.Metric)+"_infinite"] = *score.Infinite
+		}
 		if score.Inception > 0 {
 			m["eval/inception_score"] = score.Inception
 		}
@@ -147,6 +154,9 @@ func (r *imageRun) Finish(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := r.control(ctx); err != nil {
+		return err
+	}
 	if r.Config.Eval.Pictures == 0 {
 		return nil
 	}
@@ -154,6 +164,47 @@ func (r *imageRun) Finish(ctx context.Context) error {
 		return err
 	}
 	return r.gallery.way()
+}
+
+// control measures what says what the run's distance means, and shows where the samples
+// of the grid start from.
+func (r *imageRun) control(ctx context.Context) error {
+	n := max(r.Config.Eval.Samples, r.Config.Eval.Pictures)
+	x, err := r.model.Start(ctx, n, r.gallery.seed)
+	if err != nil {
+		return err
+	}
+	start, err := samplesOf(x, r.images)
+	if err != nil {
+		return err
+	}
+	if r.Config.Eval.Pictures > 0 {
+		if err := r.show(r.Step(), "start", picture.Grid(start.Pictures(0, r.Config.Eval.Pictures), gridColumns, gridZoom)); err != nil {
+			return err
+		}
+	}
+	if r.judge == nil {
+		return nil
+	}
+	score, err := r.judge.Score(ctx, start.Slice(0, r.Config.Eval.Samples), nil)
+	if err != nil {
+		return err
+	}
+	heldOut, err := r.Config.Data.heldOut(ctx, "train")
+	if err != nil { // a set may come without its other half
+		r.Log.Warn("held-out pictures are not measured", "error", err.Error())
+	}
+	rows, err := Controls{Reference: r.judge, Data: r.images, HeldOut: heldOut, N: r.Config.Eval.Samples}.Rows(ctx)
+	if err != nil {
+		return err
+	}
+	r.controls = append([]ScoreRow{{StartControl, score}}, rows...)
+	m := runs.Metrics{}
+	for _, c := range r.controls {
+		name := "control/" + strings.ReplaceAll(c.Name, " ", "_") + "_"
+		m[name+metricName(c.Metric)], m[name+"kid"] = c.Frechet, c.KID
+	}
+	return r.keeper.Evaluated(r.Step(), m, math.NaN(), "") // they judge no checkpoint
 }
 
 // neighbours shows samples beside the training pictures nearest to them: a model that

@@ -137,3 +137,9 @@ func RereadImages(dir string, sets []string) (ImageConfig, error) {
 	}
 	return cfg, nil
 }
+
+// IsImageRun says whether a folder is the run of an image model.
+func IsImageRun(dir string) bool {
+	_, err := RereadImages(dir, nil)
+	return err == nil
+}

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"path/filepath"
 
+	"github.com/gomlx/compute"
+
 	"github.com/stein-rl/stein/images/dataset"
 	"github.com/stein-rl/stein/images/ebm"
 	"github.com/stein-rl/stein/internal/picture"
@@ -24,6 +26,7 @@ type ImageSampling struct {
 	Checkpoint string // last, best, or an update
 	N          int
 	Seed       *runs.Seed // nil: from the run's own
+	Start      bool       // the initial distribution alone, by the same random numbers, without a step
 	Sets       []string
 	Log        *slog.Logger
 }
@@ -36,46 +39,85 @@ type Drawn struct {
 }
 
 // Draw draws N samples.
-func (s ImageSampling) Draw(ctx context.Context) (d Drawn, err error) {
-	info, err := runs.ReadInfo(s.Dir)
+func (s ImageSampling) Draw(ctx context.Context) (Drawn, error) {
+	m, err := s.Open(ctx)
 	if err != nil {
-		return d, err
+		return Drawn{}, err
 	}
-	if d.Config, err = RereadImages(s.Dir, s.Sets); err != nil {
-		return d, err
+	defer m.Close()
+	return m.Draw(ctx, s.N, s.Start)
+}
+
+// An ImageModel is the model of a run as one of its checkpoints has it. It is the
+// caller's to close.
+type ImageModel struct {
+	*ebm.Model
+	Config ImageConfig
+	Info   runs.Info
+	Update int64 // of the checkpoint
+
+	seed    uint64 // of what is drawn
+	backend compute.Backend
+}
+
+// Open reads the model.
+func (s ImageSampling) Open(ctx context.Context) (*ImageModel, error) {
+	m := &ImageModel{}
+	var err error
+	if m.Info, err = runs.ReadInfo(s.Dir); err != nil {
+		return nil, err
+	}
+	if m.Config, err = RereadImages(s.Dir, s.Sets); err != nil {
+		return nil, err
 	}
 	c, err := runs.OpenCheckpoint(s.Dir, s.Checkpoint, s.Log)
 	if err != nil {
-		return d, err
+		return nil, err
 	}
-	backend, _, err := d.Config.Engine.open(s.Log)
+	shape, err := m.Config.Data.shape(ctx)
 	if err != nil {
-		return d, err
+		return nil, err
 	}
-	defer backend.Finalize()
-	shape, err := d.Config.Data.shape(ctx)
+	if m.backend, _, err = m.Config.Engine.open(s.Log); err != nil {
+		return nil, err
+	}
+	m.Model, err = ebm.NewSampler(m.backend, m.Config.Model, shape, uint64(m.Info.Seed.Stream(streamModel)))
 	if err != nil {
-		return d, err
+		m.backend.Finalize()
+		return nil, err
 	}
-	model, err := ebm.NewSampler(backend, d.Config.Model, shape, uint64(info.Seed.Stream(streamModel)))
-	if err != nil {
-		return d, err
+	if err := restoreModel(m.Model, c); err != nil {
+		m.Close()
+		return nil, err
 	}
-	defer model.Close()
-	if err := restoreModel(model, c); err != nil {
-		return d, err
-	}
-	seed := uint64(info.Seed.Stream(streamDrawn))
+	m.Update, m.seed = c.Manifest.Step, uint64(m.Info.Seed.Stream(streamDrawn))
 	if s.Seed != nil {
-		seed = uint64(*s.Seed)
+		m.seed = uint64(*s.Seed)
 	}
-	x, err := model.Draw(ctx, s.N, seed, nil)
+	return m, nil
+}
+
+// Close frees what the model holds.
+func (m *ImageModel) Close() {
+	m.Model.Close()
+	m.backend.Finalize()
+}
+
+// Draw draws n samples, or n draws of the initial distribution alone.
+func (m *ImageModel) Draw(ctx context.Context, n int, start bool) (Drawn, error) {
+	name, x, err := "samples of "+m.Info.ID, []float32(nil), error(nil)
+	if start {
+		name = "start of " + m.Info.ID
+		x, err = m.Model.Start(ctx, n, m.seed)
+	} else {
+		x, err = m.Model.Draw(ctx, n, m.seed, nil)
+	}
 	if err != nil {
-		return d, err
+		return Drawn{}, err
 	}
-	d.Update = c.Manifest.Step
-	d.Images, err = dataset.FromFloats("samples of "+info.ID, x, shape.Height, shape.Width, shape.Channels)
-	return d, err
+	s := m.Shape()
+	images, err := dataset.FromFloats(name, x, s.Height, s.Width, s.Channels)
+	return Drawn{images, m.Config, m.Update}, err
 }
 
 // shape is that of the pictures, which the data set itself says.

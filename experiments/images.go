@@ -40,6 +40,7 @@ type ImageResult struct {
 	Score       *fid.Score      `json:"score"`                  // after the last update; null where there was none
 	Last        runs.Metrics    `json:"last"`                   // the last figures of the training
 	AlreadyDone bool            `json:"already_done,omitempty"` // the folder had all its updates: nothing was trained
+	Controls    []ScoreRow      `json:"controls,omitempty"`     // beside it, of as many pictures: start, noise, normals, held-out
 }
 
 // imageRun is an ImageTraining at work.
@@ -54,6 +55,7 @@ type imageRun struct {
 	judge    *fid.Reference  // nil: no distance is measured
 	score    *fid.Score      // of the last evaluation
 	diverged *ebm.Divergence // nil: it did not
+	controls []ScoreRow      // measured at the end
 }
 
 // The streams of an image model's run.
@@ -83,7 +85,7 @@ func (t ImageTraining) Train(ctx context.Context) (ImageResult, error) {
 		return res, nil
 	}
 	if !res.Interrupted {
-		res.Score = r.score
+		res.Score, res.Controls = r.score, r.controls
 	}
 	if _, err := DrawImageCurve(t.Folder.Dir, t.Folder.Info.ID); err != nil {
 		t.Log.Warn("no curve was drawn", "error", err.Error())

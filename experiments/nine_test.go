@@ -89,6 +89,7 @@ func TestNine(t *testing.T) {
 		"ebm/glow": density, "ebm/langevin": {"sampler/epsilon"}, "ebm/p-svgd": svgd, "ebm/met-sigma": bound,
 		"ebm/met-sigma-eps": bound, "ebm/met-sigma-eps-notrace": bound, "ebm/met-sigma-eps-nobound": svgd,
 		"ebm/met-lc": append([]string{"sampler/steps_taken"}, bound...), "ebm/met-mh": append([]string{"sampler/rejection"}, bound...),
+		"ebm/met-sigma-eps-far": bound, "ebm/met-lc-far": append([]string{"sampler/steps_taken"}, bound...),
 	}
 	pictures := bars(t)
 	for _, name := range ImageNames() {
@@ -97,7 +98,7 @@ func TestNine(t *testing.T) {
 			switch name {
 			case "ebm/glow", "ebm/glow-likelihood":
 				steps = 0
-			case "ebm/met-lc":
+			case "ebm/met-lc", "ebm/met-lc-far":
 				steps = 2
 			}
 			dir := t.TempDir()

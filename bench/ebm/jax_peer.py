@@ -1,5 +1,5 @@
 """One update of the image model in plain JAX: the network, sampler and losses of the
-configuration ebm/met-sigma-eps, size tiny, in one jitted function.
+configuration ebm/met-sigma-eps, size tiny or small, in one jitted function.
 
 XLA's own convolutions, Hessian-vector products by forward over reverse, sums over pairs
 as products of Gram matrices, Tr JᵀJ by the probe: what one would write for speed.
@@ -23,6 +23,7 @@ Tree = dict[str, Any]
 PARTICLES = BATCH = 32
 STEPS = 5
 CHANNELS = (32, 64)
+HIDDEN = 128  # of small
 DATA_NOISE, AVERAGE, CLIP = 0.03, 0.99, 10.0
 ENERGY_LR, SAMPLER_LR = 3e-4, 3e-3
 SIGMA, EPSILON = (10.0, 0.1, 100.0), (0.5, 1e-4, 100.0)  # start, least, most
@@ -43,7 +44,10 @@ def f(params: Tree, x: jax.Array) -> jax.Array:
     n, h, w, c = x.shape
     x = x.reshape(n, h // 2, 2, w // 2, 2, c).mean((2, 4))
     x = jax.nn.swish(conv(x, params["second"]))
-    return (x.reshape(n, -1) @ params["head"])[:, 0]
+    x = x.reshape(n, -1)
+    if "hidden" in params:
+        x = jax.nn.swish(x @ params["hidden"])
+    return (x @ params["head"])[:, 0]
 
 
 def clamped(log: jax.Array, limits: tuple[float, float, float]) -> jax.Array:
@@ -123,6 +127,7 @@ def main() -> None:
     p.add_argument("--reps", type=int, default=5)
     p.add_argument("--warmup", type=int, default=2)
     p.add_argument("--side", type=int, default=28)
+    p.add_argument("--size", choices=("tiny", "small"), default="tiny")
     args = p.parse_args()
     side = args.side
     key = jax.random.key(0)
@@ -133,11 +138,15 @@ def main() -> None:
             gain / math.sqrt(fan) * jax.random.normal(jax.random.fold_in(key, i), shape)
         )
 
+    features = (side // 4) ** 2 * CHANNELS[1]
     energy = {
         "first": normal(1, math.sqrt(2), 3, 3, 4, CHANNELS[0]),
         "second": normal(2, math.sqrt(2), 3, 3, *CHANNELS),
-        "head": normal(3, 1, (side // 4) ** 2 * CHANNELS[1], 1),
+        "head": normal(3, 1, features, 1),
     }
+    if args.size == "small":
+        energy["hidden"] = normal(4, math.sqrt(2), features, HIDDEN)
+        energy["head"] = normal(3, 1, HIDDEN, 1)
     d = side * side
     sampler = {
         "mean": jnp.zeros(d),

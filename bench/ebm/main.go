@@ -1,5 +1,5 @@
 // Command ebm times one update of an image model for bench/run.sh and prints one line of
-// JSON: the configuration met-sigma-eps of the size tiny, on made pictures of 28×28.
+// JSON: the configuration met-sigma-eps of a size, on made pictures of 28×28.
 package main
 
 import (
@@ -28,8 +28,9 @@ func run() error {
 	reps := flag.Int("reps", 5, "timed updates")
 	warmup := flag.Int("warmup", 2, "updates before")
 	side := flag.Int("side", 28, "of the pictures")
+	size := flag.String("size", "tiny", "tiny or small")
 	flag.Parse()
-	cfg, err := experiments.ResolveImages("met-sigma-eps", "tiny", nil)
+	cfg, err := experiments.ResolveImages("met-sigma-eps", *size, nil)
 	if err != nil {
 		return err
 	}

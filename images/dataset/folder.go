@@ -28,17 +28,7 @@ func openFolder(ctx context.Context, s Source) (*Images, error) {
 	if s.Split != "train" {
 		return nil, fmt.Errorf("dataset: a folder of pictures has no split %q: give the folder of those pictures", s.Split)
 	}
-	var names []string
-	err := filepath.WalkDir(s.Path, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		kinds := []string{".png", ".jpg", ".jpeg"}
-		if !entry.IsDir() && slices.Contains(kinds, strings.ToLower(filepath.Ext(path))) {
-			names = append(names, path)
-		}
-		return ctx.Err()
-	})
+	names, err := findPictures(ctx, s.Path)
 	if err != nil {
 		return nil, fmt.Errorf("dataset: %w", err)
 	}
@@ -73,6 +63,49 @@ func openFolder(ctx context.Context, s Source) (*Images, error) {
 	return m, nil
 }
 
+// findPictures lists the PNG and JPEG files below a folder, in the order of their paths.
+// Links are followed, each folder once, so that a circle of them ends. Hidden files and
+// folders are none of ours: file managers and notebooks leave copies there.
+func findPictures(ctx context.Context, root string) (names []string, err error) {
+	kinds := []string{".png", ".jpg", ".jpeg"}
+	seen := map[string]bool{} // real paths of folders
+	var walk func(dir string) error
+	walk = func(dir string) error {
+		real, err := filepath.EvalSymlinks(dir)
+		if err != nil || seen[real] {
+			return err
+		}
+		seen[real] = true
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return err
+		}
+		for _, entry := range entries {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if strings.HasPrefix(entry.Name(), ".") {
+				continue
+			}
+			path := filepath.Join(dir, entry.Name())
+			isDir := entry.IsDir()
+			if entry.Type()&fs.ModeSymlink != 0 {
+				info, err := os.Stat(path)
+				isDir = err == nil && info.IsDir() // a link to nowhere is told of when it is read
+			}
+			if isDir {
+				if err := walk(path); err != nil {
+					return err
+				}
+			} else if slices.Contains(kinds, strings.ToLower(filepath.Ext(path))) {
+				names = append(names, path)
+			}
+		}
+		return nil
+	}
+	return names, walk(root)
+}
+
 // decode reads a picture. Errors say how far the decoder had read.
 func decode(name string) (image.Image, error) {
 	file, err := os.Open(name)
@@ -95,7 +128,7 @@ func decode(name string) (image.Image, error) {
 		at, _ := file.Seek(0, io.SeekCurrent)
 		return nil, fmt.Errorf("dataset: %s: before offset %d: %w", name, at, err)
 	}
-	return img, nil
+	return smooth(img), nil
 }
 
 // square cuts the middle out and brings it to size×size; 0 leaves the picture alone.

@@ -25,8 +25,8 @@ const idxLimit = 1 << 31
 // fashionFolder is where Debian's package dataset-fashion-mnist puts its files.
 const fashionFolder = "/usr/share/datasets/fashion-mnist"
 
-// openIDX reads MNIST or Fashion-MNIST from a folder that holds their files under
-// their own names, with or without .gz.
+// openIDX reads MNIST or Fashion-MNIST from a folder that holds their files, laid out
+// as any of the places that they are handed out by do it.
 func openIDX(ctx context.Context, s Source) (*Images, error) {
 	prefix := map[string]string{"train": "train", "test": "t10k"}[s.Split]
 	dirs := []string{s.Path}
@@ -36,7 +36,7 @@ func openIDX(ctx context.Context, s Source) (*Images, error) {
 			dirs = append(dirs, fashionFolder)
 		}
 	}
-	for _, dir := range dirs {
+	for _, dir := range idxFolders(s.Name, dirs) {
 		images := findIDX(dir, prefix+"-images")
 		labels := findIDX(dir, prefix+"-labels")
 		if images == "" && labels == "" {
@@ -50,14 +50,35 @@ func openIDX(ctx context.Context, s Source) (*Images, error) {
 		}
 		return readIDXPair(images, labels)
 	}
-	hint := "put its four files there"
+	hint := "its four files (train-images-idx3-ubyte and so on, zipped or not) are neither there nor in MNIST/raw below"
 	if s.Name == "fashion-mnist" {
-		hint = "put its four files there, or `make data` installs them on Debian and Ubuntu"
+		hint = "its four files (train-images-idx3-ubyte and so on, zipped or not) are neither there nor in FashionMNIST/raw below; `make data` installs them on Debian and Ubuntu"
 	}
 	return nil, fmt.Errorf("dataset: no %s in %s: %s", s.Name, strings.Join(dirs, ", "), hint)
 }
 
-// findIDX knows the names with a hyphen and with a dot, plain and zipped.
+// idxFolders are the folders to look into for those that were named: a file stands for
+// the folder that it lies in, and torchvision puts the files two folders down.
+func idxFolders(set string, named []string) []string {
+	theirs := map[string]string{"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}[set]
+	var dirs []string
+	for _, dir := range named {
+		if isFile(dir) {
+			dir = filepath.Dir(dir)
+		}
+		dirs = append(dirs, dir, filepath.Join(dir, theirs, "raw"), filepath.Join(dir, "raw"))
+	}
+	return dirs
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir()
+}
+
+// findIDX knows the names with a hyphen and with a dot, plain and zipped, and the file in
+// a folder of its own name, as some archives unpack. What a file holds decides whether it
+// is zipped, not its name.
 func findIDX(dir, start string) string {
 	rank := "3"
 	if strings.HasSuffix(start, "labels") {
@@ -65,8 +86,11 @@ func findIDX(dir, start string) string {
 	}
 	for _, end := range []string{"-idx" + rank + "-ubyte", ".idx" + rank + "-ubyte"} {
 		for _, zip := range []string{"", ".gz"} {
-			if name := filepath.Join(dir, start+end+zip); exists(name) {
-				return name
+			name := start + end + zip
+			for _, path := range []string{filepath.Join(dir, name), filepath.Join(dir, name, name)} {
+				if isFile(path) {
+					return path
+				}
 			}
 		}
 	}

@@ -90,8 +90,44 @@ func TestIDX(t *testing.T) {
 			t.Errorf("%s: %v; want %q in it", name, err, c.want)
 		}
 	}
-	if _, err := Open(t.Context(), Source{Name: "mnist", Path: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "put its four files") {
+	if _, err := Open(t.Context(), Source{Name: "mnist", Path: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "four files") {
 		t.Errorf("an empty folder: %v", err)
+	}
+}
+
+// Ensure that the set is found in every layout that it is handed out in, by the folder or
+// by one of its files, and that torchvision's folder of another set is not taken for it.
+func TestIDXLayouts(t *testing.T) {
+	images, labels := idx([]byte{1, 2, 3, 4, 5, 6, 7, 8}, 2, 2, 2), idx([]byte{3, 9}, 2)
+	both := [2][]byte{images, labels}
+	for name, c := range map[string]struct {
+		set    string
+		places [2]string
+		data   [2][]byte
+		path   string
+		found  bool
+	}{
+		"dots":                    {"mnist", [2]string{"train-images.idx3-ubyte", "train-labels.idx1-ubyte"}, both, "", true},
+		"unpacked, called .gz":    {"mnist", [2]string{"train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"}, both, "", true},
+		"a folder for each file":  {"mnist", [2]string{"train-images-idx3-ubyte/train-images-idx3-ubyte", "train-labels-idx1-ubyte/train-labels-idx1-ubyte"}, both, "", true},
+		"torchvision":             {"mnist", [2]string{"MNIST/raw/train-images-idx3-ubyte", "MNIST/raw/train-labels-idx1-ubyte"}, both, "", true},
+		"torchvision, its set":    {"mnist", [2]string{"raw/train-images-idx3-ubyte", "raw/train-labels-idx1-ubyte"}, both, "", true},
+		"torchvision, Fashion":    {"fashion-mnist", [2]string{"FashionMNIST/raw/train-images-idx3-ubyte", "FashionMNIST/raw/train-labels-idx1-ubyte"}, both, "", true},
+		"torchvision, other set":  {"mnist", [2]string{"FashionMNIST/raw/train-images-idx3-ubyte", "FashionMNIST/raw/train-labels-idx1-ubyte"}, both, "", false},
+		"one of the files":        {"mnist", [2]string{"train-images-idx3-ubyte", "train-labels-idx1-ubyte"}, both, "train-images-idx3-ubyte", true},
+		"zipped, called unpacked": {"mnist", [2]string{"train-images-idx3-ubyte", "train-labels-idx1-ubyte"}, [2][]byte{zipped(t, images), zipped(t, labels)}, "", true},
+	} {
+		dir := t.TempDir()
+		for i, place := range c.places {
+			write(t, filepath.Join(dir, place), c.data[i])
+		}
+		m, err := Open(t.Context(), Source{Name: c.set, Path: filepath.Join(dir, c.path)})
+		if c.found && (err != nil || m.Len() != 2 || m.Labels[1] != 9) {
+			t.Errorf("%s: %+v, %v", name, m, err)
+		}
+		if !c.found && err == nil {
+			t.Errorf("%s: is read", name)
+		}
 	}
 }
 

@@ -10,11 +10,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/sbinet/npyio/npy"
 
+	"github.com/stein-rl/stein/engine"
 	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
@@ -36,11 +38,13 @@ func OpenSamples(ctx context.Context, path string, progress func(done, total int
 	defer file.Close()
 	var values any
 	var shape []int
-	switch filepath.Ext(path) {
+	switch strings.ToLower(filepath.Ext(path)) {
 	case ".npy":
 		values, shape, err = readNumPy(bufio.NewReader(file), info.Size())
 	case ".safetensors":
 		values, shape, err = readOnlyTensor(bufio.NewReader(file), info.Size())
+	case ".npz":
+		return nil, fmt.Errorf("dataset: %s is an archive of arrays: save the one of the pictures with numpy.save, as .npy", path)
 	default:
 		return nil, fmt.Errorf("dataset: %s is neither a folder of pictures nor .npy nor .safetensors", path)
 	}
@@ -72,7 +76,11 @@ func fromArray(path string, values any, shape []int) (*Images, error) {
 }
 
 func readNumPy(in io.Reader, size int64) (values any, shape []int, err error) {
-	r, err := npy.NewReader(in)
+	var r *npy.Reader
+	// The package panics on some headers that are damaged.
+	if tried := engine.Try(func() { r, err = npy.NewReader(in) }); tried != nil {
+		err = fmt.Errorf("the header is damaged: %w", tried)
+	}
 	if err != nil {
 		return nil, nil, err
 	}

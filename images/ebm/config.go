@@ -20,6 +20,7 @@ type Config struct {
 	Magnitude       float64 `want:">= 0"`      // weight of mean f² of data and samples in the loss
 	GradientPenalty float64 `want:">= 0"`      // weight of mean ‖∇f‖² at the data
 	DataNoise       float64 `want:">= 0"`      // standard deviation of normal noise on the data
+	DataNoiseStart  float64 `want:">= 0"`      // what it begins with, to fall by equal factors; 0: DataNoise throughout
 	Average         float64 `want:">= 0, < 1"` // decay of the moving average of the weights, which samples are drawn with
 
 	// The sampler.
@@ -61,6 +62,9 @@ func (c Config) Validate() error {
 	}
 	if err := c.Initial.validate(); err != nil {
 		all = append(all, err)
+	}
+	if c.DataNoiseStart > 0 && c.DataNoise == 0 {
+		fail("data_noise_start %g falls by equal factors to data_noise, which can't be 0", c.DataNoiseStart)
 	}
 	if c.Objective == "likelihood" {
 		if c.Initial.Kind != "glow" {

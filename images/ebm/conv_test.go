@@ -83,10 +83,11 @@ func smallEnergy(kind string, all *Node) *Node {
 	x := take(2, smallSide, smallSide, smallIn)
 	if kind == "residual" {
 		n.kernels = []*Node{take(3, 3, smallIn, 3), take(3, 3, 3, 3), take(1, 1, smallIn, 3), take(3, 3, 3, 4), take(3, 3, 4, 4), take(1, 1, 3, 4)}
+		n.head = take(3*3*4, 1)
 	} else {
 		n.kernels = []*Node{take(3, 3, smallIn, 3), take(3, 3, 3, 4)}
+		n.hidden, n.head = take(3*3*4, 2), take(2, 1)
 	}
-	n.head = take(3*3*4, 1)
 	if at != all.Shape().Size() {
 		panic(fmt.Errorf("%d of %d numbers used", at, all.Shape().Size()))
 	}
@@ -97,7 +98,7 @@ func smallSize(kind string) int {
 	if kind == "residual" {
 		return 2*36*2 + 9*2*3 + 9*3*3 + 2*3 + 9*3*4 + 9*4*4 + 3*4 + 36
 	}
-	return 2*36*2 + 9*2*3 + 9*3*4 + 36
+	return 2*36*2 + 9*2*3 + 9*3*4 + 36*2 + 2
 }
 
 // Ensure that derivatives of the network up to the third order, by pictures and weights

@@ -86,20 +86,33 @@ func (m *Model) runFigures(run sampler.Result) map[string]*Node {
 	return figures
 }
 
-// drawGraph answers samples, [M, D], by the averaged weights; with way, where the first
+// What is drawn.
+type drawing int
+
+const (
+	drawSamples drawing = iota
+	drawWay             // the first samples at the start and after each step, too
+	drawStart           // q⁰ alone, by the random numbers that samples start from
+)
+
+// drawGraph answers samples, [M, D], by the averaged weights; for drawWay where the first
 // of them are at the start and after each step, [L+1, K, D], too.
-func (m *Model) drawGraph(way bool) func(scope *model.Scope, in []*Node) []*Node {
+func (m *Model) drawGraph(what drawing) func(scope *model.Scope, in []*Node) []*Node {
 	return func(scope *model.Scope, in []*Node) []*Node {
 		key := random.NewKey(in[inKey])
-		if !m.contrastive() {
+		if !m.contrastive() || what == drawStart {
 			q := m.cfg.Initial.build(scope.At(samplerScope).At(initialScope), key0(in), m.shape)
 			x, _ := q.Draw(sampler.KeyNoise{Key: key}, m.cfg.Particles)
-			return []*Node{Reshape(x, m.cfg.Particles, -1), wayOf([]*Node{x})}[:1+boolInt(way)]
+			out := []*Node{Reshape(x, m.cfg.Particles, -1)}
+			if what == drawWay {
+				out = append(out, wayOf([]*Node{x}))
+			}
+			return out
 		}
 		net := m.cfg.Energy.build(scope.At(averageScope), key0(in), m.shape)
 		run := m.run(scope, net, key, in)
 		out := []*Node{Reshape(run.X, m.cfg.Particles, -1)}
-		if way {
+		if what == drawWay {
 			var all []*Node
 			for _, s := range run.Path {
 				all = append(all, s.X)
@@ -112,13 +125,6 @@ func (m *Model) drawGraph(way bool) func(scope *model.Scope, in []*Node) []*Node
 
 func key0(in []*Node) *Graph { return in[inKey].Graph() }
 
-func boolInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
 // wayLimit is how many particles a way follows.
 const wayLimit = 16
 
@@ -130,28 +136,38 @@ func wayOf(states []*Node) *Node {
 	return Stack(few, 0)
 }
 
-// drawing is drawGraph, compiled at its first use.
-func (m *Model) drawing(way bool) (*model.Exec, error) {
-	if m.drawings[way] == nil {
-		exec, err := model.NewExec(m.backend, m.store, m.drawGraph(way))
+// drawer is drawGraph, compiled at its first use.
+func (m *Model) drawer(what drawing) (*model.Exec, error) {
+	if m.drawings[what] == nil {
+		exec, err := model.NewExec(m.backend, m.store, m.drawGraph(what))
 		if err != nil {
 			return nil, err
 		}
-		m.drawings[way] = exec
+		m.drawings[what] = exec
 	}
-	return m.drawings[way], nil
+	return m.drawings[what], nil
 }
 
 // Draw answers n samples by the averaged weights, [n, D]: where there are chains, chains
 // drawn at random and taken on by as many steps as an update does. The same seed and
 // model give the same ones. progress may be nil.
 func (m *Model) Draw(ctx context.Context, n int, seed uint64, progress func(done, total int)) ([]float32, error) {
+	return m.drawAll(ctx, drawSamples, n, seed, progress)
+}
+
+// Start answers n draws of the initial distribution alone, [n, D]: where the samples of
+// Draw with the same seed start from, unless they go on from chains.
+func (m *Model) Start(ctx context.Context, n int, seed uint64) ([]float32, error) {
+	return m.drawAll(ctx, drawStart, n, seed, nil)
+}
+
+func (m *Model) drawAll(ctx context.Context, what drawing, n int, seed uint64, progress func(done, total int)) ([]float32, error) {
 	all := make([]float32, 0, n*m.shape.Size())
 	for batch := uint64(0); len(all) < n*m.shape.Size(); batch++ {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		x, _, err := m.drawBatch(seed, batch, false)
+		x, _, err := m.drawBatch(what, seed, batch)
 		if err != nil {
 			return nil, err
 		}
@@ -165,12 +181,12 @@ func (m *Model) Draw(ctx context.Context, n int, seed uint64, progress func(done
 
 // Way is where a few samples are at the start and after each step, [steps+1][K·D].
 func (m *Model) Way(seed uint64) ([][]float32, error) {
-	_, way, err := m.drawBatch(seed, 0, true)
+	_, way, err := m.drawBatch(drawWay, seed, 0)
 	return way, err
 }
 
-func (m *Model) drawBatch(seed, batch uint64, way bool) (x []float32, states [][]float32, err error) {
-	exec, err := m.drawing(way)
+func (m *Model) drawBatch(what drawing, seed, batch uint64) (x []float32, states [][]float32, err error) {
+	exec, err := m.drawer(what)
 	if err != nil {
 		return nil, nil, fmt.Errorf("ebm: drawing: %w", err)
 	}
@@ -185,7 +201,7 @@ func (m *Model) drawBatch(seed, batch uint64, way bool) (x []float32, states [][
 		return nil, nil, fmt.Errorf("ebm: drawing: %w", err)
 	}
 	x = tensors.MustCopyFlatData[float32](out[0])
-	if way {
+	if what == drawWay {
 		flat, length := tensors.MustCopyFlatData[float32](out[1]), out[1].Shape().Dim(0)
 		size := len(flat) / length
 		for i := range length {

@@ -8,18 +8,21 @@ import (
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 	"github.com/gomlx/gomlx/ml/model/initializer"
 )
 
 // Energy is the network f. Pictures go through levels of convolutions of 3×3 with
-// Swish, are halved between levels, and end in one number by a linear map. Nothing is
-// normalised over the batch: f of a picture is its own.
+// Swish, are halved between levels, and end in one number by a linear map, or by a layer
+// that sees the whole picture and a linear map. Nothing is normalised over the batch: f
+// of a picture is its own.
 type Energy struct {
 	Kind     string `want:"conv|residual"`
 	Channels []int  `want:"> 0"`  // of each level
 	Blocks   int    `want:">= 1"` // convolutions, or residual blocks of two, on each level
 	Patch    int    `want:">= 1"` // squares of this side are folded into channels first
+	Hidden   int    `want:">= 0"` // units of a layer of all features before the last; 0: none
 	// Spectral divides each convolution's kernel, as a matrix, by its largest singular
 	// value, followed by one power iteration an update (Miyato et al. 2018).
 	Spectral bool
@@ -53,7 +56,8 @@ type network struct {
 	Energy
 	shape   Shape
 	kernels []*Node  // in the order in which f comes to them
-	head    *Node    // [features, 1]
+	hidden  *Node    // [features, Hidden]; nil: none
+	head    *Node    // [features or Hidden, 1]
 	follow  []func() // power iterations, to be done once an update
 }
 
@@ -81,6 +85,13 @@ func (e Energy) build(scope *model.Scope, g *Graph, s Shape) *network {
 		}
 	}
 	features := side * side * in
+	if e.Hidden > 0 {
+		n.hidden = weight(scope, "hidden", math.Sqrt2/math.Sqrt(float64(features)), features, e.Hidden).NodeValue(g)
+		if n.Spectral {
+			n.hidden = n.normalised(scope, "hidden", n.hidden)
+		}
+		features = e.Hidden
+	}
 	n.head = weight(scope, "head", 1/math.Sqrt(float64(features)), features, 1).NodeValue(g)
 	return n
 }
@@ -98,7 +109,7 @@ func (n *network) kernel(scope *model.Scope, g *Graph, name string, k, in, out i
 // normalised is w over its largest singular value by the vector that the power
 // iterations have come to; the next one is follow's.
 func (n *network) normalised(scope *model.Scope, name string, w *Node) *Node {
-	out := w.Shape().Dim(3)
+	out := w.Shape().Dim(-1)
 	matrix := Reshape(w, -1, out)
 	left := weight(scope, name+"_singular", 1, out).SetTrainable(false)
 	unit := func(x *Node) *Node { return Div(x, AddScalar(Sqrt(ReduceAllSum(Square(x))), 1e-12)) }
@@ -140,11 +151,71 @@ func (n *network) f(x *Node) *Node {
 		h = swish(h)
 	}
 	rows := h.Shape().Dim(0)
-	return Reshape(Dot(Reshape(h, rows, -1), n.head).Product(), rows)
+	h = Reshape(h, rows, -1)
+	if n.hidden != nil {
+		h = swish(Dot(h, n.hidden).Product())
+	}
+	return Reshape(Dot(h, n.head).Product(), rows)
 }
 
 // particles is f of particles, [B, M, D] to [B, M].
 func (n *network) particles(x *Node) *Node {
 	d := x.Shape().Dimensions
 	return Reshape(n.f(Reshape(x, d[0]*d[1], n.shape.Height, n.shape.Width, n.shape.Channels)), d[0], d[1])
+}
+
+// Layers are f's weights as they are multiplied with, by whoever writes f elsewhere.
+type Layers struct {
+	Energy
+	Shape   Shape
+	Kernels []Weights // of the convolutions [k, k, in, out], in the order in which f comes to them
+	Hidden  *Weights  // [features, Hidden], features in the order height, width, channel; nil: none
+	Head    Weights   // [features or Hidden, 1]
+}
+
+// Weights are an array, row after row.
+type Weights struct {
+	Shape []int
+	Data  []float32
+}
+
+// Layers are those of the averaged weights; an error without an energy.
+func (m *Model) Layers() (Layers, error) {
+	l := Layers{Energy: m.cfg.Energy, Shape: m.shape}
+	if !m.contrastive() {
+		return l, errors.New("ebm: the model has no energy")
+	}
+	exec, err := model.NewExec(m.backend, m.store, func(scope *model.Scope, g *Graph) []*Node {
+		n := m.cfg.Energy.build(scope.At(averageScope), g, m.shape)
+		all := append(n.kernels, n.head)
+		if n.hidden != nil {
+			all = append(all, n.hidden)
+		}
+		for i, x := range all {
+			all[i] = Identity(x)
+		}
+		return all
+	})
+	if err != nil {
+		return l, fmt.Errorf("ebm: weights: %w", err)
+	}
+	defer exec.Finalize()
+	out, err := exec.Call()
+	if err != nil {
+		return l, fmt.Errorf("ebm: weights: %w", err)
+	}
+	var all []Weights
+	for _, t := range out {
+		data, err := tensors.CopyFlatData[float32](t)
+		if err != nil {
+			return l, fmt.Errorf("ebm: weights: %w", err)
+		}
+		all = append(all, Weights{t.Shape().Dimensions, data})
+		t.FinalizeAll()
+	}
+	if m.cfg.Energy.Hidden > 0 {
+		l.Hidden, all = &all[len(all)-1], all[:len(all)-1]
+	}
+	l.Kernels, l.Head = all[:len(all)-1], all[len(all)-1]
+	return l, nil
 }

@@ -64,3 +64,21 @@ func moments(pictures []float32, member []int, d int, mean, variance []float32) 
 		}
 	}
 }
+
+// NearestNormals parts pictures, [N, D], into k groups of alike ones and answers for each
+// picture a draw from the normal distribution of its group, each value by itself, [N, D]:
+// what a model that knows nothing but groups would draw.
+func NearestNormals(pictures []float32, d, k int, seed uint64) []float32 {
+	mean, variance := make([]float32, k*d), make([]float32, k*d)
+	groups(pictures, d, mean, variance, seed)
+	rng := rand.New(rand.NewPCG(seed, 1))
+	drawn := make([]float32, len(pictures))
+	for i := 0; i < len(pictures); i += d {
+		from := d * closest(pictures[i:i+d], mean, d)
+		for j := range d {
+			std := math.Sqrt(float64(variance[from+j]))
+			drawn[i+j] = mean[from+j] + float32(std*rng.NormFloat64())
+		}
+	}
+	return drawn
+}

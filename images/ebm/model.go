@@ -3,7 +3,9 @@ package ebm
 import (
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/gomlx/compute"
@@ -29,7 +31,7 @@ type Model struct {
 	chains  *chains
 
 	updating *model.Exec
-	drawings map[bool]*model.Exec // by whether the way is asked for
+	drawings map[drawing]*model.Exec
 	energies *model.Exec
 	figures  []string // names of what an update reports, in order
 
@@ -60,6 +62,7 @@ const (
 	drawStream    // Draw
 	pictureStream // which pictures an update takes
 	placeStream   // groups of alike pictures
+	restoreStream // Restore
 )
 
 // The scopes: one for each part that is trained, by its own optimiser, and the moving
@@ -95,7 +98,7 @@ func NewSampler(backend compute.Backend, cfg Config, shape Shape, seed uint64) (
 	}
 	m := &Model{
 		cfg: cfg, shape: shape, seed: seed, backend: backend, store: model.NewStore(),
-		chains: newChains(cfg.Chains, shape.Size()), drawings: map[bool]*model.Exec{}, progress: 1,
+		chains: newChains(cfg.Chains, shape.Size()), drawings: map[drawing]*model.Exec{}, progress: 1,
 	}
 	err := nn.Create(backend, m.store, seed, m.inputShapes(), func(scope *model.Scope, in []*Node) {
 		if m.contrastive() { // the average follows variables that must exist first
@@ -302,7 +305,7 @@ func (m *Model) LoadChains(r io.Reader) error { return m.chains.load(r) }
 
 // Close frees what was compiled.
 func (m *Model) Close() {
-	for _, exec := range []*model.Exec{m.updating, m.drawings[false], m.drawings[true], m.energies} {
+	for _, exec := range append(slices.Collect(maps.Values(m.drawings)), m.updating, m.energies) {
 		if exec != nil {
 			exec.Finalize()
 		}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/stein-rl/stein/internal/enginetest"
@@ -129,6 +130,23 @@ func TestSamplerLearns(t *testing.T) {
 	first, last := mean(rec[:5], "train/sampler_loss"), mean(rec[35:], "train/sampler_loss")
 	if !(last < first-1) { // nats
 		t.Errorf("E[log q − f/τ] went from %.2f to %.2f nats", first, last)
+	}
+}
+
+// Ensure that noise on the data falls by equal factors from its start to its end.
+func TestDataNoise(t *testing.T) {
+	m := &Model{cfg: Config{DataNoise: 0.05, DataNoiseStart: 0.8}}
+	exec := graph.MustNewExec(enginetest.Backend(t), m.dataNoise)
+	for progress, want := range map[float32]float64{0: 0.8, 0.5: 0.2, 1: 0.05} {
+		got := tensors.ToScalar[float32](exec.MustExec(progress)[0])
+		if math.Abs(float64(got)-want) > 1e-4 {
+			t.Errorf("at %g of the training: %g, want %g", progress, got, want)
+		}
+	}
+	cfg := tiny()
+	cfg.DataNoiseStart = 1
+	if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), "data_noise_start") {
+		t.Errorf("falling to nothing: %v", err)
 	}
 }
 
@@ -252,5 +270,53 @@ func TestValidate(t *testing.T) {
 	cfg.Energy.Patch = 2
 	if err := cfg.Check(Shape{7, 7, 1}); err == nil {
 		t.Error("pictures of side 7 were folded by 2")
+	}
+}
+
+// Ensure that what is known of a picture stays, that what is missing becomes more likely
+// than where it starts from, and that the same seed gives the same pictures.
+func TestRestore(t *testing.T) {
+	cfg := langevin()
+	cfg.EnergyLR, cfg.Initial.Start = 0.01, "noise"
+	m, _, err := trained(t, cfg, 60)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 7 // more than one batch of 6
+	y := make([]float32, n*64)
+	bars{8}.Draw(y, rand.New(rand.NewPCG(4, 4)))
+	r := Restoration{Known: make([]bool, 64), Rounds: 20}
+	for i := range r.Known {
+		r.Known[i] = i < 32 // the upper half
+	}
+	restore := func(rounds int) []float32 {
+		r.Rounds = rounds
+		x, err := m.Restore(t.Context(), y, r, 5, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	start, end := restore(0), restore(20)
+	for i, x := range end {
+		if i%64 < 32 && x != y[i] {
+			t.Fatalf("value %d is known to be %g and became %g", i, y[i], x)
+		}
+	}
+	energies := func(x []float32) (sum float64) {
+		all, err := m.Energies(x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range all {
+			sum += e
+		}
+		return sum
+	}
+	if before, after := energies(start), energies(end); !(after > before) {
+		t.Errorf("f of what was filled in went from %g to %g", before, after)
+	}
+	if !slices.Equal(end, restore(20)) {
+		t.Error("the same seed restores otherwise")
 	}
 }

@@ -2,6 +2,7 @@ package ebm
 
 import (
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/gomlx/compute/dtypes"
@@ -48,7 +49,7 @@ func (m *Model) step(scope *model.Scope, in []*Node) (figures map[string]*Node, 
 
 	data := in[inData]
 	if m.cfg.DataNoise > 0 {
-		data = Add(data, MulScalar(key.Fold(1).Normal(data.Shape()), m.cfg.DataNoise))
+		data = Add(data, Mul(key.Fold(1).Normal(data.Shape()), m.dataNoise(in[inProgress])))
 	}
 	figures = m.runFigures(run)
 	energyLoss := m.energyLoss(net, data, x, figures)
@@ -83,6 +84,16 @@ func (m *Model) descend(scope *model.Scope, figures map[string]*Node, after func
 	}
 	before.Unless(ok)
 	return ok
+}
+
+// dataNoise is the standard deviation of the noise on the data at a share of the
+// training, scalar: from the start's to the end's by equal factors.
+func (m *Model) dataNoise(progress *Node) *Node {
+	end := Const(progress.Graph(), float32(m.cfg.DataNoise))
+	if m.cfg.DataNoiseStart == 0 {
+		return end
+	}
+	return Mul(end, Exp(MulScalar(OneMinus(progress), math.Log(m.cfg.DataNoiseStart/m.cfg.DataNoise))))
 }
 
 // energyLoss is E_q[f] − E_data[f] with the regularisers, scalar: data [N, H, W, C], x

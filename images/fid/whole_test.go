@@ -3,17 +3,22 @@ package fid
 import (
 	"flag"
 	"math/rand/v2"
+	"syscall"
 	"testing"
+	"time"
 
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/stein-rl/stein/engine"
 	"github.com/stein-rl/stein/images/dataset"
 )
 
 var (
-	wholeSet  = flag.String("set", "", "TestWholeSet: fashion-mnist, mnist or cifar10; its test split is measured")
-	wholePath = flag.String("set-path", "", "TestWholeSet: its folder or archive")
-	distorted = flag.Int("distorted", 2000, "TestWholeSet: pictures to distort")
+	wholeSet      = flag.String("set", "", "TestWholeSet: fashion-mnist, mnist or cifar10; its test split is measured")
+	wholePath     = flag.String("set-path", "", "TestWholeSet: its folder or archive")
+	distorted     = flag.Int("distorted", 2000, "TestWholeSet: pictures to distort")
+	benchThreads  = flag.Int("threads", 1, "BenchmarkFeatures: processors")
+	benchPictures = flag.Int("pictures", 64, "BenchmarkFeatures: pictures at a time")
 )
 
 // Ensure, on a whole test split, that its halves are as near as two draws of one normal
@@ -64,11 +69,6 @@ func TestWholeSet(t *testing.T) {
 	}
 }
 
-// rows are those from one to before another.
-func (f Features) rows(from, to int) Features {
-	return Features{N: to - from, Dim: f.Dim, Values: f.Values[from*f.Dim : to*f.Dim]}
-}
-
 func distance(t *testing.T, a, b Features) float64 {
 	t.Helper()
 	var fits [2]*Gaussian
@@ -106,4 +106,37 @@ func likeNormal(t *testing.T, f Features, n int, seed uint64) Features {
 		}
 	}
 	return out
+}
+
+// How long the features of one picture take.
+func BenchmarkFeatures(b *testing.B) {
+	if *benchThreads > 0 {
+		if err := engine.SetThreads(*benchThreads); err != nil {
+			b.Fatal(err)
+		}
+	}
+	net := lite(b)
+	m := made(*benchPictures, 28, 28)
+	if _, err := net.Features(b.Context(), m, nil); err != nil {
+		b.Fatal(err)
+	}
+	before := processorTime(b)
+	for b.Loop() {
+		if _, err := net.Features(b.Context(), m, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	count := float64(m.Len() * b.N)
+	b.ReportMetric(count/b.Elapsed().Seconds(), "pictures/s")
+	b.ReportMetric(1000*(processorTime(b)-before).Seconds()/count, "processor-ms/picture")
+}
+
+// processorTime is what this process has used.
+func processorTime(b *testing.B) time.Duration {
+	b.Helper()
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }

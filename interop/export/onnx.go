@@ -1,6 +1,7 @@
 package export
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -14,16 +15,17 @@ const (
 	modelIR, modelProducer, modelGraph, modelOpset, modelMeta     = 1, 2, 7, 8, 14
 	graphNode, graphName, graphInit, graphInput, graphOutput      = 1, 2, 5, 11, 12
 	nodeInput, nodeOutput, nodeName, nodeOp, nodeAttr             = 1, 2, 3, 4, 5
-	attrName, attrInt, attrType                                   = 1, 3, 20
+	attrName, attrInt, attrInts, attrType                         = 1, 3, 8, 20
 	tensorDims, tensorType, tensorName, tensorRaw                 = 1, 2, 8, 9
 	irVersion, opset                                              = 8, 17
-	typeFloat, typeInt64, attrTypeInt                         int = 1, 7, 2
+	typeFloat, typeInt64, attrTypeInt, attrTypeInts           int = 1, 7, 2, 7
 )
 
 // A network is an ONNX graph while it is built. Its methods return the name of what
 // they have added.
 type network struct {
 	graph protoMessage
+	named string // of the graph; empty: policy
 	count int
 }
 
@@ -71,6 +73,39 @@ func (n *network) add(kind, output string, attributes map[string]int, inputs ...
 	n.graph.bytes(graphNode, node)
 }
 
+// opLists is op with attributes that are lists.
+func (n *network) opLists(kind string, attributes map[string][]int, inputs ...string) string {
+	n.count++
+	name := fmt.Sprintf("%s_%d", kind, n.count)
+	var node protoMessage
+	for _, in := range inputs {
+		node.text(nodeInput, in)
+	}
+	node.text(nodeOutput, name)
+	node.text(nodeName, name)
+	node.text(nodeOp, kind)
+	for key, list := range attributes {
+		var a protoMessage
+		a.text(attrName, key)
+		for _, i := range list {
+			a.int(attrInts, i)
+		}
+		a.int(attrType, attrTypeInts)
+		node.bytes(nodeAttr, a)
+	}
+	n.graph.bytes(graphNode, node)
+	return name
+}
+
+func (n *network) transpose(x string, order ...int) string {
+	return n.opLists("Transpose", map[string][]int{"perm": order}, x)
+}
+
+// reshape takes -1 for one axis, as many as there are.
+func (n *network) reshape(x string, dims ...int) string {
+	return n.op("Reshape", x, n.integers(dims...))
+}
+
 // array adds a constant.
 func (n *network) array(t Tensor) string {
 	var m protoMessage
@@ -91,26 +126,42 @@ func (n *network) number(x float64) string {
 }
 
 // axis adds the list of the one axis that a reduction goes over.
-func (n *network) axis(i int) string {
+func (n *network) axis(i int) string { return n.integers(i) }
+
+// integers adds a constant list of them.
+func (n *network) integers(list ...int) string {
 	n.count++
-	name := fmt.Sprintf("axis_%d", n.count)
+	name := fmt.Sprintf("integers_%d", n.count)
 	var m protoMessage
-	m.int(tensorDims, 1)
+	m.int(tensorDims, len(list))
 	m.int(tensorType, typeInt64)
 	m.text(tensorName, name)
-	m.bytes(tensorRaw, binary.LittleEndian.AppendUint64(nil, uint64(i)))
+	var raw []byte
+	for _, i := range list {
+		raw = binary.LittleEndian.AppendUint64(raw, uint64(i))
+	}
+	m.bytes(tensorRaw, raw)
 	n.graph.bytes(graphInit, m)
 	return name
 }
 
 // end names an input or output of the network, float32 [N, width]; width 0: [N].
 func (n *network) end(field protowire.Number, name string, width int) {
+	if width > 0 {
+		n.shaped(field, name, width)
+	} else {
+		n.shaped(field, name)
+	}
+}
+
+// shaped names an input or output of the network, float32 [N, dims...].
+func (n *network) shaped(field protowire.Number, name string, dims ...int) {
 	var batch, shape, tensor, typ, info protoMessage
 	batch.text(2, "N") // dim_param
 	shape.bytes(1, batch)
-	if width > 0 {
+	for _, d := range dims {
 		var dim protoMessage
-		dim.int(1, width)
+		dim.int(1, d)
 		shape.bytes(1, dim)
 	}
 	tensor.int(1, typeFloat)
@@ -123,7 +174,7 @@ func (n *network) end(field protowire.Number, name string, width int) {
 
 // write ends the model.
 func (n *network) write(out io.Writer, metadata map[string]string) error {
-	n.graph.text(graphName, "policy")
+	n.graph.text(graphName, cmp.Or(n.named, "policy"))
 	var set, model protoMessage
 	set.text(1, "")
 	set.int(2, opset)

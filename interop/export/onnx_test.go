@@ -14,6 +14,8 @@ import (
 	"github.com/stein-rl/stein/agents/sac"
 
 	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/images/ebm"
 	"github.com/stein-rl/stein/internal/enginetest"
 	"github.com/stein-rl/stein/internal/python"
 	"github.com/stein-rl/stein/interop/export"
@@ -129,4 +131,74 @@ func inPython(t *testing.T, model []byte, questions map[string]any) (d distances
 		t.Fatalf("%v, %s%s", err, out, errs.String())
 	}
 	return d
+}
+
+// Ensure that onnxruntime gives pictures the energies that Stein does, for every form of
+// the network and any number of pictures.
+func TestEnergyONNX(t *testing.T) {
+	python, err := python.Find("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, e := range map[string]ebm.Energy{
+		"conv":               {Kind: "conv", Channels: []int{3, 4}, Blocks: 1, Patch: 2},
+		"conv, hidden layer": {Kind: "conv", Channels: []int{3}, Blocks: 2, Patch: 1, Hidden: 5},
+		"residual, spectral": {Kind: "residual", Channels: []int{3, 4}, Blocks: 1, Patch: 1, Spectral: true},
+	} {
+		cfg, err := experiments.ResolveImages("langevin", "", []string{"model.chains.size=0", "model.particles=4"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Model.Energy = e
+		m, err := ebm.NewSampler(enginetest.Backend(t), cfg.Model, ebm.Shape{Height: 8, Width: 8, Channels: 3}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		layers, err := m.Layers()
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "f.onnx")
+		var model bytes.Buffer
+		if err := export.WriteEnergyONNX(&model, layers, map[string]string{"kind": "energy"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, model.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		const rows, size = 5, 8 * 8 * 3
+		rng := rand.New(rand.NewPCG(3, 4))
+		x := make([]float32, rows*size)
+		for i := range x {
+			x[i] = float32(rng.NormFloat64())
+		}
+		want, err := m.Energies(x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, err := json.Marshal(x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := exec.Command(python, "-c", `
+import json, sys, numpy, onnxruntime
+f = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+x = numpy.array(json.load(sys.stdin), numpy.float32).reshape(-1, 8, 8, 3)
+print(json.dumps(f.run(["energy"], {"images": x})[0].tolist()))`, file)
+		c.Stdin = bytes.NewReader(in)
+		out, err := c.Output()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		var got []float64
+		if err := json.Unmarshal(out, &got); err != nil || len(got) != rows {
+			t.Fatalf("%s: %s, %v", name, out, err)
+		}
+		for i := range got {
+			if math.Abs(got[i]-want[i]) > 1e-4*(1+math.Abs(want[i])) {
+				t.Errorf("%s: picture %d has %g in onnxruntime and %g here", name, i, got[i], want[i])
+			}
+		}
+	}
 }

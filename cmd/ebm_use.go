@@ -1,0 +1,260 @@
+package cmd
+
+import (
+	"context"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/images/dataset"
+	"github.com/stein-rl/stein/runs"
+)
+
+// useFlags are those of stein ebm score and restore.
+type useFlags struct {
+	sampling experiments.ImageSampling
+	seed     int64
+	n        int
+	against  []string
+	out      string
+	asJSON   bool
+
+	damage experiments.Damage
+	rounds int
+	zoom   int
+}
+
+const imagesHelp = `IMAGES is a folder of PNG or JPEG, an array in a .npy or .safetensors file, or a data set
+with its split: fashion-mnist/test, cifar10/test=/data/cifar-10-binary.tar.gz. Pictures
+are brought to the model's size and channels.`
+
+func (a *app) ebmScoreCmd() *cobra.Command {
+	var f useFlags
+	cmd := &cobra.Command{
+		Use:   "score RUN IMAGES",
+		Short: "Energies of pictures by a run's model: which belong, and which do not",
+		Long: `Gives f of each picture, the larger the more like what the model learnt from, and its
+rank. --against compares with other pictures: AUROC is the chance that one of IMAGES has
+the larger f, 1 where the model tells them apart and 0.5 where it does not.
+
+` + imagesHelp + `
+Besides, --against takes turned, blurred and noisy: IMAGES themselves, changed.`,
+		Example: `  stein ebm score runs/ebm-met-lc-0-20261125-120000 fashion-mnist/test --against cifar10/test --against turned
+  stein ebm score runs/ebm-met-lc-0-20261125-120000 photographs/ --out energies.csv`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			a.ofRun(c, &f, args[0])
+			return a.score(c.Context(), f, args[1])
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringArrayVar(&f.against, "against", nil, "other `IMAGES` to tell apart; may be given more than once")
+	flags.StringVarP(&f.out, "out", "o", "", "CSV `FILE` of set, picture, f and rank")
+	flags.BoolVar(&f.asJSON, "json", false, "as JSON")
+	f.add(cmd, 1000)
+	return cmd
+}
+
+func (a *app) ebmRestoreCmd() *cobra.Command {
+	var f useFlags
+	cmd := &cobra.Command{
+		Use:   "restore RUN IMAGES",
+		Short: "Take noise off pictures, or fill in a missing part, by the model's own sampler",
+		Long: `Damages pictures, lets the run's sampler go on from there towards the model's density
+given what is known, and shows them whole, damaged and restored beside each other.
+
+` + imagesHelp,
+		Example: `  stein ebm restore runs/ebm-met-lc-0-20261125-120000 fashion-mnist/test --mask right --out filled.png
+  stein ebm restore runs/ebm-met-lc-0-20261125-120000 fashion-mnist/test --noise 0.3 --out denoised.png`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			a.ofRun(c, &f, args[0])
+			return a.restore(c.Context(), f, args[1])
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.damage.Mask, "mask", "none", "part that is missing: left, right, top, bottom, middle, or none")
+	flags.Float64Var(&f.damage.Noise, "noise", 0, "standard deviation of noise that is added; values are in [-1, 1]")
+	flags.IntVar(&f.rounds, "rounds", 10, "runs of the sampler, one after the other")
+	flags.IntVar(&f.zoom, "zoom", 2, "pixels in the grid for each of a picture's, along a side")
+	flags.StringVarP(&f.out, "out", "o", "restored.png", "PNG `FILE`: a row is a picture whole, damaged and restored")
+	f.add(cmd, 12)
+	return cmd
+}
+
+func (f *useFlags) add(cmd *cobra.Command, n int) {
+	flags := cmd.Flags()
+	flags.IntVar(&f.n, "n", n, "pictures taken of a set, the first ones; 0: all")
+	flags.StringVar(&f.sampling.Checkpoint, "checkpoint", "last", "last, best, or an update")
+	flags.Int64Var(&f.seed, "seed", 0, "of what is random; the run's own where not given")
+	setFlag(cmd, &f.sampling.Sets)
+}
+
+// ofRun settles which run is used.
+func (a *app) ofRun(c *cobra.Command, f *useFlags, run string) {
+	f.sampling.Dir, f.sampling.Log = run, slog.New(a.logs.quieter(a.stderr, isTerminal(a.stderr)))
+	if c.Flags().Changed("seed") {
+		given := runs.Seed(f.seed)
+		f.sampling.Seed = &given
+	}
+}
+
+// pictures reads IMAGES, at most n of them.
+func (f useFlags) pictures(ctx context.Context, what string) (*dataset.Images, error) {
+	spec, path, _ := strings.Cut(what, "=")
+	name, split, _ := strings.Cut(spec, "/")
+	var m *dataset.Images
+	var err error
+	if name != "folder" && slices.Contains(dataset.Names, name) {
+		m, err = dataset.Open(ctx, dataset.Source{Name: name, Path: path, Split: split})
+	} else {
+		m, err = dataset.OpenSamples(ctx, what, nil)
+	}
+	if err != nil || f.n == 0 || f.n >= m.Len() {
+		return m, err
+	}
+	return m.Slice(0, f.n), nil
+}
+
+// blurSquare and noiseStd are how strongly --against blurred and noisy change pictures.
+const (
+	blurSquare = 1
+	noiseStd   = 0.2
+)
+
+// other reads what pictures are told apart from.
+func (f useFlags) other(ctx context.Context, what string, of *dataset.Images) (*dataset.Images, error) {
+	switch what {
+	case "turned":
+		return of.Turned()
+	case "blurred":
+		return of.Blurred(blurSquare), nil
+	case "noisy":
+		return of.Noisy(noiseStd, rand.New(rand.NewPCG(uint64(f.seed), 0))), nil
+	}
+	return f.pictures(ctx, what)
+}
+
+// A scoreReport is what stein ebm score says of one set.
+type scoreReport struct {
+	Images string    `json:"images"`
+	N      int       `json:"n"`
+	Mean   float64   `json:"mean_f"`
+	AUROC  *float64  `json:"auroc,omitempty"` // of the first set against this one
+	F      []float64 `json:"f"`
+	Ranks  []int     `json:"ranks"`
+}
+
+func (a *app) score(ctx context.Context, f useFlags, images string) error {
+	if f.n < 0 {
+		return usageError{fmt.Errorf("--n %d: want 0 (all) or more", f.n)}
+	}
+	own, err := f.pictures(ctx, images)
+	if err != nil {
+		return err
+	}
+	sets := []*dataset.Images{own}
+	for _, what := range f.against {
+		other, err := f.other(ctx, what, own)
+		if err != nil {
+			return err
+		}
+		sets = append(sets, other)
+	}
+	model, err := f.sampling.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer model.Close()
+	var reports []scoreReport
+	for i, set := range sets {
+		scores, err := model.Score(set)
+		if err != nil {
+			return err
+		}
+		r := scoreReport{Images: set.Name, N: len(scores.F), F: scores.F, Ranks: scores.Ranks}
+		for _, x := range scores.F {
+			r.Mean += x / float64(len(scores.F))
+		}
+		if i > 0 {
+			auroc := experiments.AUROC(reports[0].F, scores.F)
+			r.AUROC = &auroc
+		}
+		reports = append(reports, r)
+	}
+	if f.out != "" {
+		if err := replaceFile(f.out, func(out io.Writer) error { return writeScores(out, reports) }); err != nil {
+			return err
+		}
+	}
+	if f.asJSON {
+		return a.printJSON(reports)
+	}
+	return printScores(a.stdout, reports)
+}
+
+func writeScores(out io.Writer, reports []scoreReport) error {
+	w := csv.NewWriter(out)
+	rows := [][]string{{"images", "picture", "f", "rank"}}
+	for _, r := range reports {
+		for i, f := range r.F {
+			rows = append(rows, []string{r.Images, strconv.Itoa(i), strconv.FormatFloat(f, 'g', -1, 64), strconv.Itoa(r.Ranks[i])})
+		}
+	}
+	return w.WriteAll(rows)
+}
+
+func printScores(out io.Writer, reports []scoreReport) error {
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprint(t, "images\tpictures\tmean f\tAUROC\n")
+	for _, r := range reports {
+		auroc := ""
+		if r.AUROC != nil {
+			auroc = fmt.Sprintf("%.3f", *r.AUROC)
+		}
+		fmt.Fprintf(t, "%s\t%d\t%.4g\t%s\n", r.Images, r.N, r.Mean, auroc)
+	}
+	return t.Flush()
+}
+
+func (a *app) restore(ctx context.Context, f useFlags, images string) error {
+	if f.n < 1 || f.rounds < 0 || f.zoom < 1 || f.damage.Noise < 0 {
+		return usageError{fmt.Errorf("--n %d --rounds %d --zoom %d --noise %g: want 1 or more pictures and zoom, and nothing below 0", f.n, f.rounds, f.zoom, f.damage.Noise)}
+	}
+	if f.damage.Noise == 0 && f.damage.Mask == "none" {
+		return usageError{fmt.Errorf("nothing to restore: give --mask or --noise")}
+	}
+	if _, err := f.damage.Known(1, 1, 1); err != nil {
+		return usageError{fmt.Errorf("--%w", err)}
+	}
+	whole, err := f.pictures(ctx, images)
+	if err != nil {
+		return err
+	}
+	model, err := f.sampling.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer model.Close()
+	tell := &counter{out: a.stderr, terminal: isTerminal(a.stderr), log: f.sampling.Log}
+	r, err := model.Restore(ctx, whole, f.damage, f.rounds, tell.of("restoring, batches"))
+	tell.end()
+	if err != nil {
+		return err
+	}
+	if err := experiments.WriteColumns(f.out, f.zoom, r.Whole, r.Damaged, r.Restored); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "%d pictures whole, damaged, restored in %s; mean squared error %.4f damaged, %.4f restored\n",
+		r.Whole.Len(), f.out, experiments.MeanSquare(r.Whole, r.Damaged), experiments.MeanSquare(r.Whole, r.Restored))
+	return nil
+}
