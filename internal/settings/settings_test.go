@@ -113,7 +113,7 @@ func TestErrors(t *testing.T) {
 		{"bad duration", "inner: {when: soon}", nil, []string{`f.yaml:1: inner.when: "soon": want a duration such as 30s or 1h`}},
 		{"twice", "steps: 1\nsteps: 2", nil, []string{"f.yaml:2: steps: given twice"}},
 		{"no mapping", "- 1", nil, []string{"f.yaml: want key: value lines, got a list"}},
-		{"no YAML", "a: [", nil, []string{"f.yaml: line 1: did not find expected node content"}},
+		{"no YAML", "a: [", nil, []string{"f.yaml: line 2: did not find expected node content"}},
 		{"two documents", "steps: 1\n---\nsteps: 2", nil, []string{"f.yaml: more than one YAML document"}},
 		{"an explosion", "a: &a [*a, *a, *a]", nil, []string{"f.yaml: more than 10000 values, aliases counted out"}},
 		{"from the line", "steps: 1", []string{"inner.mode=fast"},
