@@ -24,13 +24,16 @@ func tool(t *testing.T, name string) string {
 	return path
 }
 
-// Ensure that the Dockerfile and the compose file are well-formed, by the linter and
-// the schema that there are for them. No Docker is needed.
-func TestContainerFiles(t *testing.T) {
+// Ensure that the files that other programs read are well-formed, by the linter or
+// schema of each: Dockerfile, compose file, workflow, citation. No Docker is needed.
+func TestFilesForOthers(t *testing.T) {
 	for _, c := range []*exec.Cmd{
 		exec.Command(tool(t, "hadolint"), "--config", "../deploy/hadolint.yaml", "../Dockerfile"),
 		exec.Command(tool(t, "check-jsonschema"), "--builtin-schema", "vendor.compose-spec", "../compose.yaml"),
+		exec.Command(tool(t, "check-jsonschema"), "--builtin-schema", "vendor.github-workflows", "../.github/workflows/ci.yml"),
+		exec.Command(tool(t, "check-jsonschema"), "--builtin-schema", "vendor.citation-file-format", "../CITATION.cff"),
 		exec.Command("sh", "-n", "../deploy/train.sh"),
+		exec.Command("bash", "-n", "../scripts/release.sh"),
 		// The board is what the script writes.
 		exec.Command(must(python.Find("")), "-c", `
 import json, sys
