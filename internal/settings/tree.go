@@ -27,8 +27,9 @@ const maxNodes = 10_000
 
 // A Tree is YAML that knows which source each value came from.
 type Tree struct {
-	root   *yaml.Node
-	source map[*yaml.Node]string
+	root     *yaml.Node
+	source   map[*yaml.Node]string
+	recorded bool
 }
 
 // Parse reads one YAML document, which must be a mapping. The name is for errors.
@@ -45,7 +46,7 @@ func Parse(name string, data []byte) (*Tree, error) {
 		return nil, fmt.Errorf("%s: more than one YAML document", name)
 	}
 	budget := maxNodes
-	t := &Tree{resolve(doc.Content[0], &budget), map[*yaml.Node]string{}}
+	t := &Tree{root: resolve(doc.Content[0], &budget), source: map[*yaml.Node]string{}}
 	if t.root == nil {
 		return nil, fmt.Errorf("%s: more than %d values, aliases counted out", name, maxNodes)
 	}
@@ -152,7 +153,7 @@ func Set(assignment string) (*Tree, error) {
 		m.Content = []*yaml.Node{{Kind: yaml.ScalarNode, Tag: "!!str", Value: parts[i]}, value}
 		value = m
 	}
-	t := &Tree{value, map[*yaml.Node]string{}}
+	t := &Tree{root: value, source: map[*yaml.Node]string{}}
 	t.mark(value, "--set "+assignment)
 	return t, nil
 }
