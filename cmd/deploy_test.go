@@ -138,6 +138,9 @@ func TestCompose(t *testing.T) {
 // Ensure that a container's training begins, goes on after a fault, and ends for good
 // when it has had its steps: the very script that the image starts.
 func TestTrainScript(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains in processes of its own")
+	}
 	dir := t.TempDir()
 	bin := filepath.Join(dir, "bin")
 	if err := os.Mkdir(bin, 0o700); err != nil {

@@ -12,6 +12,9 @@ import (
 // it is evaluated, exported, and trained on from where it stood. (That its actions are
 // those of Stable-Baselines3 is tested in sb3, and that exported ones are in export.)
 func TestImport(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains in a process of its own")
+	}
 	dir := t.TempDir()
 	run := filepath.Join(dir, "run")
 	model := "../interop/sb3/testdata/relu.zip"
