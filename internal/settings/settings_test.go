@@ -115,7 +115,7 @@ func TestErrors(t *testing.T) {
 		{"no mapping", "- 1", nil, []string{"f.yaml: want key: value lines, got a list"}},
 		{"no YAML", "a: [", nil, []string{"f.yaml: line 2: did not find expected node content"}},
 		{"two documents", "steps: 1\n---\nsteps: 2", nil, []string{"f.yaml: more than one YAML document"}},
-		{"an explosion", "a: &a [*a, *a, *a]", nil, []string{"f.yaml: more than 10000 values, aliases counted out"}},
+		{"an explosion", "a: &a [*a, *a, *a]", nil, []string{"f.yaml: more than 10000 values after expanding aliases"}},
 		{"from the line", "steps: 1", []string{"inner.mode=fast"},
 			[]string{`--set inner.mode=fast: inner.mode: "fast" is unknown; allowed: slow, quick`}},
 		{"line without a value", "steps: 1", []string{"steps"},

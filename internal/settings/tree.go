@@ -48,7 +48,7 @@ func Parse(name string, data []byte) (*Tree, error) {
 	budget := maxNodes
 	t := &Tree{root: resolve(doc.Content[0], &budget), source: map[*yaml.Node]string{}}
 	if t.root == nil {
-		return nil, fmt.Errorf("%s: more than %d values, aliases counted out", name, maxNodes)
+		return nil, fmt.Errorf("%s: more than %d values after expanding aliases", name, maxNodes)
 	}
 	if t.root.Kind != yaml.MappingNode {
 		return nil, fmt.Errorf("%s: want key: value lines, got %s", name, describe(t.root))
@@ -138,7 +138,7 @@ func Set(assignment string) (*Tree, error) {
 	key, text := strings.TrimSpace(assignment[:i]), assignment[i+1:]
 	var doc yaml.Node
 	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
-		return nil, fmt.Errorf("--set %s: the value is no YAML: %s", assignment, strings.TrimPrefix(err.Error(), "yaml: "))
+		return nil, fmt.Errorf("--set %s: the value is not valid YAML: %s", assignment, strings.TrimPrefix(err.Error(), "yaml: "))
 	}
 	value := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str"}
 	if doc.Kind == yaml.DocumentNode {
