@@ -88,7 +88,7 @@ func (a *app) listConfigs(asJSON bool) error {
 
 // setFlag adds --set, for any number of key=value.
 func setFlag(cmd *cobra.Command, sets *[]string) {
-	cmd.Flags().StringArrayVar(sets, "set", nil, "change a setting: key=value, such as agent.gamma=0.98 (may be given many times)")
+	cmd.Flags().StringArrayVar(sets, "set", nil, "override a setting: key=value, such as agent.gamma=0.98 (repeatable)")
 }
 
 func completeConfigs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

@@ -16,7 +16,7 @@ import (
 func (a *app) ebmCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ebm",
-		Short: "Train energy-based models of pictures, draw from them, measure them",
+		Short: "Train energy-based models of images, sample from them, measure them",
 		Example: `  stein ebm train --config met-sigma-eps --data fashion-mnist
   stein ebm sample runs/ebm-met-sigma-eps-0-20261125-120000 --n 64 --out grid.png`,
 		Args: knownCommand,
@@ -187,12 +187,12 @@ func (a *app) ebmSampleCmd() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&s.N, "n", 64, "how many pictures")
+	flags.IntVar(&s.N, "n", 64, "number of images")
 	flags.StringVarP(&out, "out", "o", "samples.png", "PNG `FILE` of the grid")
 	flags.StringVar(&s.Checkpoint, "checkpoint", "last", "last, best, or an update")
-	flags.IntVar(&columns, "columns", 8, "pictures in a row")
-	flags.IntVar(&zoom, "zoom", 2, "pixels in the grid for each of a picture's, along a side")
-	flags.Int64Var(&seed, "seed", 0, "of what is drawn; the run's own where not given")
+	flags.IntVar(&columns, "columns", 8, "images in a row of the grid")
+	flags.IntVar(&zoom, "zoom", 2, "magnification of each image in the grid")
+	flags.Int64Var(&seed, "seed", 0, "random seed of the samples (default: that of the run)")
 	setFlag(cmd, &s.Sets)
 	return cmd
 }

@@ -63,9 +63,9 @@ the program itself brings. Exit code 1 when something is wrong.`,
 		},
 	}
 	cmd.Flags().StringVar(&check.kwargs, "kwargs", "", "keyword arguments of gymnasium.make, as JSON")
-	cmd.Flags().StringVar(&check.python, "python", "", "interpreter (default: that of the project's virtual environment)")
-	cmd.Flags().BoolVar(&check.render, "render", false, "draw a picture too")
-	cmd.Flags().BoolVar(&check.asJSON, "json", false, "one JSON object a line")
+	cmd.Flags().StringVar(&check.python, "python", "", "Python interpreter (default: the virtual environment's)")
+	cmd.Flags().BoolVar(&check.render, "render", false, "render a frame too")
+	cmd.Flags().BoolVar(&check.asJSON, "json", false, "print one JSON object a line")
 	return cmd
 }
 

@@ -59,14 +59,14 @@ exp(Q/α), with the entropy by the policy and by a grid.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&x.Episodes, "episodes", 0, "episodes to play; as many as while training where not given")
-	flags.Uint64Var(&seed, "seed", 0, "of the episodes; the run's where not given")
+	flags.IntVar(&x.Episodes, "episodes", 0, "number of episodes (default: as in training)")
+	flags.Uint64Var(&seed, "seed", 0, "random seed of the episodes (default: that of the run)")
 	flags.StringVar(&x.Checkpoint, "checkpoint", "last", "last, best, or a step")
 	flags.BoolVar(&best, "load-best", false, "short for --checkpoint best")
-	flags.StringVar(&x.Video, "video", "", "film the first episode into this `FILE`: .mp4, .m4v, .mov, .mkv, .webm, .avi or .gif")
+	flags.StringVar(&x.Video, "video", "", "record the first episode in this `FILE`: .mp4, .m4v, .mov, .mkv, .webm, .avi or .gif")
 	flags.StringVar(&x.Plot, "plot", "", "draw episodes and policy on the plane into this PNG `FILE`")
-	flags.BoolVar(&x.Stochastic, "stochastic", false, "draw actions from the policy instead of taking its best")
-	flags.StringVar(&backend, "backend", "", "numeric backend, in place of the run's")
+	flags.BoolVar(&x.Stochastic, "stochastic", false, "sample actions from the policy instead of taking the greedy action")
+	flags.StringVar(&backend, "backend", "", "numeric backend (default: that of the run)")
 	flags.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	setFlag(cmd, &x.Sets)
 	return cmd

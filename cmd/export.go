@@ -37,8 +37,8 @@ nor the environment is needed.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.checkpoint, "checkpoint", "last", "last, best, or a step")
-	flags.StringVarP(&f.out, "out", "o", "", "`FILE` to write, ending in .safetensors or .onnx; named after the run where not given")
-	flags.StringVar(&f.format, "format", "", "safetensors or onnx; by the file's ending where not given")
+	flags.StringVarP(&f.out, "out", "o", "", "`FILE` to write, ending in .safetensors or .onnx (default: named after the run)")
+	flags.StringVar(&f.format, "format", "", "safetensors or onnx (default: from the file's extension)")
 	return cmd
 }
 

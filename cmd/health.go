@@ -42,10 +42,10 @@ The URL is that of STEIN_HEALTH where none is given.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.DurationVar(&wait, "timeout", 3*time.Second, "how long an answer may take")
+	flags.DurationVar(&wait, "timeout", 3*time.Second, "time limit for the answer")
 	flags.BoolVar(&o.TLS, "tls", false, "grpc: encrypt, and trust the system's authorities")
-	flags.StringVar(&o.CA, "ca", "", "grpc: `FILE` with who signed the server's certificate (PEM)")
-	flags.StringVar(&o.Cert, "cert", "", "grpc: `FILE` with one's own certificate (PEM), for mutual TLS")
+	flags.StringVar(&o.CA, "ca", "", "grpc: `FILE` with the certificate authority of the server (PEM)")
+	flags.StringVar(&o.Cert, "cert", "", "grpc: `FILE` with the client certificate (PEM), for mutual TLS")
 	flags.StringVar(&o.Key, "key", "", "grpc: `FILE` with its key (PEM)")
 	return cmd
 }

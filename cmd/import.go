@@ -43,8 +43,8 @@ the file is executed.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&f.config, "config", "c", "", "configuration of the environment: a name (`NAME`, see stein configs) or a file ending in .yaml")
-	flags.StringVar(&f.env, "env", "", "Gymnasium id in place of the configuration's; short for --set env.id=")
-	flags.StringVar(&f.runDir, "run-dir", "", "make the run in this `FOLDER`, new or empty")
+	flags.StringVar(&f.env, "env", "", "Gymnasium id, overrides the configuration; short for --set env.id=")
+	flags.StringVar(&f.runDir, "run-dir", "", "write the run to this `FOLDER`, which must be new or empty")
 	flags.StringVar(&f.runs, "runs", "runs", "make the run's folder below this `FOLDER`")
 	setFlag(cmd, &f.sets)
 	if err := cmd.MarkFlagRequired("config"); err != nil {

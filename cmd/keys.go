@@ -31,6 +31,6 @@ overwritten.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVarP(&dir, "out", "o", ".", "folder to write them to")
+	cmd.Flags().StringVarP(&dir, "out", "o", ".", "folder for the keys")
 	return cmd
 }

@@ -46,7 +46,7 @@ func (a *app) runsCmd() *cobra.Command {
 		},
 	}
 	for _, c := range []*cobra.Command{list, listed} {
-		c.Flags().StringVar(&tag, "tag", "", "those with this `TAG` alone")
+		c.Flags().StringVar(&tag, "tag", "", "only runs with this `TAG`")
 		c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	}
 	diff := &cobra.Command{
@@ -62,7 +62,7 @@ func (a *app) runsCmd() *cobra.Command {
 		Args:  cobra.MinimumNArgs(2),
 		RunE:  func(_ *cobra.Command, args []string) error { return tagRun(args[0], args[1:], remove) },
 	}
-	tagging.Flags().BoolVar(&remove, "remove", false, "take these tags away")
+	tagging.Flags().BoolVar(&remove, "remove", false, "remove these tags")
 	var yes bool
 	rm := &cobra.Command{
 		Use:   "rm RUN…",
@@ -70,7 +70,7 @@ func (a *app) runsCmd() *cobra.Command {
 		Args:  cobra.MinimumNArgs(1),
 		RunE:  func(c *cobra.Command, args []string) error { return a.removeRuns(c.InOrStdin(), args, yes) },
 	}
-	rm.Flags().BoolVarP(&yes, "yes", "y", false, "don't ask")
+	rm.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask for confirmation")
 	list.AddCommand(listed, diff, tagging, rm)
 	return list
 }

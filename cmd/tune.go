@@ -46,15 +46,15 @@ runs go on from their checkpoints. More --trials add to what there is.`,
 		RunE: func(c *cobra.Command, args []string) error { return a.tune(c.Context(), f, args[0]) },
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&f.trials, "trials", 20, "settings to try in all")
-	flags.StringVarP(&f.out, "out", "o", "", "keep the study in this `FOLDER`; runs/tune-PLAN where not given")
-	flags.IntVarP(&f.jobs, "jobs", "j", 0, "runs at a time; one for each two processors where not given")
-	flags.IntVar(&f.retries, "retries", 2, "times that a failed run is tried again")
-	flags.StringVar(&f.sampler, "sampler", "tpe", "how Optuna thinks of settings: tpe, random, cmaes, gp, qmc, grid")
-	flags.StringVar(&f.pruner, "pruner", "median", "how it ends bad ones early: none, median, percentile, halving, hyperband")
+	flags.IntVar(&f.trials, "trials", 20, "total number of trials")
+	flags.StringVarP(&f.out, "out", "o", "", "write the study to this `FOLDER` (default: runs/tune-PLAN)")
+	flags.IntVarP(&f.jobs, "jobs", "j", 0, "runs at a time (default: one for two processors)")
+	flags.IntVar(&f.retries, "retries", 2, "number of retries of a failed run")
+	flags.StringVar(&f.sampler, "sampler", "tpe", "Optuna's sampler: tpe, random, cmaes, gp, qmc, grid")
+	flags.StringVar(&f.pruner, "pruner", "median", "Optuna's pruner: none, median, percentile, halving, hyperband")
 	flags.StringVar(&f.samplerOptions, "sampler-options", "", `keyword arguments of the sampler as `+"`JSON`"+`, such as {"seed": 1}`)
 	flags.StringVar(&f.prunerOptions, "pruner-options", "", "keyword arguments of the pruner as `JSON`")
-	flags.StringVar(&f.storage, "study-storage", "", "Optuna's storage as an SQLAlchemy `URL`; study.db in the folder where not given")
+	flags.StringVar(&f.storage, "study-storage", "", "Optuna's storage as an SQLAlchemy `URL` (default: study.db in the folder)")
 	flags.BoolVar(&f.asJSON, "json", false, "print the result as JSON")
 	f.place.register(flags)
 	return cmd

@@ -32,9 +32,9 @@ with their range, or one by one. Configurations have the colours of stein report
 			return a.watch(c.Context(), live, port)
 		},
 	}
-	cmd.Flags().StringVar(&live.Metric, "metric", report.DefaultReturn, "the `METRIC` whose figure stands first")
-	cmd.Flags().DurationVar(&live.Every, "every", time.Second, "`TIME` between looks at the runs")
-	cmd.Flags().Uint16VarP(&port, "port", "p", 0, "`PORT` to serve at; a free one if omitted")
+	cmd.Flags().StringVar(&live.Metric, "metric", report.DefaultReturn, "the `METRIC` to show first")
+	cmd.Flags().DurationVar(&live.Every, "every", time.Second, "`INTERVAL` between updates")
+	cmd.Flags().Uint16VarP(&port, "port", "p", 0, "`PORT` to listen at (default: a free one)")
 	return cmd
 }
 
