@@ -13,7 +13,7 @@ func (a *app) configsCmd() *cobra.Command {
 	var asJSON bool
 	list := &cobra.Command{
 		Use:   "configs",
-		Short: "List the configurations that the binary holds, or show one",
+		Short: "List the embedded configurations, or show one",
 		Example: `  stein configs
   stein configs show walker2d/sac > mine.yaml
   stein train --config mine.yaml`,

@@ -51,14 +51,14 @@ func (a *app) ebmTrainCmd() *cobra.Command {
 	var f ebmTrainFlags
 	cmd := &cobra.Command{
 		Use:   "train",
-		Short: "Train an energy-based model of pictures, or continue a run",
-		Long: `Trains an image model by a configuration and keeps everything in a run folder: the
-resolved configuration, metrics as CSV, JSON and for TensorBoard, grids of samples,
-checkpoints, the log.
+		Short: "Train an energy-based model of images, or resume a run",
+		Long: `Trains an image model from a configuration. The run folder holds the resolved
+configuration, metrics (CSV, JSON, TensorBoard), grids of samples, checkpoints and
+the log.
 
-The first SIGINT or SIGTERM writes a checkpoint and ends with code 0, the second ends
-the process at once. A training that diverges ends with code 0 as well: result.json
-says in which update, and why.`,
+The first SIGINT or SIGTERM writes a checkpoint and exits with code 0; the second ends
+the process at once. If training diverges, the exit code is 0 too: result.json gives
+the update and the reason.`,
 		Example: `  stein ebm train --config langevin --data fashion-mnist
   stein ebm train --config met-sigma-eps --data cifar10 --data-path cifar-10-binary.tar.gz --data-size 16
   stein ebm train --config met-lc --size paper --set data.download=true
@@ -173,7 +173,7 @@ func (a *app) ebmSampleCmd() *cobra.Command {
 	var seed int64
 	cmd := &cobra.Command{
 		Use:   "sample RUN",
-		Short: "Draw pictures from a run's model into a grid",
+		Short: "Draw samples from a run's model as a grid of images",
 		Example: `  stein ebm sample runs/ebm-langevin-0-20261125-120000 --n 64 --out grid.png
   stein ebm sample runs/ebm-langevin-0-20261125-120000 --checkpoint best --set model.sampler.steps=100`,
 		Args: cobra.ExactArgs(1),

@@ -38,18 +38,18 @@ func (a *app) ebmFIDCmd() *cobra.Command {
 	var f fidFlags
 	cmd := &cobra.Command{
 		Use:   "fid SAMPLES|RUN",
-		Short: "How far pictures are from those of a data set: FD-E0, FID, KID",
-		Long: `Compares samples with the pictures of a data set by the features of a network.
-SAMPLES is a folder of PNG or JPEG, or an array [N, H, W, C] in a .npy or .safetensors
-file, of bytes or of floats in [-1, 1]. From a RUN, samples are drawn first, and compared
-with what the run learnt from.
+		Short: "Measure the distance of images from a data set: FD-E0, FID, KID",
+		Long: `Compares samples with the images of a data set, by the features of a network.
+SAMPLES is a folder of PNG or JPEG files, or an array [N, H, W, C] in a .npy or
+.safetensors file, of bytes or of floats in [-1, 1]. For a RUN, samples are drawn first
+and compared with the run's data set.
 
-  --features efficientnet-lite0   FD-E0; its weights come with stein setup
+  --features efficientnet-lite0   FD-E0; make train or stein setup installs its weights
   --features inception            FID and the inception score; give the file of its weights
                                   with --weights, or put it where the error message says
 
-FD-E0 and FID have different scales. Both are larger for fewer samples: compare equal
-numbers only. docs/fid.md has what is computed, and what it was checked against.`,
+FD-E0 and FID have different scales. Both grow when there are fewer samples: compare
+equal numbers only. docs/fid.md explains the computation and its checks.`,
 		Example: `  stein ebm fid runs/ebm-langevin-0-20261125-120000 --n 1000
   stein ebm fid samples/ --data fashion-mnist
   stein ebm fid samples.npy --data cifar10 --data-path /data/cifar10 --features inception --reference 50000`,

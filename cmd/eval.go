@@ -18,16 +18,15 @@ func (a *app) evalCmd() *cobra.Command {
 	var backend string
 	cmd := &cobra.Command{
 		Use:   "eval RUN",
-		Short: "Evaluate a run's agent, or film it",
-		Long: `Plays episodes with the greedy actions of a run's agent, on environments of their
-own, and prints each with the mean, the standard deviation and the interquartile
-mean. Returns are raw sums of rewards. One seed and checkpoint give the same
-episodes each time.
+		Short: "Evaluate a run's agent, or record a video of it",
+		Long: `Runs episodes with the greedy actions of a run's agent, on new environments. Prints
+each episode, then mean, standard deviation and interquartile mean. Returns are sums of
+unscaled rewards. The same seed and checkpoint give the same episodes.
 
---video films the first of them, without a screen, through EGL or OSMesa.
---plot draws, for an environment whose observations and actions are points of a
-plane, the ways of all episodes and the policy's actions at a few states over
-exp(Q/α), with the entropy by the policy and by a grid.`,
+--video records the first episode, through EGL or OSMesa; no screen is needed.
+--plot works if observations and actions are points of a plane: it draws the
+trajectories of all episodes, and the policy's actions at a few states over exp(Q/α),
+with the entropy according to the policy and to a grid.`,
 		Example: `  stein eval runs/walker2d-sac-0-20261124-120000 --episodes 20 --checkpoint best
   stein eval runs/walker2d-sac-0-20261124-120000 --episodes 1 --video walk.mp4
   stein eval runs/walker2d-sac-0-20261124-120000 --json | jq .iqm

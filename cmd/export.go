@@ -24,12 +24,12 @@ func (a *app) exportCmd() *cobra.Command {
 	var f exportFlags
 	cmd := &cobra.Command{
 		Use:   "export RUN",
-		Short: "Write a run's agent for other programs: safetensors or ONNX",
-		Long: `Writes the weights of a run's agent as safetensors (policy, critics, their targets,
-temperature, statistics of observations), or its policy as ONNX (Gaussians and flows).
+		Short: "Export a run's agent as safetensors or ONNX",
+		Long: `Writes the weights of a run's agent as safetensors (policy, critics, targets,
+temperature, observation statistics), or its policy as ONNX (Gaussian and flow only).
 
-docs/export.md has the names, and the inputs and outputs of the model. Neither Python
-nor the environment is needed.`,
+docs/export.md lists the names, and the inputs and outputs of the model. Python and the
+environment are not needed.`,
 		Example: `  stein export runs/walker2d-sac-0-20261124-120000 --out walk.safetensors
   stein export runs/walker2d-sac-0-20261124-120000 --checkpoint best --out walk.onnx`,
 		Args: cobra.ExactArgs(1),

@@ -20,13 +20,13 @@ func (a *app) reportCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "report RUNS…",
 		Short: "Compare runs: statistics with intervals, figures, one HTML page",
-		Long: `Compares the runs in the folders named and below them. Runs whose configurations
-differ in nothing but the seed are runs of one configuration; what is compared is
-the interquartile mean over them, with stratified-bootstrap intervals.
+		Long: `Compares the runs in the given folders and below. Runs whose configurations differ only
+in the seed are grouped. Groups are compared by the interquartile mean, with
+stratified-bootstrap intervals.
 
-The folder --out gets index.html, which needs nothing else, each figure as SVG and
-PNG, and every number as CSV. Where figures of a configuration are published, they
-are drawn behind as thin dashed lines.`,
+The folder --out gets index.html, which is self-contained, each figure as SVG and PNG,
+and every number as CSV. Published figures of a configuration are drawn as thin dashed
+lines.`,
 		Example: `  stein report runs/sweep-walker2d
   stein report runs/hopper-* runs/walker2d-* --out report --title "Two tasks"
   stein report runs --return rollout/ep_rew_mean --metric policy/sigma --metric policy/acceptance`,

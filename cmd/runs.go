@@ -37,7 +37,7 @@ func (a *app) runsCmd() *cobra.Command {
 	}
 	listed := &cobra.Command{
 		Use:   "list [FOLDER…]",
-		Short: "List the runs in and below folders",
+		Short: "List the runs in folders and below",
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = []string{"runs"}
@@ -51,14 +51,14 @@ func (a *app) runsCmd() *cobra.Command {
 	}
 	diff := &cobra.Command{
 		Use:   "diff RUN RUN",
-		Short: "Print the settings that two runs differ in",
+		Short: "Print the settings in which two runs differ",
 		Args:  cobra.ExactArgs(2),
 		RunE:  func(_ *cobra.Command, args []string) error { return a.diffRuns(args[0], args[1]) },
 	}
 	var remove bool
 	tagging := &cobra.Command{
 		Use:   "tag RUN TAG…",
-		Short: "Give a run tags, or take them away with --remove",
+		Short: "Add tags to a run, or remove them with --remove",
 		Args:  cobra.MinimumNArgs(2),
 		RunE:  func(_ *cobra.Command, args []string) error { return tagRun(args[0], args[1:], remove) },
 	}
@@ -66,7 +66,7 @@ func (a *app) runsCmd() *cobra.Command {
 	var yes bool
 	rm := &cobra.Command{
 		Use:   "rm RUN…",
-		Short: "Remove run folders, after a question",
+		Short: "Remove run folders, after confirmation",
 		Args:  cobra.MinimumNArgs(1),
 		RunE:  func(c *cobra.Command, args []string) error { return a.removeRuns(c.InOrStdin(), args, yes) },
 	}

@@ -30,13 +30,13 @@ func newSampleCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sample",
 		Short: "Run a sampler on a density whose entropy is known",
-		Long: `Move particles onto a density and compare what the sampler says of their entropy
-with the truth.
+		Long: `Runs a sampler on a known density and compares the entropy that it computes with the
+true one.
 
 Targets:  gaussian, gaussian-full, gmm2, gmm4, ring, box
-Samplers: svgd       kernel width by the median, fixed step, density with the Hessian trace
+Samplers: svgd       median bandwidth, fixed step size, density with the Hessian trace
           p-svgd     the same without the Hessian trace
-          met-svgd   kernel width and step learned (--fit), step bounded, Hessian trace
+          met-svgd   bandwidth and step size learned (--fit), step size bounded, Hessian trace
           met-mh     met-svgd with Metropolis-Hastings
           ula, mala  Langevin; no density, so no entropy`,
 		Example: `  stein sample --target gmm2 --sampler met-svgd --steps 100 --particles 64 --plot out.png

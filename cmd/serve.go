@@ -29,17 +29,17 @@ func (a *app) serveCmd() *cobra.Command {
 	var f serveFlags
 	cmd := &cobra.Command{
 		Use:   "serve [NAME=]RUN...",
-		Short: "Answer other programs' questions for actions, over gRPC",
-		Long: `Serves the policies of runs over gRPC: actions, their log-probabilities, entropies
-and Q values for batches of observations. Requests of several clients are worked out
-together. A newer checkpoint of a run is taken over without dropping a request.
+		Short: "Serve the actions of policies over gRPC",
+		Long: `Serves the policies of runs over gRPC: actions, log-probabilities, entropies and Q
+values for batches of observations. Requests of several clients are batched. When a run
+has a newer checkpoint, the server switches to it without dropping a request.
 
-The schema is proto/stein/serve/v1/serve.proto, docs/serving.md explains it. Neither
-Python nor the environment is needed. Observations are raw; actions are in [-1, 1].
+The schema is proto/stein/serve/v1/serve.proto; docs/serving.md explains it. Python and
+the environment are not needed. Observations are unscaled; actions are in [-1, 1].
 
-Plaintext is refused beyond this machine: give --tls-cert and --tls-key, for
-clients with certificates --tls-client-ca too. The first SIGINT or SIGTERM answers
-what is under way and ends.`,
+The server refuses plaintext on addresses that other machines can reach: use --tls-cert
+and --tls-key, and --tls-client-ca for client certificates. The first SIGINT or SIGTERM
+finishes the requests in progress and exits.`,
 		Example: `  stein serve runs/walker2d-sac-0-20261124-120000
   stein serve walk=runs/a run=runs/b --checkpoint best --listen 127.0.0.1:50051
   stein serve runs/a --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key --token-file token

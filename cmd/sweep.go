@@ -129,15 +129,15 @@ func (a *app) sweepCmd() *cobra.Command {
 	var f sweepFlags
 	cmd := &cobra.Command{
 		Use:   "sweep NAME|FILE.yaml",
-		Short: "Run a matrix of configurations, settings and seeds, and go on where it stopped",
-		Long: `Trains every configuration of a folder (those that have a published figure, if any
-has), or of a matrix from a YAML file, with every seed: agents with stein train, image
-models with stein ebm train. Each trial has a run folder below the sweep's.
+		Short: "Run or resume a matrix of configurations, settings and seeds",
+		Long: `Trains every configuration of a folder (only published ones, if it has any) or of a
+matrix in a YAML file, with every seed: agents with stein train, image models with
+stein ebm train. Each trial has a run folder below the sweep's folder.
 
-The same command goes on after a stop or a crash: trials that are done are left
-alone, those begun are resumed from their newest checkpoint. More seeds or
-configurations may be added. The first SIGINT or SIGTERM has every trial write a
-checkpoint; the second ends all at once. Exit code 1: some trials failed.`,
+After a stop or a crash, the same command resumes: finished trials are kept, unfinished
+ones continue from their newest checkpoint. Seeds and configurations can be added. The
+first SIGINT or SIGTERM makes every trial write a checkpoint; the second ends all at
+once. Exit code 1: some trials failed.`,
 		Example: `  stein sweep walker2d --seeds 5 --jobs 4
   stein sweep walker2d --seeds 5 --only 'met-*' --set steps=100000
   stein sweep alphas.yaml --out runs/alphas

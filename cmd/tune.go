@@ -32,13 +32,13 @@ func (a *app) tuneCmd() *cobra.Command {
 	var f tuneFlags
 	cmd := &cobra.Command{
 		Use:   "tune PLAN.yaml",
-		Short: "Look for good settings with Optuna",
-		Long: `Optuna thinks of settings within the space of the plan; each is tried with every
-seed of it as runs of stein train, here or on Ray, and its value is the mean of the
-metric's last value over them. Settings that do badly are ended early.
+		Short: "Tune settings with Optuna",
+		Long: `Optuna proposes settings from the plan's search space. Each is tried with every seed of
+the plan, as runs of stein train on this machine or on Ray; its value is the mean of the
+metric's last value over the seeds. Pruning ends bad trials early.
 
-The same command goes on after a stop or a crash: the study is in Optuna's storage,
-runs go on from their checkpoints. More --trials add to what there is.`,
+After a stop or a crash, the same command resumes: the study is in Optuna's storage, and
+runs continue from their checkpoints. A larger --trials adds trials.`,
 		Example: `  stein tune pendulum.yaml --trials 40 --jobs 2
   stein tune pendulum.yaml --trials 40 --sampler gp --pruner hyperband --pruner-options '{"min_resource": 2000}'
   stein tune walker.yaml --trials 100 --ray head:6379 --jobs 16 --out /shared/tune-walker`,
