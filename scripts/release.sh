@@ -26,7 +26,7 @@ mkdir -p "$root" dist
 echo "release: building $name"
 buildvcs=$(git status >/dev/null 2>&1 && echo true || echo false)
 go build -trimpath -buildvcs="$buildvcs" -ldflags='-s -w' -o "$root/stein" ./cmd/stein
-cp LICENSE NOTICE THIRD_PARTY.md README.md CHANGELOG.md CITATION.cff requirements.txt requirements-cluster.txt requirements-cuda.txt "$root"
+cp LICENSE NOTICE THIRD_PARTY.md README.md CHANGELOG.md CITATION.cff "$root"
 cp deploy/INSTALL.md "$root"
 
 # The licences of everything that is compiled in, in full.
@@ -45,7 +45,9 @@ while read -r module; do
 		missing=1
 	fi
 done < <(go version -m "$root/stein" | awk '$1 == "dep" { print $2 }')
-mkdir -p "$root/licences/go" && cp "$(go env GOROOT)/LICENSE" "$root/licences/go"
+mkdir -p "$root/licences/go" "$root/licences/uplot"
+cp "$(go env GOROOT)/LICENSE" "$root/licences/go"
+cp report/web/uplot/LICENSE "$root/licences/uplot"
 [ "$missing" = 0 ] || exit 1
 find "$root" -type d -exec chmod 755 {} + && find "$root" -type f -exec chmod 644 {} + && chmod 755 "$root/stein"
 
