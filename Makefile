@@ -28,7 +28,7 @@ DURATION ?= 30m
 ROUNDS ?= 100
 SEED ?= 0
 
-.PHONY: fuzz audit help train test build data bench chaos soak lint fmt proto doctor clean
+.PHONY: fuzz audit help train test quick build release data bench chaos soak lint fmt proto doctor clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,8 +43,14 @@ test: build .build/system-test $(VENV)/.stein-dev ## vet, Go tests with the race
 	cd python_env && ../$(VENV)/bin/python -m pytest
 	$(MAKE) --no-print-directory lint
 
+quick: .build/system $(VENV)/.stein-dev ## what one runs while editing: the quick Go tests (PACKAGES=./sampler)
+	go test -short -timeout 5m $(PACKAGES)
+
 build: .build/system ## compile bin/stein
 	@go build -buildvcs=$(BUILDVCS) -o $(BIN) ./cmd/stein
+
+release: .build/system ## build the archive that people download, into dist/
+	@scripts/release.sh
 
 bench: build $(VENV)/.stein-run ## measure beside Stable-Baselines3, SBX, svgd and JAX (installs them)
 	bench/run.sh $(ARGS)
@@ -81,7 +87,7 @@ doctor: build ## say what this machine has and lacks
 	@$(BIN) doctor
 
 clean: ## remove what make made (runs/ stays)
-	rm -rf bin .build $(VENV) bench/.venv
+	rm -rf bin dist .build $(VENV) bench/.venv
 
 .build/system: scripts/system-packages.sh go.mod
 	@PYTHON=$(PYTHON) scripts/system-packages.sh

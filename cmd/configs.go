@@ -13,7 +13,7 @@ func (a *app) configsCmd() *cobra.Command {
 	var asJSON bool
 	list := &cobra.Command{
 		Use:   "configs",
-		Short: "List the configurations that the binary holds, or show one",
+		Short: "List the embedded configurations, or show one",
 		Example: `  stein configs
   stein configs show walker2d/sac > mine.yaml
   stein train --config mine.yaml`,
@@ -88,7 +88,7 @@ func (a *app) listConfigs(asJSON bool) error {
 
 // setFlag adds --set, for any number of key=value.
 func setFlag(cmd *cobra.Command, sets *[]string) {
-	cmd.Flags().StringArrayVar(sets, "set", nil, "change a setting: key=value, such as agent.gamma=0.98 (may be given many times)")
+	cmd.Flags().StringArrayVar(sets, "set", nil, "override a setting: key=value, such as agent.gamma=0.98 (repeatable)")
 }
 
 func completeConfigs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

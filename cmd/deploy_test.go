@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v4"
 
 	"github.com/stein-rl/stein/internal/python"
 )
@@ -24,13 +24,16 @@ func tool(t *testing.T, name string) string {
 	return path
 }
 
-// Ensure that the Dockerfile and the compose file are well-formed, by the linter and
-// the schema that there are for them. No Docker is needed.
-func TestContainerFiles(t *testing.T) {
+// Ensure that the files that other programs read are well-formed, by the linter or
+// schema of each: Dockerfile, compose file, workflow, citation. No Docker is needed.
+func TestFilesForOthers(t *testing.T) {
 	for _, c := range []*exec.Cmd{
 		exec.Command(tool(t, "hadolint"), "--config", "../deploy/hadolint.yaml", "../Dockerfile"),
 		exec.Command(tool(t, "check-jsonschema"), "--builtin-schema", "vendor.compose-spec", "../compose.yaml"),
+		exec.Command(tool(t, "check-jsonschema"), "--builtin-schema", "vendor.github-workflows", "../.github/workflows/ci.yml"),
+		exec.Command(tool(t, "check-jsonschema"), "--builtin-schema", "vendor.citation-file-format", "../CITATION.cff"),
 		exec.Command("sh", "-n", "../deploy/train.sh"),
+		exec.Command("bash", "-n", "../scripts/release.sh"),
 		// The board is what the script writes.
 		exec.Command(must(python.Find("")), "-c", `
 import json, sys
@@ -135,6 +138,9 @@ func TestCompose(t *testing.T) {
 // Ensure that a container's training begins, goes on after a fault, and ends for good
 // when it has had its steps: the very script that the image starts.
 func TestTrainScript(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains in processes of its own")
+	}
 	dir := t.TempDir()
 	bin := filepath.Join(dir, "bin")
 	if err := os.Mkdir(bin, 0o700); err != nil {

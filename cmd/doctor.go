@@ -47,7 +47,7 @@ func (a *app) doctorCmd() *cobra.Command {
 	var backend string
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Say what this machine has of what Stein needs, and what to do about the rest",
+		Short: "Check what this machine has and lacks, and say how to fix it",
 		Long: `Looks at the numeric backend, ZeroMQ, Python and its packages, the simulator and
 rendering, by really using each: a graph is run, an environment stepped, a frame
 drawn. Exit code 1 when a training could not run.
@@ -71,7 +71,7 @@ user's library folder. Nothing else ever downloads one.`,
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	cmd.Flags().BoolVar(&install, "install-xla", false, "download the XLA plugins for this machine first")
-	cmd.Flags().StringVar(&backend, "backend", "", "look at this backend in place of the one found")
+	cmd.Flags().StringVar(&backend, "backend", "", "check this backend instead of the one found")
 	return cmd
 }
 

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -37,33 +36,11 @@ var small = []string{
 	"--set", "replay.capacity=1000",
 }
 
-func stein(args ...string) *exec.Cmd {
-	c := exec.Command(os.Args[0], args...)
-	c.Env = append(os.Environ(), "STEIN_TEST_MAIN=1", "PYTHONPATH="+must(filepath.Abs("testdata")))
-	return c
-}
-
 func must[T any](x T, err error) T {
 	if err != nil {
 		panic(err)
 	}
 	return x
-}
-
-type outcome struct {
-	code           int
-	stdout, stderr string
-}
-
-func finish(t *testing.T, c *exec.Cmd) outcome {
-	t.Helper()
-	var out, errs bytes.Buffer
-	c.Stdout, c.Stderr = &out, &errs
-	err := c.Run()
-	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
-	}
-	return outcome{c.ProcessState.ExitCode(), out.String(), errs.String()}
 }
 
 func train(t *testing.T, dir string, args ...string) outcome {
@@ -128,6 +105,9 @@ func weights(t *testing.T, checkpoint string) map[string]string {
 // Ensure that a run ends at exactly its steps and leaves everything behind, that
 // the same seed gives the same figures and weights, and another one others.
 func TestTrain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains in processes of its own")
+	}
 	dir := t.TempDir()
 	a, b, c := filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "c")
 	first := train(t, a, "--json")
@@ -253,6 +233,9 @@ func wantLine(t *testing.T, o outcome, code int, want string) {
 
 // Ensure that with exact checkpoints a run that was killed ends as one that was not.
 func TestKilledExact(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains in processes of its own")
+	}
 	more := []string{"--steps", "600", "--save-freq", "150", "--eval-freq", "200", "--set", "checkpoint.exact=true", "--workers", "2",
 		"--set", "normalize={obs: true, reward: true}", "--set", "replay.kind=prioritized", "--backend", "go:ops_sequential", "--json"}
 	quiet, dir := filepath.Join(t.TempDir(), "quiet"), filepath.Join(t.TempDir(), "killed")
@@ -278,6 +261,9 @@ func TestKilledExact(t *testing.T) {
 // Ensure that a signal leaves a checkpoint and code 0, and that the run then goes on
 // to its end as if nothing had happened.
 func TestInterruptAndResume(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains in processes of its own")
+	}
 	dir := filepath.Join(t.TempDir(), "run")
 	c := stein(append([]string{"train", "--config", "pendulum/sac", "--run-dir", dir, "--json"}, append(slices.Clone(small),
 		"--steps", "1000000", "--set", "normalize={obs: true, reward: true}", "--set", "replay.kind=prioritized", "--workers", "2")...)...)
@@ -290,7 +276,7 @@ func TestInterruptAndResume(t *testing.T) {
 	if err := c.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Wait(); err != nil {
+	if err := ended(t, c); err != nil {
 		t.Fatalf("%v, %s", err, errs.String())
 	}
 	stopped := decode[trained](t, out.String())
@@ -326,6 +312,9 @@ func TestInterruptAndResume(t *testing.T) {
 // Ensure that a second signal ends the process at once, even while it is deep in
 // something that takes its time, such as compiling.
 func TestSecondSignal(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains in processes of its own")
+	}
 	c := stein("train", "--config", "pendulum/sac", "--run-dir", filepath.Join(t.TempDir(), "run"))
 	pipe, err := c.StderrPipe()
 	if err != nil {
@@ -337,15 +326,24 @@ func TestSecondSignal(t *testing.T) {
 	lines := bufio.NewScanner(pipe)
 	for lines.Scan() && !strings.Contains(lines.Text(), `"for":"evaluation"`) {
 	} // what follows is the compilation
-	for range 2 {
-		if err := c.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Fatal(err)
+	// The second may come before the first is heeded: then the third is the second.
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		for lines.Scan() {
 		}
-		time.Sleep(300 * time.Millisecond)
+	}()
+	for signals, waiting := 0, true; waiting; signals++ {
+		if err := c.Process.Signal(syscall.SIGTERM); err != nil || signals == 1000 {
+			t.Fatalf("signal %d: %v", signals, err)
+		}
+		select {
+		case <-gone:
+			waiting = false
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
-	for lines.Scan() {
-	}
-	err = c.Wait()
+	err = ended(t, c)
 	if status, ok := c.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGTERM {
 		t.Errorf("%v, want an end by the signal", err)
 	}
@@ -354,14 +352,14 @@ func TestSecondSignal(t *testing.T) {
 // waitForStep waits until a run has recorded figures of a step or a later one.
 func waitForStep(t *testing.T, dir string, step int64, stderr *bytes.Buffer) {
 	t.Helper()
-	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if table, err := runs.ReadTable(dir); err == nil {
 			if n := len(table.Rows); n > 0 && table.Step(n-1) >= step {
 				return
 			}
 		}
 	}
-	t.Fatalf("no step %d within two minutes; %s", step, stderr.String())
+	t.Fatalf("no step %d within %v; %s", step, patience, stderr.String())
 }
 
 // Ensure that what goes wrong is one clear line and a code, with nothing lost.
@@ -414,6 +412,9 @@ func TestBadInput(t *testing.T) {
 // Ensure that an environment that goes wrong ends the run by name, with a
 // checkpoint of the last good state.
 func TestFaultyEnvironment(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains in processes of its own")
+	}
 	for mode, want := range map[string]string{"raise": "the leg came off", "nan": "reward is NaN"} {
 		t.Run(mode, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "run")
@@ -430,6 +431,9 @@ func TestFaultyEnvironment(t *testing.T) {
 // Ensure that a disk that is too full for a checkpoint costs no training step, and
 // is told.
 func TestFullDisk(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains in processes of its own")
+	}
 	dir := filepath.Join(t.TempDir(), "run")
 	args := append([]string{"-c", `ulimit -f 24; exec "$0" "$@"`, os.Args[0], "train", "--config", "pendulum/sac", "--run-dir", dir}, small...)
 	c := exec.Command("bash", append(args, "--set", "policy={hidden: [64, 64]}")...)
@@ -448,6 +452,9 @@ func TestFullDisk(t *testing.T) {
 
 // Ensure that two processes don't train in one folder.
 func TestLockedFolder(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains in processes of its own")
+	}
 	dir := filepath.Join(t.TempDir(), "run")
 	seed := runs.Seed(1)
 	folder, err := runs.Create(dir, "", "pendulum/sac", experiments.Config{Version: 1, Seed: &seed})

@@ -16,7 +16,7 @@ import (
 func (a *app) ebmCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ebm",
-		Short: "Train energy-based models of pictures, draw from them, measure and use them",
+		Short: "Train energy-based models of images, sample from them, measure and use them",
 		Example: `  stein ebm train --config met-sigma-eps --data fashion-mnist
   stein ebm sample runs/ebm-met-sigma-eps-0-20261125-120000 --n 64 --out grid.png`,
 		Args: knownCommand,
@@ -51,14 +51,14 @@ func (a *app) ebmTrainCmd() *cobra.Command {
 	var f ebmTrainFlags
 	cmd := &cobra.Command{
 		Use:   "train",
-		Short: "Train an energy-based model of pictures, or continue a run",
-		Long: `Trains an image model by a configuration and keeps everything in a run folder: the
-resolved configuration, metrics as CSV, JSON and for TensorBoard, grids of samples,
-checkpoints, the log.
+		Short: "Train an energy-based model of images, or resume a run",
+		Long: `Trains an image model from a configuration. The run folder holds the resolved
+configuration, metrics (CSV, JSON, TensorBoard), grids of samples, checkpoints and
+the log.
 
-The first SIGINT or SIGTERM writes a checkpoint and ends with code 0, the second ends
-the process at once. A training that diverges ends with code 0 as well: result.json
-says in which update, and why.`,
+The first SIGINT or SIGTERM writes a checkpoint and exits with code 0; the second ends
+the process at once. If training diverges, the exit code is 0 too: result.json gives
+the update and the reason.`,
 		Example: `  stein ebm train --config langevin --data fashion-mnist
   stein ebm train --config met-sigma-eps --data cifar10 --data-path cifar-10-binary.tar.gz --data-size 16
   stein ebm train --config met-lc --size paper --set data.download=true
@@ -176,7 +176,7 @@ func (a *app) ebmSampleCmd() *cobra.Command {
 	var seed int64
 	cmd := &cobra.Command{
 		Use:   "sample RUN",
-		Short: "Draw pictures from a run's model into a grid",
+		Short: "Draw samples from a run's model as a grid of images",
 		Example: `  stein ebm sample runs/ebm-langevin-0-20261125-120000 --n 64 --out grid.png
   stein ebm sample runs/ebm-langevin-0-20261125-120000 --checkpoint best --set model.sampler.steps=100`,
 		Args: cobra.ExactArgs(1),
@@ -190,13 +190,13 @@ func (a *app) ebmSampleCmd() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&s.N, "n", 64, "how many pictures")
+	flags.IntVar(&s.N, "n", 64, "number of images")
 	flags.StringVarP(&out, "out", "o", "samples.png", "PNG `FILE` of the grid")
 	flags.StringVar(&s.Checkpoint, "checkpoint", "last", "last, best, or an update")
-	flags.BoolVar(&s.Start, "start", false, "draw where the samples start from, by the same random numbers, without a step")
-	flags.IntVar(&columns, "columns", 8, "pictures in a row")
-	flags.IntVar(&zoom, "zoom", 2, "pixels in the grid for each of a picture's, along a side")
-	flags.Int64Var(&seed, "seed", 0, "of what is drawn; the run's own where not given")
+	flags.BoolVar(&s.Start, "start", false, "draw from the start distribution, with the same random numbers and no step")
+	flags.IntVar(&columns, "columns", 8, "images in a row of the grid")
+	flags.IntVar(&zoom, "zoom", 2, "magnification of each image in the grid")
+	flags.Int64Var(&seed, "seed", 0, "random seed of the samples (default: that of the run)")
 	setFlag(cmd, &s.Sets)
 	return cmd
 }

@@ -39,23 +39,23 @@ func (a *app) ebmFIDCmd() *cobra.Command {
 	var f fidFlags
 	cmd := &cobra.Command{
 		Use:   "fid SAMPLES|RUN",
-		Short: "How far pictures are from those of a data set: FD-E0, FID, KID",
-		Long: `Compares samples with the pictures of a data set by the features of a network.
-SAMPLES is a folder of PNG or JPEG, or an array [N, H, W, C] in a .npy or .safetensors
-file, of bytes or of floats in [-1, 1]. From a RUN, samples are drawn first, and compared
-with what the run learnt from.
+		Short: "Measure the distance of images from a data set: FD-E0, FID, KID",
+		Long: `Compares samples with the images of a data set, by the features of a network.
+SAMPLES is a folder of PNG or JPEG files, or an array [N, H, W, C] in a .npy or
+.safetensors file, of bytes or of floats in [-1, 1]. For a RUN, samples are drawn first
+and compared with the run's data set.
 
-  --features efficientnet-lite0   FD-E0; its weights come with stein setup
+  --features efficientnet-lite0   FD-E0; make train or stein setup installs its weights
   --features inception            FID and the inception score; give the file of its weights
                                   with --weights, or put it where the error message says
 
-FD-E0 and FID have different scales. Both are larger for fewer samples: compare equal
-numbers only, or the distance extrapolated to infinitely many, or KID, which has no such
-bias. docs/fid.md has what is computed, and what it was checked against.
+FD-E0 and FID have different scales. Both grow when there are fewer samples: compare
+equal numbers only, or the distance extrapolated to infinitely many samples, or KID,
+which has no such bias. docs/fid.md explains the computation and its checks.
 
-Beside a RUN's samples, controls are measured with as many pictures: noise; where the
-samples start from, without a step; training pictures replaced by draws from the normal
-distribution of their group; held-out pictures, the floor. --controls does so for SAMPLES.`,
+Controls are measured beside a RUN's samples, with as many images: noise; samples of the
+start distribution; samples of the normal distribution of each training image's group;
+held-out images, the floor. --controls measures them beside SAMPLES too.`,
 		Example: `  stein ebm fid runs/ebm-langevin-0-20261125-120000 --n 2000
   stein ebm fid runs/ebm-langevin-0-20261125-120000 --start
   stein ebm fid samples/ --data fashion-mnist
@@ -74,19 +74,19 @@ distribution of their group; held-out pictures, the floor. --controls does so fo
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.data.Name, "data", "", "data set to compare with: fashion-mnist, mnist, cifar10 or folder; a run's own where not given")
-	flags.StringVar(&f.data.Path, "data-path", "", "its folder or archive; empty: where downloads and system packages lie")
+	flags.StringVar(&f.data.Name, "data", "", "data set to compare with: fashion-mnist, mnist, cifar10 or folder (default: that of the run)")
+	flags.StringVar(&f.data.Path, "data-path", "", "its folder or archive (default: the folders of downloads and system packages)")
 	flags.StringVar(&f.data.Split, "split", "train", "train or test")
 	flags.StringVar(&f.features, "features", "efficientnet-lite0", "efficientnet-lite0 or inception")
-	flags.StringVar(&f.weights, "weights", "", "`FILE` of the network's weights; looked for where not given")
-	flags.IntVar(&f.reference, "reference", 10000, "pictures of the data set to compare with; 0: all")
-	flags.StringVar(&f.options.Cache, "cache", "", "`FOLDER` of statistics of data sets; the user's cache where not given")
-	flags.BoolVar(&f.options.NoCache, "no-cache", false, "neither read nor write those")
+	flags.StringVar(&f.weights, "weights", "", "`FILE` of the network's weights (default: searched for)")
+	flags.IntVar(&f.reference, "reference", 10000, "images of the data set to compare with; 0: all")
+	flags.StringVar(&f.options.Cache, "cache", "", "`FOLDER` for statistics of data sets (default: the user's cache)")
+	flags.BoolVar(&f.options.NoCache, "no-cache", false, "do not use that folder")
 	flags.IntVar(&f.sampling.N, "n", 2000, "RUN: samples to draw")
-	flags.BoolVar(&f.sampling.Start, "start", false, "RUN: where samples start from, in their place: no step is taken")
-	flags.BoolVar(&f.controls, "controls", false, "measure noise, the start, normals and held-out pictures too (default: for a RUN)")
+	flags.BoolVar(&f.sampling.Start, "start", false, "RUN: measure samples of the start distribution instead")
+	flags.BoolVar(&f.controls, "controls", false, "measure the controls too (default: for a RUN)")
 	flags.StringVar(&f.sampling.Checkpoint, "checkpoint", "last", "RUN: last, best, or an update")
-	flags.Int64Var(&f.seed, "seed", 0, "RUN: of what is drawn; the run's own where not given")
+	flags.Int64Var(&f.seed, "seed", 0, "RUN: random seed of the samples (default: that of the run)")
 	flags.StringVar(&f.backend, "backend", "", "numeric backend (default: as `stein doctor` says)")
 	flags.IntVar(&f.threads, "threads", 0, "processors to compute with; 0: all")
 	flags.BoolVar(&f.asJSON, "json", false, "as JSON")

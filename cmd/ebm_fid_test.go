@@ -16,6 +16,9 @@ import (
 // Ensure that a folder of pictures is compared with a data set, that the answer says by
 // which distance, and that what is missing is a mistake of usage.
 func TestEBMFID(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles a feature network")
+	}
 	t.Chdir("..") // where .venv is
 	const fashion = "images/dataset/testdata/fashion-mnist"
 	m, err := dataset.Open(t.Context(), dataset.Source{Name: "fashion-mnist", Path: fashion, Split: "test"})
@@ -55,6 +58,9 @@ func TestEBMFID(t *testing.T) {
 // Ensure that samples of a run are drawn and compared with the pictures that the run
 // learnt from, the same ones for the same seed.
 func TestEBMFIDOfRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains an image model")
+	}
 	t.Chdir("..") // where .venv is
 	dir := filepath.Join(t.TempDir(), "run")
 	code, _, stderr := run(t, "ebm", "train", "--config", "langevin", "--run-dir", dir, "--seed", "3",

@@ -23,7 +23,7 @@ import (
 func (a *app) envCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "env",
-		Short: "Look at environments",
+		Short: "Check environments",
 		Args:  knownCommand,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -48,12 +48,12 @@ func (a *app) envCheckCmd() *cobra.Command {
 	check := envCheck{}
 	cmd := &cobra.Command{
 		Use:   "check ID",
-		Short: "Try an environment and say what is wrong with it",
-		Long: `Tries spaces, dtypes, seeding, the independence of copies, the ends of episodes,
-numbers that aren't finite, and speed, in Python and through the bridge. ID is a
-Gymnasium id, or module:id for an environment of your own, which importing the
-module registers; it is looked for in the working directory too. go:NAME is one that
-the program itself brings. Exit code 1 when something is wrong.`,
+		Short: "Check an environment and report what is wrong with it",
+		Long: `Checks spaces, dtypes, seeding, independence of copies, ends of episodes, non-finite
+numbers and speed, in Python and through the bridge. ID is a Gymnasium id, or
+module:id for an environment that importing the module registers (modules in the
+working directory are found). go:NAME is an environment of the program itself. The exit
+code is 1 if something is wrong.`,
 		Example: `  stein env check Walker2d-v5
   stein env check my_package:MyEnv-v0 --kwargs '{"level": 3}'`,
 		Args: cobra.ExactArgs(1),
@@ -63,9 +63,9 @@ the program itself brings. Exit code 1 when something is wrong.`,
 		},
 	}
 	cmd.Flags().StringVar(&check.kwargs, "kwargs", "", "keyword arguments of gymnasium.make, as JSON")
-	cmd.Flags().StringVar(&check.python, "python", "", "interpreter (default: that of the project's virtual environment)")
-	cmd.Flags().BoolVar(&check.render, "render", false, "draw a picture too")
-	cmd.Flags().BoolVar(&check.asJSON, "json", false, "one JSON object a line")
+	cmd.Flags().StringVar(&check.python, "python", "", "Python interpreter (default: the virtual environment's)")
+	cmd.Flags().BoolVar(&check.render, "render", false, "render a frame too")
+	cmd.Flags().BoolVar(&check.asJSON, "json", false, "print one JSON object a line")
 	return cmd
 }
 

@@ -18,16 +18,15 @@ func (a *app) evalCmd() *cobra.Command {
 	var backend string
 	cmd := &cobra.Command{
 		Use:   "eval RUN",
-		Short: "Evaluate a run's agent, or film it",
-		Long: `Plays episodes with the greedy actions of a run's agent, on environments of their
-own, and prints each with the mean, the standard deviation and the interquartile
-mean. Returns are raw sums of rewards. One seed and checkpoint give the same
-episodes each time.
+		Short: "Evaluate a run's agent, or record a video of it",
+		Long: `Runs episodes with the greedy actions of a run's agent, on new environments. Prints
+each episode, then mean, standard deviation and interquartile mean. Returns are sums of
+unscaled rewards. The same seed and checkpoint give the same episodes.
 
---video films the first of them, without a screen, through EGL or OSMesa.
---plot draws, for an environment whose observations and actions are points of a
-plane, the ways of all episodes and the policy's actions at a few states over
-exp(Q/α), with the entropy by the policy and by a grid.`,
+--video records the first episode, through EGL or OSMesa; no screen is needed.
+--plot works if observations and actions are points of a plane: it draws the
+trajectories of all episodes, and the policy's actions at a few states over exp(Q/α),
+with the entropy according to the policy and to a grid.`,
 		Example: `  stein eval runs/walker2d-sac-0-20261124-120000 --episodes 20 --checkpoint best
   stein eval runs/walker2d-sac-0-20261124-120000 --episodes 1 --video walk.mp4
   stein eval runs/walker2d-sac-0-20261124-120000 --json | jq .iqm
@@ -59,14 +58,14 @@ exp(Q/α), with the entropy by the policy and by a grid.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&x.Episodes, "episodes", 0, "episodes to play; as many as while training where not given")
-	flags.Uint64Var(&seed, "seed", 0, "of the episodes; the run's where not given")
+	flags.IntVar(&x.Episodes, "episodes", 0, "number of episodes (default: as in training)")
+	flags.Uint64Var(&seed, "seed", 0, "random seed of the episodes (default: that of the run)")
 	flags.StringVar(&x.Checkpoint, "checkpoint", "last", "last, best, or a step")
 	flags.BoolVar(&best, "load-best", false, "short for --checkpoint best")
-	flags.StringVar(&x.Video, "video", "", "film the first episode into this `FILE`: .mp4, .m4v, .mov, .mkv, .webm, .avi or .gif")
+	flags.StringVar(&x.Video, "video", "", "record the first episode in this `FILE`: .mp4, .m4v, .mov, .mkv, .webm, .avi or .gif")
 	flags.StringVar(&x.Plot, "plot", "", "draw episodes and policy on the plane into this PNG `FILE`")
-	flags.BoolVar(&x.Stochastic, "stochastic", false, "draw actions from the policy instead of taking its best")
-	flags.StringVar(&backend, "backend", "", "numeric backend, in place of the run's")
+	flags.BoolVar(&x.Stochastic, "stochastic", false, "sample actions from the policy instead of taking the greedy action")
+	flags.StringVar(&backend, "backend", "", "numeric backend (default: that of the run)")
 	flags.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	setFlag(cmd, &x.Sets)
 	return cmd

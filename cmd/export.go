@@ -25,13 +25,13 @@ func (a *app) exportCmd() *cobra.Command {
 	var f exportFlags
 	cmd := &cobra.Command{
 		Use:   "export RUN",
-		Short: "Write a run's agent or energy for other programs: safetensors or ONNX",
-		Long: `Writes the weights of a run's agent as safetensors (policy, critics, their targets,
-temperature, statistics of observations), or its policy as ONNX (Gaussians and flows).
-Of an image model's run it writes f, the energy, as ONNX.
+		Short: "Export a run's agent or energy as safetensors or ONNX",
+		Long: `Writes the weights of a run's agent as safetensors (policy, critics, targets,
+temperature, observation statistics), or its policy as ONNX (Gaussian and flow only).
+For the run of an image model, it writes the energy f as ONNX.
 
-docs/export.md has the names, and the inputs and outputs of the model. Neither Python
-nor the environment is needed.`,
+docs/export.md lists the names, and the inputs and outputs of the model. Python and the
+environment are not needed.`,
 		Example: `  stein export runs/walker2d-sac-0-20261124-120000 --out walk.safetensors
   stein export runs/walker2d-sac-0-20261124-120000 --checkpoint best --out walk.onnx`,
 		Args: cobra.ExactArgs(1),
@@ -44,8 +44,8 @@ nor the environment is needed.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.checkpoint, "checkpoint", "last", "last, best, or a step")
-	flags.StringVarP(&f.out, "out", "o", "", "`FILE` to write, ending in .safetensors or .onnx; named after the run where not given")
-	flags.StringVar(&f.format, "format", "", "safetensors or onnx; by the file's ending where not given")
+	flags.StringVarP(&f.out, "out", "o", "", "`FILE` to write, ending in .safetensors or .onnx (default: named after the run)")
+	flags.StringVar(&f.format, "format", "", "safetensors or onnx (default: from the file's extension)")
 	return cmd
 }
 

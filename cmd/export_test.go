@@ -13,6 +13,9 @@ import (
 // Ensure that a run's weights are read by Python's safetensors under their names, and
 // that its policy is written as ONNX.
 func TestExport(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains in a process of its own")
+	}
 	dir := t.TempDir()
 	run := filepath.Join(dir, "run")
 	if o := train(t, run, "--steps", "60", "--eval-freq", "0", "--eval-episodes", "1"); o.code != 0 {

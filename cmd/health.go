@@ -19,15 +19,15 @@ func newHealthCmd() *cobra.Command {
 	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "health [URL]",
-		Short: "Ask whether a training, a server or a worker answers",
-		Long: `Asks what runs at an address, and ends with code 0 where it answers well: for the
-health checks of containers and of whatever else starts processes anew.
+		Short: "Check whether a training, a server or a worker is healthy",
+		Long: `Checks what runs at an address and exits with code 0 if it is healthy. Meant for
+health checks of containers and supervisors.
 
   http://HOST:PORT/metrics   a training or a server with --metrics
   grpc://HOST:PORT           a server, by gRPC's health service
-  tcp://HOST:PORT            a simulator worker: whether it takes a connection
+  tcp://HOST:PORT            a simulator worker: whether it accepts a connection
 
-The URL is that of STEIN_HEALTH where none is given.`,
+The default URL is the value of STEIN_HEALTH.`,
 		Example: `  stein health http://127.0.0.1:9100/metrics
   stein health grpc://policies.example:50051 --ca ca.pem`,
 		Args: cobra.MaximumNArgs(1),
@@ -42,10 +42,10 @@ The URL is that of STEIN_HEALTH where none is given.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.DurationVar(&wait, "timeout", 3*time.Second, "how long an answer may take")
+	flags.DurationVar(&wait, "timeout", 3*time.Second, "time limit for the answer")
 	flags.BoolVar(&o.TLS, "tls", false, "grpc: encrypt, and trust the system's authorities")
-	flags.StringVar(&o.CA, "ca", "", "grpc: `FILE` with who signed the server's certificate (PEM)")
-	flags.StringVar(&o.Cert, "cert", "", "grpc: `FILE` with one's own certificate (PEM), for mutual TLS")
+	flags.StringVar(&o.CA, "ca", "", "grpc: `FILE` with the certificate authority of the server (PEM)")
+	flags.StringVar(&o.Cert, "cert", "", "grpc: `FILE` with the client certificate (PEM), for mutual TLS")
 	flags.StringVar(&o.Key, "key", "", "grpc: `FILE` with its key (PEM)")
 	return cmd
 }

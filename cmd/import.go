@@ -24,16 +24,16 @@ func (a *app) importCmd() *cobra.Command {
 	var f importFlags
 	cmd := &cobra.Command{
 		Use:   "import MODEL.zip",
-		Short: "Make a run of an agent that Stable-Baselines3 trained",
-		Long: `Makes a run folder of a model that Stable-Baselines3's SAC.save wrote: weights of
-policy, critics and targets, the temperature, and the settings that both have. The
-run is evaluated, served, exported and trained on like any other.
+		Short: "Import a SAC model of Stable-Baselines3 as a run",
+		Long: `Converts a model that Stable-Baselines3's SAC.save wrote into a run folder: weights of
+policy, critics and targets, the temperature, and the settings that both programs have.
+The run can be evaluated, served, exported and trained further like any other.
 
-The file says nothing of the environment: the configuration does. Sizes and
-activation of the networks come from the model. What optimisers and the replay
-memory held is not taken over: training on fills a memory before it learns.
-docs/export.md has what fits. Neither Python nor PyTorch is needed, and nothing in
-the file is executed.`,
+The file does not contain the environment: it comes from the configuration. Network
+sizes and activation come from the model. Optimiser state and replay memory are not
+imported: further training fills the memory before it updates. docs/export.md lists
+what can be imported. Python and PyTorch are not needed; nothing in the file is
+executed.`,
 		Example: `  stein import sac_walker.zip --config walker2d/sac
   stein import model.zip --config pendulum/sac --env my_package:MyEnv-v0 --run-dir runs/mine
   stein eval runs/mine
@@ -43,8 +43,8 @@ the file is executed.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&f.config, "config", "c", "", "configuration of the environment: a name (`NAME`, see stein configs) or a file ending in .yaml")
-	flags.StringVar(&f.env, "env", "", "Gymnasium id in place of the configuration's; short for --set env.id=")
-	flags.StringVar(&f.runDir, "run-dir", "", "make the run in this `FOLDER`, new or empty")
+	flags.StringVar(&f.env, "env", "", "Gymnasium id, overrides the configuration; short for --set env.id=")
+	flags.StringVar(&f.runDir, "run-dir", "", "write the run to this `FOLDER`, which must be new or empty")
 	flags.StringVar(&f.runs, "runs", "runs", "make the run's folder below this `FOLDER`")
 	setFlag(cmd, &f.sets)
 	if err := cmd.MarkFlagRequired("config"); err != nil {

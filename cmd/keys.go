@@ -12,11 +12,10 @@ func newKeysCmd() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
 		Use:   "keys",
-		Short: "Make the keys for simulator workers on other machines",
-		Long: `Writes server.key for a worker and client.key for who trains, readable by their
-owner alone: a pair of ZeroMQ CURVE keys each, and the public key of the other
-side. Traffic is encrypted, and either side talks to the other alone. Nothing is
-overwritten.`,
+		Short: "Create the keys for simulator workers on other machines",
+		Long: `Writes server.key for a worker and client.key for the trainer, readable by their owner
+only. Each holds a ZeroMQ CURVE key pair and the public key of the other side. Traffic
+is encrypted, and each side accepts only the other. Existing files are not overwritten.`,
 		Example: `  stein keys --out keys
   scp keys/server.key simulator:
   ssh simulator python -m stein_env.worker --listen tcp://0.0.0.0:5555 --key server.key
@@ -31,6 +30,6 @@ overwritten.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVarP(&dir, "out", "o", ".", "folder to write them to")
+	cmd.Flags().StringVarP(&dir, "out", "o", ".", "folder for the keys")
 	return cmd
 }

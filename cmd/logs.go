@@ -20,7 +20,7 @@ type logFlags struct{ level, format string }
 var logFormats = []string{"auto", "text", "json"}
 
 func (l *logFlags) register(flags *pflag.FlagSet) {
-	flags.StringVar(&l.level, "log-level", "info", "what is logged to stderr: debug, info, warn or error")
+	flags.StringVar(&l.level, "log-level", "info", "level of the log on stderr: debug, info, warn or error")
 	flags.StringVar(&l.format, "log-format", "auto", "text, json, or auto: text on a terminal")
 }
 

@@ -95,11 +95,11 @@ func (a *app) rootCmd() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "stein",
 		Short: "Reinforcement learning in Go, with policies that can be particles",
-		Long: `Stein trains soft actor-critic agents on Gymnasium environments. Policies are
+		Long: `Stein trains actor-critic agents on Gymnasium environments. Policies are
 distributions: Gaussians, flows, or particles moved by Stein variational gradients.
 
-Results go to stdout, logs to stderr. Exit code 0: fine, 1: it failed, 2: the
-command line or the configuration makes no sense.`,
+Results go to stdout, logs to stderr. Exit codes: 0 success, 1 failure, 2 invalid
+command line or configuration.`,
 		Example: `  stein train --config walker2d/sac --seed 0 --steps 100000
   stein train --resume runs/walker2d-sac-0-20261124-120000
   stein eval runs/walker2d-sac-0-20261124-120000 --video walk.mp4

@@ -98,9 +98,9 @@ func (j *logLines) url(t *testing.T) (url string) {
 
 func eventually(t *testing.T, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(90 * time.Second); !done(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); !done(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("it did not happen within 90 s")
+			t.Fatalf("it did not happen within %v", patience)
 		}
 	}
 }
@@ -120,7 +120,7 @@ func background(t *testing.T, c *exec.Cmd) *logLines {
 	t.Cleanup(func() {
 		if c.ProcessState == nil {
 			_ = c.Process.Signal(syscall.SIGTERM)
-			_ = c.Wait()
+			_ = ended(t, c)
 		}
 		to.Close()
 		read.Wait()
@@ -154,6 +154,9 @@ func value(f *dto.MetricFamily) (sum float64) {
 // all that is told of a run, by it, its workers and its server, and that the board and
 // the documents know these figures by their names.
 func TestMetrics(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains in a process of its own")
+	}
 	endpoint, workerLog := worker(t)
 	dir := filepath.Join(t.TempDir(), "watched")
 	c := steinInGo("train", "--config", "multigoal/met-sigma-eps", "--run-dir", dir, "--metrics", "127.0.0.1:0", "--envs", endpoint,
@@ -177,7 +180,7 @@ func TestMetrics(t *testing.T) {
 	if err := c.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Wait(); err != nil {
+	if err := ended(t, c); err != nil {
 		t.Fatal(err)
 	}
 
@@ -256,7 +259,7 @@ func served(t *testing.T, dir, id string) map[string]*dto.MetricFamily {
 	if err := c.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Wait(); err != nil {
+	if err := ended(t, c); err != nil {
 		t.Error(err)
 	}
 	if _, code := stein("health", "grpc://"+address).CombinedOutput(); code == nil {

@@ -1,10 +1,8 @@
 package cmd_test
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,37 +16,18 @@ import (
 
 // A rayCluster is several Ray nodes on this machine, each with processes of its own.
 type rayCluster struct {
-	t       *testing.T
+	*dialogue
 	Address string
 	Client  string // the same for ray.init("ray://…")
-	in      io.Writer
-	out     *bufio.Reader
 }
 
 func newRayCluster(t *testing.T, nodes int) *rayCluster {
 	t.Helper()
 	python := needsPython(t, "ray")
-	c := exec.Command(python, "testdata/ray_cluster.py", fmt.Sprint(nodes))
-	var errs bytes.Buffer
-	c.Stderr = &errs
-	in, out := must(c.StdinPipe()), must(c.StdoutPipe())
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		if err := c.Wait(); err != nil {
-			t.Logf("the cluster: %v, %s", err, errs.String())
-		}
-	})
-	r := &rayCluster{t: t, in: in, out: bufio.NewReader(out)}
-	line, err := r.out.ReadString('\n')
-	if err != nil {
-		t.Fatalf("no cluster: %s", errs.String())
-	}
-	addresses := decode[rayCluster](t, line)
-	r.Address, r.Client = addresses.Address, addresses.Client
-	return r
+	d := talk(t, exec.Command(python, "testdata/ray_cluster.py", fmt.Sprint(nodes)))
+	r := decode[rayCluster](t, d.line("starting a Ray cluster"))
+	r.dialogue = d
+	return &r
 }
 
 // needsPython skips the test where a package is missing, except in CI.
@@ -67,8 +46,8 @@ func needsPython(t *testing.T, module string) (interpreter string) {
 func (r *rayCluster) do(command string) {
 	r.t.Helper()
 	fmt.Fprintln(r.in, command)
-	if line, err := r.out.ReadString('\n'); err != nil || line != "done\n" {
-		r.t.Fatalf("%s: %q, %v", command, line, err)
+	if line := r.line("Ray cluster: " + command); line != "done" {
+		r.t.Fatalf("Ray cluster: %s: %q", command, line)
 	}
 }
 
@@ -86,6 +65,9 @@ func runtimeEnv(t *testing.T) string {
 // from its last checkpoint, in a shared folder or in storage behind an URL, and all
 // trials end with the figures of a sweep that nothing happened to.
 func TestSweepOnRay(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a Ray cluster")
+	}
 	cluster := newRayCluster(t, 2)
 	more := []string{"--seeds", "3", "--set", "checkpoint.exact=true", "--set", "steps=3000", "--set", "log.every=500", "--set", "checkpoint.every=500"}
 	quiet := filepath.Join(t.TempDir(), "quiet")
@@ -107,16 +89,16 @@ func TestSweepOnRay(t *testing.T) {
 				t.Fatal(err)
 			}
 			const victim = "pendulum-sac-s0"
-			for end := time.Now().Add(2 * time.Minute); nodeOf(t, dir, victim) == "" || !checkpointed(at, victim); time.Sleep(5 * time.Millisecond) {
+			for end := time.Now().Add(patience); nodeOf(t, dir, victim) == "" || !checkpointed(at, victim); time.Sleep(5 * time.Millisecond) {
 				if time.Now().After(end) {
 					_ = c.Process.Kill()
-					t.Fatalf("nothing within two minutes: %s", errs.String())
+					t.Fatalf("nothing within %v: %s", patience, errs.String())
 				}
 			}
 			node := nodeOf(t, dir, victim)
 			cluster.do("kill " + node)
 			cluster.do("add")
-			if err := c.Wait(); err != nil {
+			if err := ended(t, c); err != nil {
 				log, _ := os.ReadFile(filepath.Join(dir, "ray.log"))
 				t.Fatalf("%v: %s\n%s\n%s", err, out.String(), errs.String(), log)
 			}
@@ -146,6 +128,9 @@ func TestSweepOnRay(t *testing.T) {
 // Ensure that simulators placed on a cluster's nodes give the run that local ones
 // give, through Ray's client, and that the death of a node costs steps, not the run.
 func TestSimulatorsOnRay(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a Ray cluster")
+	}
 	cluster := newRayCluster(t, 2)
 	local, placed, moved := filepath.Join(t.TempDir(), "local"), filepath.Join(t.TempDir(), "placed"), filepath.Join(t.TempDir(), "moved")
 	fast := []string{"--backend", "go:ops_sequential", "--workers", "2", "--eval-freq", "0", "--eval-episodes", "1"}
@@ -169,7 +154,7 @@ func TestSimulatorsOnRay(t *testing.T) {
 	waitForStep(t, moved, 100, &errs)
 	cluster.do("kill")
 	cluster.do("add")
-	if err := c.Wait(); err != nil {
+	if err := ended(t, c); err != nil {
 		t.Fatalf("%v, %s", err, errs.String())
 	}
 	failures := figures(t, moved)["env/worker_failures"][1]

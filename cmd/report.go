@@ -20,13 +20,13 @@ func (a *app) reportCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "report RUNS…",
 		Short: "Compare runs: statistics with intervals, figures, one HTML page",
-		Long: `Compares the runs in the folders named and below them. Runs whose configurations
-differ in nothing but the seed are runs of one configuration; what is compared is
-the interquartile mean over them, with stratified-bootstrap intervals.
+		Long: `Compares the runs in the given folders and below. Runs whose configurations differ only
+in the seed are grouped. Groups are compared by the interquartile mean, with
+stratified-bootstrap intervals.
 
-The folder --out gets index.html, which needs nothing else, each figure as SVG and
-PNG, and every number as CSV. Where figures of a configuration are published, they
-are drawn behind as thin dashed lines.`,
+The folder --out gets index.html, which is self-contained, each figure as SVG and PNG,
+and every number as CSV. Published figures of a configuration are drawn as thin dashed
+lines.`,
 		Example: `  stein report runs/sweep-walker2d
   stein report runs/hopper-* runs/walker2d-* --out report --title "Two tasks"
   stein report runs --return rollout/ep_rew_mean --metric policy/sigma --metric policy/acceptance`,
@@ -46,13 +46,13 @@ are drawn behind as thin dashed lines.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&out, "out", "o", "report", "write into this `FOLDER`")
-	flags.StringVar(&o.Title, "title", "", "of the page")
-	flags.StringVar(&o.Return, "return", "", "the `METRIC` that runs are compared by; eval/mean_reward if not given, of image models eval/fid or eval/fd_e0")
-	flags.StringArrayVar(&o.Metrics, "metric", nil, "draw this `METRIC` along training too, in place of policy/score_norm, sampler/score_norm and sampler/rejection (may be given many times)")
+	flags.StringVar(&o.Title, "title", "", "title of the page")
+	flags.StringVar(&o.Return, "return", "", "`METRIC` that runs are compared by (default: eval/mean_reward; for image models eval/fid or eval/fd_e0)")
+	flags.StringArrayVar(&o.Metrics, "metric", nil, "also draw this `METRIC` over training, instead of policy/score_norm, sampler/score_norm and sampler/rejection (repeatable)")
 	flags.IntVar(&o.Bootstrap.Resamples, "resamples", 2000, "resamples of the bootstrap")
-	flags.Uint64Var(&o.Bootstrap.Seed, "bootstrap-seed", 0, "what the resamples are drawn by")
-	flags.Float64Var(&gamma, "gamma", 0, "score that the optimality gap is measured from; the best run's where not given")
-	flags.BoolVar(&asJSON, "json", false, "print what it comes to as JSON")
+	flags.Uint64Var(&o.Bootstrap.Seed, "bootstrap-seed", 0, "random seed of the bootstrap")
+	flags.Float64Var(&gamma, "gamma", 0, "score that the optimality gap is measured from (default: that of the best run)")
+	flags.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return cmd
 }
 

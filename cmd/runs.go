@@ -38,7 +38,7 @@ func (a *app) runsCmd() *cobra.Command {
 	}
 	listed := &cobra.Command{
 		Use:   "list [FOLDER…]",
-		Short: "List the runs in and below folders",
+		Short: "List the runs in folders and below",
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = []string{"runs"}
@@ -47,31 +47,31 @@ func (a *app) runsCmd() *cobra.Command {
 		},
 	}
 	for _, c := range []*cobra.Command{list, listed} {
-		c.Flags().StringVar(&tag, "tag", "", "those with this `TAG` alone")
+		c.Flags().StringVar(&tag, "tag", "", "only runs with this `TAG`")
 		c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	}
 	diff := &cobra.Command{
 		Use:   "diff RUN RUN",
-		Short: "Print the settings that two runs differ in",
+		Short: "Print the settings in which two runs differ",
 		Args:  cobra.ExactArgs(2),
 		RunE:  func(_ *cobra.Command, args []string) error { return a.diffRuns(args[0], args[1]) },
 	}
 	var remove bool
 	tagging := &cobra.Command{
 		Use:   "tag RUN TAG…",
-		Short: "Give a run tags, or take them away with --remove",
+		Short: "Add tags to a run, or remove them with --remove",
 		Args:  cobra.MinimumNArgs(2),
 		RunE:  func(_ *cobra.Command, args []string) error { return tagRun(args[0], args[1:], remove) },
 	}
-	tagging.Flags().BoolVar(&remove, "remove", false, "take these tags away")
+	tagging.Flags().BoolVar(&remove, "remove", false, "remove these tags")
 	var yes bool
 	rm := &cobra.Command{
 		Use:   "rm RUN…",
-		Short: "Remove run folders, after a question",
+		Short: "Remove run folders, after confirmation",
 		Args:  cobra.MinimumNArgs(1),
 		RunE:  func(c *cobra.Command, args []string) error { return a.removeRuns(c.InOrStdin(), args, yes) },
 	}
-	rm.Flags().BoolVarP(&yes, "yes", "y", false, "don't ask")
+	rm.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask for confirmation")
 	list.AddCommand(listed, diff, tagging, rm)
 	return list
 }

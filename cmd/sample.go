@@ -30,13 +30,13 @@ func newSampleCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sample",
 		Short: "Run a sampler on a density whose entropy is known",
-		Long: `Move particles onto a density and compare what the sampler says of their entropy
-with the truth.
+		Long: `Runs a sampler on a known density and compares the entropy that it computes with the
+true one.
 
 Targets:  gaussian, gaussian-full, gmm2, gmm4, ring, box
-Samplers: svgd       kernel width by the median, fixed step, density with the Hessian trace
+Samplers: svgd       median bandwidth, fixed step size, density with the Hessian trace
           p-svgd     the same without the Hessian trace
-          met-svgd   kernel width and step learned (--fit), step bounded, Hessian trace
+          met-svgd   bandwidth and step size learned (--fit), step size bounded, Hessian trace
           met-mh     met-svgd with Metropolis-Hastings
           ula, mala  Langevin; no density, so no entropy`,
 		Example: `  stein sample --target gmm2 --sampler met-svgd --steps 100 --particles 64 --plot out.png
@@ -47,11 +47,11 @@ Samplers: svgd       kernel width by the median, fixed step, density with the He
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.target, "target", "gmm2", "the density to sample from")
-	flags.IntVar(&f.dim, "dim", 2, "its dimensions (gaussian, gmm2, gmm4, box)")
-	flags.StringVar(&f.cfg.Sampler, "sampler", "met-svgd", "what moves the particles")
+	flags.IntVar(&f.dim, "dim", 2, "dimensions of the target (gaussian, gmm2, gmm4, box)")
+	flags.StringVar(&f.cfg.Sampler, "sampler", "met-svgd", "sampler")
 	flags.IntVar(&f.cfg.Particles, "particles", 64, "particles in a system")
 	flags.IntVar(&f.cfg.Systems, "systems", 16, "independent systems, over which the errors are averaged")
-	flags.IntVar(&f.cfg.Steps, "steps", 20, "steps")
+	flags.IntVar(&f.cfg.Steps, "steps", 20, "number of sampler steps")
 	flags.Int64Var(&f.cfg.Seed, "seed", 0, "seed of all random numbers")
 	flags.IntVar(&f.cfg.Fit, "fit", 100, "met-svgd, met-mh: iterations that fit kernel width and step")
 	flags.Float64Var(&f.cfg.FitRate, "fit-rate", 0, "Adam's learning rate on their logarithms (0: 0.05); the best step grows with the particles")
@@ -60,10 +60,10 @@ Samplers: svgd       kernel width by the median, fixed step, density with the He
 	flags.Float64Var(&f.cfg.StepSize, "step-size", 0, "step, the first one where it is learned (0: the sampler's default)")
 	flags.Float64Var(&f.cfg.Bandwidth, "bandwidth", 0, "kernel width, the first one where it is learned (0: the sampler's default)")
 	flags.BoolVar(&f.cfg.SelfTerm, "self-term", false, "count a particle's kernel with itself in the density, as the PyTorch package does")
-	flags.BoolVar(&f.cfg.ExactDensity, "exact-density", false, "log|det(I + εJ)| in place of the first-order εTr J (few dimensions)")
+	flags.BoolVar(&f.cfg.ExactDensity, "exact-density", false, "log|det(I + εJ)| instead of the first-order εTr J (few dimensions)")
 	flags.StringVar(&f.plot, "plot", "", "write a PNG of the density and one system's particles")
-	flags.StringVar(&f.gif, "gif", "", "write an animated GIF of the particles' way")
-	flags.BoolVar(&f.json, "json", false, "as JSON")
+	flags.StringVar(&f.gif, "gif", "", "write an animated GIF of the particles' trajectories")
+	flags.BoolVar(&f.json, "json", false, "print the result as JSON")
 	flags.StringVar(&f.backend, "backend", "", "numeric backend (default: as `stein doctor` says)")
 	return cmd
 }

@@ -29,17 +29,17 @@ func (a *app) serveCmd() *cobra.Command {
 	var f serveFlags
 	cmd := &cobra.Command{
 		Use:   "serve [NAME=]RUN...",
-		Short: "Answer other programs' questions for actions, over gRPC",
-		Long: `Serves the policies of runs over gRPC: actions, their log-probabilities, entropies
-and Q values for batches of observations. Requests of several clients are worked out
-together. A newer checkpoint of a run is taken over without dropping a request.
+		Short: "Serve the actions of policies over gRPC",
+		Long: `Serves the policies of runs over gRPC: actions, log-probabilities, entropies and Q
+values for batches of observations. Requests of several clients are batched. When a run
+has a newer checkpoint, the server switches to it without dropping a request.
 
-The schema is proto/stein/serve/v1/serve.proto, docs/serving.md explains it. Neither
-Python nor the environment is needed. Observations are raw; actions are in [-1, 1].
+The schema is proto/stein/serve/v1/serve.proto; docs/serving.md explains it. Python and
+the environment are not needed. Observations are unscaled; actions are in [-1, 1].
 
-Plaintext is refused beyond this machine: give --tls-cert and --tls-key, for
-clients with certificates --tls-client-ca too. The first SIGINT or SIGTERM answers
-what is under way and ends.`,
+The server refuses plaintext on addresses that other machines can reach: use --tls-cert
+and --tls-key, and --tls-client-ca for client certificates. The first SIGINT or SIGTERM
+finishes the requests in progress and exits.`,
 		Example: `  stein serve runs/walker2d-sac-0-20261124-120000
   stein serve walk=runs/a run=runs/b --checkpoint best --listen 127.0.0.1:50051
   stein serve runs/a --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key --token-file token
@@ -48,20 +48,20 @@ what is under way and ends.`,
 		RunE: func(c *cobra.Command, args []string) error { return a.serve(c.Context(), f, args) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.listen, "listen", "127.0.0.1:50051", "`ADDRESS` to answer at; port 0 takes a free one and prints it")
+	flags.StringVar(&f.listen, "listen", "127.0.0.1:50051", "`ADDRESS` to listen at; port 0: a free port, which is printed")
 	flags.StringVar(&f.metrics, "metrics", "", metricsHelp)
 	flags.StringVar(&f.checkpoint, "checkpoint", "last", "last, best, or a step")
 	flags.DurationVar(&f.Reload, "reload", 2*time.Second, "how often to look for a newer checkpoint; 0: never")
-	flags.IntVar(&f.Limits.Batch, "batch", 64, "observations worked out together, at most")
+	flags.IntVar(&f.Limits.Batch, "batch", 64, "maximum number of observations in a batch")
 	flags.DurationVar(&f.Limits.Wait, "wait", 500*time.Microsecond, "how long a batch waits for clients that were in the last one; -1s: not at all")
-	flags.IntVar(&f.Limits.Queue, "queue", 4096, "observations that may wait for a policy; more are refused (RESOURCE_EXHAUSTED)")
+	flags.IntVar(&f.Limits.Queue, "queue", 4096, "maximum number of waiting observations for each policy; more are refused (RESOURCE_EXHAUSTED)")
 	flags.StringVar(&f.Security.Cert, "tls-cert", "", "`FILE` with the server's certificate (PEM)")
 	flags.StringVar(&f.Security.Key, "tls-key", "", "`FILE` with its key (PEM)")
-	flags.StringVar(&f.Security.ClientCA, "tls-client-ca", "", "`FILE` with who signs clients' certificates (PEM); others are turned away")
-	flags.StringVar(&f.token, "token-file", "", "`FILE` with a token that clients must send; STEIN_TOKEN where not given")
-	flags.BoolVar(&f.Security.Insecure, "insecure", false, "listen beyond this machine in plaintext")
+	flags.StringVar(&f.Security.ClientCA, "tls-client-ca", "", "`FILE` with the authority of client certificates (PEM); other clients are refused")
+	flags.StringVar(&f.token, "token-file", "", "`FILE` with a token that clients must send (default: STEIN_TOKEN)")
+	flags.BoolVar(&f.Security.Insecure, "insecure", false, "allow plaintext on an address that other machines can reach")
 	flags.StringVar(&f.backend, "backend", "", "numeric backend, such as xla:cpu, xla:cuda or go:ops_sequential")
-	flags.IntVar(&f.threads, "threads", 0, "processors to compute with; 0: all")
+	flags.IntVar(&f.threads, "threads", 0, "number of threads; 0: all processors")
 	return cmd
 }
 

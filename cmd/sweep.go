@@ -37,10 +37,10 @@ type placeFlags struct {
 
 func (p *placeFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&p.ray, "ray", "", "run trials as tasks of the Ray cluster at this `ADDRESS`: host:port, auto, ray://host:port; or local")
-	flags.StringVar(&p.storage, "storage", "", "with --ray: keep runs at this fsspec `URL` where nodes share no folder")
-	flags.Float64Var(&p.cpus, "cpus", 0, "with --ray: processors that a trial needs; its threads where not given")
-	flags.Float64Var(&p.gpus, "gpus", 0, "with --ray: GPUs that a trial needs")
-	flags.StringVar(&p.runtimeEnv, "runtime-env", "", "with --ray: a YAML `FILE` with Ray's runtime_env, such as pip packages for nodes without them")
+	flags.StringVar(&p.storage, "storage", "", "with --ray: store runs at this fsspec `URL` if the nodes share no folder")
+	flags.Float64Var(&p.cpus, "cpus", 0, "with --ray: processors of a trial (default: its threads)")
+	flags.Float64Var(&p.gpus, "gpus", 0, "with --ray: GPUs of a trial")
+	flags.StringVar(&p.runtimeEnv, "runtime-env", "", "with --ray: a YAML `FILE` with Ray's runtime_env, such as pip packages to install on the nodes")
 }
 
 // check says what doesn't go together.
@@ -129,15 +129,15 @@ func (a *app) sweepCmd() *cobra.Command {
 	var f sweepFlags
 	cmd := &cobra.Command{
 		Use:   "sweep NAME|FILE.yaml",
-		Short: "Run a matrix of configurations, settings and seeds, and go on where it stopped",
-		Long: `Trains every configuration of a folder (those that have a published figure, if any
-has), or of a matrix from a YAML file, with every seed: agents with stein train, image
-models with stein ebm train. Each trial has a run folder below the sweep's.
+		Short: "Run or resume a matrix of configurations, settings and seeds",
+		Long: `Trains every configuration of a folder (only published ones, if it has any) or of a
+matrix in a YAML file, with every seed: agents with stein train, image models with
+stein ebm train. Each trial has a run folder below the sweep's folder.
 
-The same command goes on after a stop or a crash: trials that are done are left
-alone, those begun are resumed from their newest checkpoint. More seeds or
-configurations may be added. The first SIGINT or SIGTERM has every trial write a
-checkpoint; the second ends all at once. Exit code 1: some trials failed.`,
+After a stop or a crash, the same command resumes: finished trials are kept, unfinished
+ones continue from their newest checkpoint. Seeds and configurations can be added. The
+first SIGINT or SIGTERM makes every trial write a checkpoint; the second ends all at
+once. Exit code 1: some trials failed.`,
 		Example: `  stein sweep walker2d --seeds 5 --jobs 4
   stein sweep walker2d --seeds 5 --only 'met-*' --set steps=100000
   stein sweep alphas.yaml --out runs/alphas
@@ -150,14 +150,14 @@ checkpoint; the second ends all at once. Exit code 1: some trials failed.`,
 		RunE: func(c *cobra.Command, args []string) error { return a.sweep(c, f, args) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.seeds, "seeds", "", "`NUMBER` of seeds, from 0, or a list such as 3,7; the file's, or 1, where not given")
-	flags.StringSliceVar(&f.only, "only", nil, "configurations that match this `PATTERN` alone, such as met-*")
-	flags.StringVarP(&f.out, "out", "o", "", "keep the sweep in this `FOLDER`; runs/sweep-NAME where not given")
-	flags.StringVar(&f.resume, "resume", "", "go on with the sweep in this `FOLDER`, all that was planned there")
-	flags.StringVar(&f.size, "size", "", "of image models: tiny (two processors) or paper (a GPU); empty: as the configurations say")
-	flags.IntVarP(&f.jobs, "jobs", "j", 0, "trials at a time; one for each two processors where not given, with --ray all")
-	flags.IntVar(&f.retries, "retries", 2, "times that a failed trial is tried again")
-	flags.BoolVar(&f.dry, "dry-run", false, "list the trials, run none")
+	flags.StringVar(&f.seeds, "seeds", "", "`NUMBER` of seeds, from 0, or a list such as 3,7 (default: from the file, or 1)")
+	flags.StringSliceVar(&f.only, "only", nil, "only configurations that match this `PATTERN`, such as met-*")
+	flags.StringVarP(&f.out, "out", "o", "", "write the sweep to this `FOLDER` (default: runs/sweep-NAME)")
+	flags.StringVar(&f.resume, "resume", "", "resume the sweep in this `FOLDER` as it was planned")
+	flags.StringVar(&f.size, "size", "", "image models: tiny (two processors) or paper (a GPU) (default: from the configurations)")
+	flags.IntVarP(&f.jobs, "jobs", "j", 0, "trials at a time (default: one for two processors; with --ray: all)")
+	flags.IntVar(&f.retries, "retries", 2, "number of retries of a failed trial")
+	flags.BoolVar(&f.dry, "dry-run", false, "list the trials without running them")
 	f.place.register(flags)
 	setFlag(cmd, &f.sets)
 	return cmd

@@ -72,16 +72,16 @@ func killed(t *testing.T, c *exec.Cmd, when func() bool) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(2 * time.Minute); !when(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); !when(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			_ = c.Process.Kill()
-			t.Fatalf("nothing within two minutes; %s", errs.String())
+			t.Fatalf("nothing within %v; %s", patience, errs.String())
 		}
 	}
 	if err := c.Process.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Wait(); err == nil {
+	if err := ended(t, c); err == nil {
 		t.Fatalf("the sweep had ended already: %s", errs.String())
 	}
 }
@@ -96,6 +96,9 @@ func there(path ...string) bool {
 // the results are those of a sweep that nothing happened to. (A resumed run is equal
 // up to its checkpoint: environments begin new episodes there.)
 func TestSweepKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a sweep")
+	}
 	quiet, dir := filepath.Join(t.TempDir(), "quiet"), filepath.Join(t.TempDir(), "killed")
 	const s0, s1, s2 = "pendulum-sac-s0", "pendulum-sac-s1", "pendulum-sac-s2"
 	if o := finish(t, stein(tinySweep(quiet, "--seeds", "1,2", "--jobs", "2")...)); o.code != 0 || !strings.Contains(o.stdout, "2 done, 0 failed") {
@@ -166,6 +169,9 @@ func testSameUpTo(t *testing.T, dir, other string, step float64) {
 // Ensure that a trial that fails is tried again from its checkpoint, that one that
 // keeps failing is reported with its reason, and costs the others nothing.
 func TestSweepFailures(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a sweep")
+	}
 	dir := t.TempDir()
 	matrix := filepath.Join(dir, "m.yaml")
 	if err := os.WriteFile(matrix, []byte(`
@@ -205,6 +211,9 @@ grid:
 
 // Ensure that a signal has every trial write a checkpoint, and is no failure.
 func TestSweepInterrupted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a sweep")
+	}
 	dir := filepath.Join(t.TempDir(), "sweep")
 	c := stein(tinySweep(dir, "--seeds", "2", "--set", "steps=1000000")...)
 	var out, errs bytes.Buffer
@@ -217,7 +226,7 @@ func TestSweepInterrupted(t *testing.T) {
 	if err := c.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Wait(); err != nil {
+	if err := ended(t, c); err != nil {
 		t.Fatalf("%v, %s", err, errs.String())
 	}
 	if !strings.Contains(out.String(), "0 done, 0 failed, 2 to go") || !strings.Contains(out.String(), "stein sweep --resume "+dir) {
@@ -262,6 +271,9 @@ func TestSweepUsage(t *testing.T) {
 
 // Ensure that a sweep's folder is enough for a report.
 func TestReport(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a sweep")
+	}
 	dir := t.TempDir()
 	o := finish(t, stein(tinySweep(filepath.Join(dir, "sweep"), "--set", "steps=500")...))
 	if o.code != 0 {

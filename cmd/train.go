@@ -55,13 +55,13 @@ func (a *app) trainCmd() *cobra.Command {
 	var f trainFlags
 	cmd := &cobra.Command{
 		Use:   "train",
-		Short: "Train an agent, or continue a run",
-		Long: `Trains an agent by a configuration and keeps everything in a run folder: the
-resolved configuration, metrics as CSV, JSON and for TensorBoard, checkpoints, the log.
+		Short: "Train an agent, or resume a run",
+		Long: `Trains an agent from a configuration. The run folder holds the resolved configuration,
+metrics (CSV, JSON, TensorBoard), checkpoints and the log.
 
-Flags are short for --set of a key; a --set beats what the configuration says. The
-first SIGINT or SIGTERM writes a checkpoint and ends with code 0, the second ends
-the process at once. --resume goes on from the newest checkpoint that is whole.`,
+Flags are short for --set of a key; --set overrides the configuration. The first SIGINT
+or SIGTERM writes a checkpoint and exits with code 0; the second ends the process at
+once. --resume continues from the newest intact checkpoint.`,
 		Example: `  stein train --config walker2d/sac --seed 0 --steps 100000
   stein train --config pendulum/sac --set agent.gamma=0.98 --set 'policy={hidden: [64, 64]}'
   stein train --config walker2d/sac --env my_package:MyEnv-v0 --run-dir runs/mine
@@ -75,8 +75,8 @@ the process at once. --resume goes on from the newest checkpoint that is whole.`
 	flags := cmd.Flags()
 	flags.StringVarP(&f.config, "config", "c", "", "configuration: a name (`NAME`, see stein configs) or a file ending in .yaml")
 	flags.StringVar(&f.resume, "resume", "", "continue the run in this `FOLDER`")
-	flags.StringVar(&f.runDir, "run-dir", "", "keep the run in this `FOLDER`, new or empty")
-	flags.StringVar(&f.runs, "runs", "runs", "make the run's folder below this `FOLDER`")
+	flags.StringVar(&f.runDir, "run-dir", "", "write the run to this `FOLDER`, which must be new or empty")
+	flags.StringVar(&f.runs, "runs", "runs", "parent `FOLDER` of the run's folder")
 	flags.StringVar(&f.metrics, "metrics", "", metricsHelp)
 	flags.BoolVar(&f.asJSON, "json", false, "print the result as JSON")
 	flags.Bool("no-save-replay", false, "checkpoints without the replay memory; short for --set checkpoint.replay=false")

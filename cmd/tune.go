@@ -32,13 +32,13 @@ func (a *app) tuneCmd() *cobra.Command {
 	var f tuneFlags
 	cmd := &cobra.Command{
 		Use:   "tune PLAN.yaml",
-		Short: "Look for good settings with Optuna",
-		Long: `Optuna thinks of settings within the space of the plan; each is tried with every
-seed of it as runs of stein train, here or on Ray, and its value is the mean of the
-metric's last value over them. Settings that do badly are ended early.
+		Short: "Tune settings with Optuna",
+		Long: `Optuna proposes settings from the plan's search space. Each is tried with every seed of
+the plan, as runs of stein train on this machine or on Ray; its value is the mean of the
+metric's last value over the seeds. Pruning ends bad trials early.
 
-The same command goes on after a stop or a crash: the study is in Optuna's storage,
-runs go on from their checkpoints. More --trials add to what there is.`,
+After a stop or a crash, the same command resumes: the study is in Optuna's storage, and
+runs continue from their checkpoints. A larger --trials adds trials.`,
 		Example: `  stein tune pendulum.yaml --trials 40 --jobs 2
   stein tune pendulum.yaml --trials 40 --sampler gp --pruner hyperband --pruner-options '{"min_resource": 2000}'
   stein tune walker.yaml --trials 100 --ray head:6379 --jobs 16 --out /shared/tune-walker`,
@@ -46,15 +46,15 @@ runs go on from their checkpoints. More --trials add to what there is.`,
 		RunE: func(c *cobra.Command, args []string) error { return a.tune(c.Context(), f, args[0]) },
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&f.trials, "trials", 20, "settings to try in all")
-	flags.StringVarP(&f.out, "out", "o", "", "keep the study in this `FOLDER`; runs/tune-PLAN where not given")
-	flags.IntVarP(&f.jobs, "jobs", "j", 0, "runs at a time; one for each two processors where not given")
-	flags.IntVar(&f.retries, "retries", 2, "times that a failed run is tried again")
-	flags.StringVar(&f.sampler, "sampler", "tpe", "how Optuna thinks of settings: tpe, random, cmaes, gp, qmc, grid")
-	flags.StringVar(&f.pruner, "pruner", "median", "how it ends bad ones early: none, median, percentile, halving, hyperband")
+	flags.IntVar(&f.trials, "trials", 20, "total number of trials")
+	flags.StringVarP(&f.out, "out", "o", "", "write the study to this `FOLDER` (default: runs/tune-PLAN)")
+	flags.IntVarP(&f.jobs, "jobs", "j", 0, "runs at a time (default: one for two processors)")
+	flags.IntVar(&f.retries, "retries", 2, "number of retries of a failed run")
+	flags.StringVar(&f.sampler, "sampler", "tpe", "Optuna's sampler: tpe, random, cmaes, gp, qmc, grid")
+	flags.StringVar(&f.pruner, "pruner", "median", "Optuna's pruner: none, median, percentile, halving, hyperband")
 	flags.StringVar(&f.samplerOptions, "sampler-options", "", `keyword arguments of the sampler as `+"`JSON`"+`, such as {"seed": 1}`)
 	flags.StringVar(&f.prunerOptions, "pruner-options", "", "keyword arguments of the pruner as `JSON`")
-	flags.StringVar(&f.storage, "study-storage", "", "Optuna's storage as an SQLAlchemy `URL`; study.db in the folder where not given")
+	flags.StringVar(&f.storage, "study-storage", "", "Optuna's storage as an SQLAlchemy `URL` (default: study.db in the folder)")
 	flags.BoolVar(&f.asJSON, "json", false, "print the result as JSON")
 	f.place.register(flags)
 	return cmd

@@ -43,6 +43,9 @@ type tuned struct {
 // lost, and get the values of a study that nothing happened to. Another one with
 // pruning ends what does badly.
 func TestTuneKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a study")
+	}
 	needsPython(t, "optuna")
 	dir := t.TempDir()
 	plan := filepath.Join(dir, "tiny.yaml")

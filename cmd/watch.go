@@ -18,11 +18,12 @@ func (a *app) watchCmd() *cobra.Command {
 	var port uint16
 	cmd := &cobra.Command{
 		Use:   "watch RUNS…",
-		Short: "A page on which the curves of runs grow while they train",
-		Long: `Serves a page on this machine's loopback address, with the runs in the folders named
-and below them, new ones as they come: return, losses, entropy, temperature, step size,
-bandwidth and speed, and any other metric by choice. Seeds of a configuration are a mean
-with their range, or one by one. Configurations have the colours of stein report.`,
+		Short: "Serve a page with live curves of runs",
+		Long: `Serves a page on the loopback interface with the curves of all runs in the given
+folders and below: return, losses, entropy, temperature, step size, bandwidth, speed, and
+any other metric. New runs appear as they start. Seeds of a configuration are shown as a
+mean with their range, or one by one. Configurations have the same colours as in
+stein report.`,
 		Example: `  stein watch runs
   stein watch runs/sweep-walker2d --metric policy/entropy --port 8080
   ssh -L 8080:localhost:8080 trainer stein watch runs --port 8080`,
@@ -32,9 +33,9 @@ with their range, or one by one. Configurations have the colours of stein report
 			return a.watch(c.Context(), live, port)
 		},
 	}
-	cmd.Flags().StringVar(&live.Metric, "metric", report.DefaultReturn, "the `METRIC` whose figure stands first")
-	cmd.Flags().DurationVar(&live.Every, "every", time.Second, "`TIME` between looks at the runs")
-	cmd.Flags().Uint16VarP(&port, "port", "p", 0, "`PORT` to serve at; a free one if omitted")
+	cmd.Flags().StringVar(&live.Metric, "metric", report.DefaultReturn, "the `METRIC` to show first")
+	cmd.Flags().DurationVar(&live.Every, "every", time.Second, "`INTERVAL` between updates")
+	cmd.Flags().Uint16VarP(&port, "port", "p", 0, "`PORT` to listen at (default: a free one)")
 	return cmd
 }
 

@@ -36,7 +36,7 @@ func Check(b compute.Backend) (err error) {
 	// X² = [[7 10] [15 22]]; Σ = 49+100+225+484; ∂/∂X = 2(X²Xᵀ + XᵀX²).
 	const wantValue, wantSlope = 858, 1180
 	if math.Abs(float64(value-wantValue)) > 0.1 || math.Abs(float64(slope-wantSlope)) > 0.1 {
-		return fmt.Errorf("engine: a small graph gives %g and its gradient %g, want %d and %d", value, slope, wantValue, wantSlope)
+		return fmt.Errorf("engine: a test graph gave %g and gradient %g, want %d and %d", value, slope, wantValue, wantSlope)
 	}
 	return nil
 }

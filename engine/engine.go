@@ -67,12 +67,12 @@ func Choose(flag string) Choice {
 // them all. XLA reads the number once: call it before Open.
 func SetThreads(n int) error {
 	if n < 0 {
-		return fmt.Errorf("engine: %d threads: want 0 (all of them) or more", n)
+		return fmt.Errorf("engine: %d threads: want at least 0 (0: all processors)", n)
 	}
 	if n == 0 {
 		return nil
 	}
-	runtime.GOMAXPROCS(n) // what the pure Go backend goes by
+	runtime.GOMAXPROCS(n) // the pure Go backend reads it
 	return os.Setenv("NPROC", strconv.Itoa(n))
 }
 

@@ -15,6 +15,9 @@ import (
 // Ensure that a real Walker2d can be stepped, and that the same seed and actions
 // give the same episodes, however the copies are spread over workers.
 func TestWalker2dRepeats(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts MuJoCo in workers")
+	}
 	run := func(w envbridge.Worker) (obs []float32, reward float64, ends int) {
 		env := start(t, w)
 		require.Equal(t, envbridge.Spec{ID: w.Env, Copies: 2, ObsDim: 17, ActDim: 6, MaxSteps: 1000, FPS: 125}, env.Spec())
@@ -46,6 +49,9 @@ func TestWalker2dRepeats(t *testing.T) {
 
 // Ensure that the environment of the published results is there too.
 func TestWalker2dV4(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts MuJoCo in workers")
+	}
 	env := start(t, envbridge.Worker{Env: "Walker2d-v4"})
 	require.Len(t, reset(t, env, 0), 17)
 	require.NotZero(t, step(t, env, 0.5).Reward[0])
@@ -112,6 +118,9 @@ func TestActionScaling(t *testing.T) {
 
 // Ensure that copy i draws from seed+i, again and again, on whichever worker.
 func TestSeeds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts MuJoCo in workers")
+	}
 	draws := func(w envbridge.Worker, seed int64) []float32 {
 		env := start(t, w)
 		reset(t, env, 99)
@@ -185,6 +194,9 @@ func TestContext(t *testing.T) {
 // Ensure that a step takes no memory but what the binding of ZeroMQ takes for a
 // message, whatever its size.
 func TestAllocations(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts MuJoCo in workers")
+	}
 	count := func(copies int) float64 {
 		env := start(t, envbridge.Worker{Env: "stein_env:stein/MultiGoal-v0", Copies: copies})
 		reset(t, env, 0)
@@ -206,6 +218,9 @@ func TestAllocations(t *testing.T) {
 
 // Ensure that a copy can be drawn, between steps, if that was asked for at the start.
 func TestRender(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts MuJoCo in workers")
+	}
 	w := envbridge.Worker{Env: "stein_env:stein/MultiGoalWalls-v0", Copies: 2, Processes: 2, Render: true}
 	env := start(t, w)
 	reset(t, env, 0)

@@ -23,6 +23,9 @@ import (
 // Ensure that a killed worker is replaced: its step is lost, every episode ends as
 // truncated, and the next ones are others.
 func TestKilledWorker(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for workers to fail")
+	}
 	log := &record{}
 	w := probe("Probe", map[string]any{"length": 1000})
 	w.Copies, w.Processes, w.Log = 2, 2, slog.New(log)
@@ -59,6 +62,9 @@ func TestKilledWorker(t *testing.T) {
 // Ensure that a worker that stops answering is replaced, be it in its environment
 // or stopped by a signal that it can't handle.
 func TestHungWorker(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for workers to fail")
+	}
 	log := &record{}
 	once := filepath.Join(t.TempDir(), "hung")
 	w := probe("Probe", map[string]any{"act": "hang", "at": 2, "only_in": once})
@@ -90,6 +96,9 @@ func TestHungWorker(t *testing.T) {
 // Ensure that a worker that dies whenever it steps ends the run after three times,
 // with what it wrote last.
 func TestThreeFailures(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for workers to fail")
+	}
 	env := start(t, probe("Probe", map[string]any{"act": "die", "at": 1}))
 	reset(t, env, 0)
 	require.True(t, step(t, env, 0).Lost)
@@ -105,6 +114,9 @@ func TestThreeFailures(t *testing.T) {
 
 // Ensure that failures far apart don't add up.
 func TestFailuresWithStepsBetween(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for workers to fail")
+	}
 	env := start(t, probe("Probe", map[string]any{"act": "die", "at": 2}))
 	reset(t, env, 0)
 	for range 4 {
@@ -115,6 +127,9 @@ func TestFailuresWithStepsBetween(t *testing.T) {
 
 // Ensure that a worker that can't start says why, at once.
 func TestStartFails(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for workers to fail")
+	}
 	// An interpreter that runs, and has none of the packages.
 	bare := filepath.Join(t.TempDir(), "python")
 	require.NoError(t, os.WriteFile(bare, []byte("#!/bin/sh\necho \"No module named 'zmq'\" >&2\nexit 1\n"), 0o700))
@@ -126,6 +141,9 @@ func TestStartFails(t *testing.T) {
 
 // Ensure that Close leaves no process, socket or folder, at whatever moment.
 func TestCloseLeavesNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for workers to fail")
+	}
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
 	for _, moment := range []string{"idle", "in a step", "hanging"} {
@@ -183,6 +201,9 @@ func TestParent(t *testing.T) {
 // Ensure that workers don't outlive a program that is killed, even one that is
 // stopped, and that the folder it leaves is removed by the next.
 func TestParentDies(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for workers to fail")
+	}
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)

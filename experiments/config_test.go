@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.yaml.in/yaml/v4"
+
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/agents/sac"
 	"github.com/stein-rl/stein/internal/settings"
@@ -67,20 +69,37 @@ func TestDefaultsAreComplete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := settings.Encode(cfg)
+	cfg.Policy = settings.Kind[policies.Policy]{} // a kind brings its own keys
+	all, err := settings.Encode(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	inPolicy := false
-	for line := range strings.Lines(string(out)) {
-		key, _, ok := strings.Cut(strings.TrimSpace(line), ":")
-		if !strings.HasPrefix(line, " ") {
-			inPolicy = key == "policy" // a kind brings its own
-		}
-		if ok && !inPolicy && !strings.Contains(string(text), key+":") {
-			t.Errorf("no key %s", key)
+	explained := keyPaths(t, text)
+	for path := range keyPaths(t, all) {
+		if !explained[path] {
+			t.Errorf("no key %s", path)
 		}
 	}
+}
+
+// keyPaths are the keys of a YAML text, with the keys that they are under.
+func keyPaths(t *testing.T, text []byte) map[string]bool {
+	t.Helper()
+	var root any
+	if err := yaml.Unmarshal(text, &root); err != nil {
+		t.Fatal(err)
+	}
+	paths := map[string]bool{}
+	var walk func(under string, v any)
+	walk = func(under string, v any) {
+		m, _ := v.(map[string]any)
+		for key, value := range m {
+			paths[under+key] = true
+			walk(under+key+".", value)
+		}
+	}
+	walk("", root)
+	return paths
 }
 
 func TestResolveErrors(t *testing.T) {

@@ -52,6 +52,9 @@ func aBatch(n, obsDim, actDim int, rng *rand.Rand) *replay.Batch {
 // Ensure that each of the fourteen is there, says its published figure, and learns:
 // twenty updates with figures that are all numbers, of which the critic's loss falls.
 func TestFourteenLearn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains fourteen agents")
+	}
 	spec := envbridge.Spec{ID: "made-up", Copies: 1, ObsDim: 3, ActDim: 2}
 	for _, name := range fourteen {
 		t.Run(name, func(t *testing.T) {

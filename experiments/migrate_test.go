@@ -5,13 +5,15 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/stein-rl/stein/agents/sac"
 	"github.com/stein-rl/stein/engine"
-
+	"github.com/stein-rl/stein/policies"
 	"github.com/stein-rl/stein/runs"
+	"github.com/stein-rl/stein/sampler"
 )
 
 // Ensure that names of version 1 are read wherever a setting is given, with one line
@@ -124,5 +126,33 @@ func TestVersion1Runs(t *testing.T) {
 				t.Errorf("saved as %+v, %v", again, err)
 			}
 		})
+	}
+}
+
+// Ensure that a configuration that version 1 wrote with the keys of every kind of scale
+// is read with those of its own, and that the same keys are errors in a person's file.
+func TestRecordedKeysOfOtherKinds(t *testing.T) {
+	text, err := os.ReadFile("testdata/version1/met-sigma.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := Builtin().Reread(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := cfg.Policy.Value.(policies.Stein).Sampler
+	if want := (sampler.ScaleConfig{Kind: "fixed", Value: 0.1}); !reflect.DeepEqual(got.StepSize, want) {
+		t.Errorf("step size %+v, want %+v", got.StepSize, want)
+	}
+	if want := (sampler.ScaleConfig{Kind: "network", Value: 1, Min: 0.05, Max: 5, Hidden: []int{64, 64}}); !reflect.DeepEqual(got.Bandwidth, want) {
+		t.Errorf("bandwidth %+v, want %+v", got.Bandwidth, want)
+	}
+	_, err = Builtin().Resolve("walker2d/met-sigma", []string{"policy.sampler.step_size.hidden=[8]"})
+	if err == nil || !strings.Contains(err.Error(), "kind fixed has no hidden (network has)") {
+		t.Errorf("error %v", err)
 	}
 }

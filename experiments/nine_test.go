@@ -81,6 +81,9 @@ func train(ctx context.Context, t *testing.T, cfg ImageConfig, dir string, resum
 // Ensure that all nine configurations, and Glow by likelihood, take twenty updates from
 // end to end, with the figures that each is there for.
 func TestNine(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains nine image models")
+	}
 	always := []string{"energy/data", "energy/samples", "energy/gap", "sampler/score_norm", "samples/spread", "train/energy_loss"}
 	density := []string{"sampler/entropy", "train/sampler_loss"}
 	svgd := append([]string{"sampler/sigma", "sampler/sigma_median", "sampler/epsilon", "sampler/epsilon_used", "sampler/acceptance", "sampler/stein_identity"}, density...)
@@ -153,6 +156,9 @@ func (s stopper) Stepped(update int64) {
 // Ensure that a training that was interrupted and resumed ends in the very weights, chains
 // included, of one that was not.
 func TestImagesResumeExactly(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains image models")
+	}
 	pictures, more := bars(t), []string{"model.sampler.steps=2", "model.chains.size=10", "updates=8"}
 	cfg := small(t, "langevin", pictures, more...)
 	whole, parted := t.TempDir(), t.TempDir()
@@ -188,6 +194,9 @@ func TestImagesResumeExactly(t *testing.T) {
 
 // Ensure that a divergence is a result: where and why, in the folder too.
 func TestImagesDivergence(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains an image model")
+	}
 	dir := t.TempDir()
 	cfg := small(t, "langevin", bars(t), "model.sampler.steps=1", "model.chains.size=10", "model.diverged.spread=0.01")
 	res, err := train(t.Context(), t, cfg, dir, false, nil)

@@ -116,7 +116,7 @@ func uniform(scope *model.Scope, name string, limit float64, dims ...int) *tenso
 // Validate says what is wrong with a network that no graph can be made of.
 func (n Network) Validate() error {
 	if len(n.Hidden) == 0 {
-		return fmt.Errorf("hidden: no layers")
+		return fmt.Errorf("hidden: want at least one layer")
 	}
 	return nil
 }

@@ -56,16 +56,13 @@ var (
 
 // NewStein is P-SVGD with the constants of the earlier published code for Walker2d.
 func NewStein() Stein {
-	scale := func(kind string, value float64) sampler.ScaleConfig {
-		return sampler.ScaleConfig{Kind: kind, Value: value, Hidden: []int{64, 64}, Rate: 0.9}
-	}
 	return Stein{
 		Network: nn.Network{Hidden: []int{256, 256, 256}, Activation: "elu", Norm: "none"},
 		Initial: Start{StdMin: 0.1, StdMax: 1},
 		Target:  "squashed",
 		Sampler: sampler.Config{
 			Algorithm: "svgd", Steps: 3, Kernel: "rbf",
-			Bandwidth: scale("half-mean", 1), StepSize: scale("fixed", 0.1),
+			Bandwidth: sampler.ScaleConfig{Kind: "half-mean"}, StepSize: sampler.ScaleConfig{Kind: "fixed", Value: 0.1},
 			Bound:   sampler.BoundConfig{Kind: "off", Alpha: 0.9, Clamp: "hard"},
 			Density: "first-order",
 			Trace:   sampler.TraceConfig{SelfTerm: "exact", Probes: 1, Probe: "rademacher"},

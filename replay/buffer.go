@@ -64,7 +64,7 @@ type Saver interface {
 	// Save writes the content. The buffer takes no Add in the meantime.
 	Save(w io.Writer) error
 	// Load replaces the content by that of a buffer of the same Config, but for
-	// NStep and Gamma, which are no part of it. After an error the buffer is empty.
+	// NStep and Gamma, which are not saved. After an error the buffer is empty.
 	Load(r io.Reader) error
 	// SaveBytes is the size of what Save would write now.
 	SaveBytes() int64

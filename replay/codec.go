@@ -125,13 +125,13 @@ func (d *decoder) finish() error {
 		return d.err
 	}
 	if got != want {
-		return fmt.Errorf("damaged: its CRC-32C is %08x, it should be %08x", want, got)
+		return fmt.Errorf("damaged: the CRC-32C is %08x, want %08x", want, got)
 	}
 	if len(d.rest) > 0 {
-		return errors.New("damaged: more data follow its end")
+		return errors.New("damaged: data after the end")
 	}
 	if n, err := io.ReadFull(d.r, d.buf[:1]); n > 0 || !errors.Is(err, io.EOF) {
-		return fmt.Errorf("damaged: more data follow its end (%w)", err)
+		return fmt.Errorf("damaged: data after the end (%w)", err)
 	}
 	return nil
 }

@@ -105,7 +105,7 @@ func (q *Prioritized) Sample(dst *Batch, n int, rng *rand.Rand) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if n < 1 || q.b.length == 0 {
-		return fmt.Errorf("replay: batch of %d from %d transitions", n, q.b.length)
+		return fmt.Errorf("replay: cannot draw a batch of %d from %d transitions", n, q.b.length)
 	}
 	dst.resize(n, q.b.ObsDim, q.b.ActDim)
 	total, beta := q.tree.total(), q.beta()

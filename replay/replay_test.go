@@ -63,21 +63,21 @@ func TestAddRefuses(t *testing.T) {
 	}
 	nan, inf := float32(math.NaN()), float32(math.Inf(-1))
 	for want, spoil := range map[string]func(t *replay.Transition){
-		"copy 2 of 2":  func(t *replay.Transition) { t.Copy = 2 },
-		"copy -1 of 2": func(t *replay.Transition) { t.Copy = -1 },
-		"copy 1: observation of 1 numbers, want 2": func(t *replay.Transition) { t.Obs = t.Obs[:1] },
-		"copy 1: action of 0 numbers, want 1":      func(t *replay.Transition) { t.Action = nil },
-		"copy 1: observation[1] is NaN":            func(t *replay.Transition) { t.Obs[1] = nan },
-		"copy 1: action[0] is NaN":                 func(t *replay.Transition) { t.Action[0] = nan },
-		"copy 1: next observation[0] is -Inf":      func(t *replay.Transition) { t.Next[0] = inf },
-		"copy 1: reward is NaN":                    func(t *replay.Transition) { t.Reward = nan },
+		"copy 2 is out of range: the buffer has 2":  func(t *replay.Transition) { t.Copy = 2 },
+		"copy -1 is out of range: the buffer has 2": func(t *replay.Transition) { t.Copy = -1 },
+		"copy 1: observation has 1 numbers, want 2": func(t *replay.Transition) { t.Obs = t.Obs[:1] },
+		"copy 1: action has 0 numbers, want 1":      func(t *replay.Transition) { t.Action = nil },
+		"copy 1: observation[1] is NaN":             func(t *replay.Transition) { t.Obs[1] = nan },
+		"copy 1: action[0] is NaN":                  func(t *replay.Transition) { t.Action[0] = nan },
+		"copy 1: next observation[0] is -Inf":       func(t *replay.Transition) { t.Next[0] = inf },
+		"copy 1: reward is NaN":                     func(t *replay.Transition) { t.Reward = nan },
 	} {
 		s := good()
 		spoil(&s)
 		require.EqualError(t, b.Add(s), "replay: "+want)
 	}
 	require.Zero(t, b.Len())
-	require.EqualError(t, b.Sample(&replay.Batch{}, 256, rand.New(rand.NewPCG(0, 0))), "replay: batch of 256 from 0 transitions")
+	require.EqualError(t, b.Sample(&replay.Batch{}, 256, rand.New(rand.NewPCG(0, 0))), "replay: cannot draw a batch of 256 from 0 transitions")
 	require.NoError(t, b.Add(good()))
 	require.Error(t, b.Sample(&replay.Batch{}, 0, rand.New(rand.NewPCG(0, 0))))
 }

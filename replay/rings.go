@@ -211,7 +211,7 @@ func (b *rings) clear() {
 
 func (b *rings) check(t Transition) error {
 	if t.Copy < 0 || t.Copy >= b.Copies {
-		return fmt.Errorf("replay: copy %d of %d", t.Copy, b.Copies)
+		return fmt.Errorf("replay: copy %d is out of range: the buffer has %d", t.Copy, b.Copies)
 	}
 	for _, v := range [...]struct {
 		name   string
@@ -219,7 +219,7 @@ func (b *rings) check(t Transition) error {
 		want   int
 	}{{"observation", t.Obs, b.ObsDim}, {"action", t.Action, b.ActDim}, {"next observation", t.Next, b.ObsDim}} {
 		if len(v.values) != v.want {
-			return fmt.Errorf("replay: copy %d: %s of %d numbers, want %d", t.Copy, v.name, len(v.values), v.want)
+			return fmt.Errorf("replay: copy %d: %s has %d numbers, want %d", t.Copy, v.name, len(v.values), v.want)
 		}
 		for i, x := range v.values {
 			if x-x != 0 {

@@ -145,10 +145,10 @@ func readHeader(d *decoder, c Config, kind uint32) error {
 		return d.err
 	}
 	if magic != saveMagic {
-		return fmt.Errorf("this is no saved buffer: it begins with %q", magic)
+		return fmt.Errorf("not a saved replay buffer: the file begins with %q", magic)
 	}
 	if version != saveVersion {
-		return fmt.Errorf("the file has version %d of the format, this program reads version %d", version, saveVersion)
+		return fmt.Errorf("format version %d; this program reads version %d", version, saveVersion)
 	}
 	if found != kind {
 		name := [...]string{"uniform", "prioritized"}
@@ -183,7 +183,7 @@ func readRing(d *decoder, b *rings, i int) error {
 		}
 	}
 	if d.err == nil && (r.count > r.capacity || (r.head > r.tail && b.kinds[b.slot(i, r.head-1)] != only)) {
-		return fmt.Errorf("damaged: copy %d has %d transitions, at most %d fit, or no end", i, r.count, r.capacity)
+		return fmt.Errorf("damaged: copy %d has %d transitions in room for %d, or its last episode has no end", i, r.count, r.capacity)
 	}
 	for p := r.tail; p < r.head; p++ {
 		d.f32s(b.row(b.slot(i, p)))

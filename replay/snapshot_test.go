@@ -103,8 +103,8 @@ func TestLoadMismatch(t *testing.T) {
 
 	newer := bytes.Clone(data)
 	newer[8] = 2
-	require.ErrorContains(t, build(t, small, false).Load(bytes.NewReader(newer)), "version 2 of the format, this program reads version 1")
-	require.ErrorContains(t, build(t, small, false).Load(bytes.NewReader([]byte("PK\x03\x04 a zip file, of all things"))), "no saved buffer")
+	require.ErrorContains(t, build(t, small, false).Load(bytes.NewReader(newer)), "format version 2; this program reads version 1")
+	require.ErrorContains(t, build(t, small, false).Load(bytes.NewReader([]byte("PK\x03\x04 a zip file, of all things"))), "not a saved replay buffer")
 }
 
 // Any missing tail and any flipped bit is an error, and leaves an empty buffer

@@ -52,7 +52,7 @@ func (u *Uniform) Sample(dst *Batch, n int, rng *rand.Rand) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if n < 1 || u.b.length == 0 {
-		return fmt.Errorf("replay: batch of %d from %d transitions", n, u.b.length)
+		return fmt.Errorf("replay: cannot draw a batch of %d from %d transitions", n, u.b.length)
 	}
 	dst.resize(n, u.b.ObsDim, u.b.ActDim)
 	span := u.b.span()

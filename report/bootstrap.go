@@ -40,7 +40,7 @@ func (b Bootstrap) UsedLevel() float64 {
 
 func (b Bootstrap) validate() error {
 	if b.UsedResamples() < 1 || !(b.UsedLevel() > 0 && b.UsedLevel() < 1) {
-		return fmt.Errorf("report: bootstrap of %d resamples at level %g: want 1 or more, and a level between 0 and 1", b.UsedResamples(), b.UsedLevel())
+		return fmt.Errorf("report: bootstrap with %d resamples at level %g: want at least 1 resample and a level between 0 and 1", b.UsedResamples(), b.UsedLevel())
 	}
 	return nil
 }

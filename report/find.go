@@ -22,12 +22,12 @@ const deepest = 4
 func search(dirs []string) (found []string, left []Left, err error) {
 	for _, dir := range dirs {
 		if _, err := os.Stat(dir); err != nil {
-			return nil, nil, fmt.Errorf("report: no run folder %s: %w", dir, err)
+			return nil, nil, fmt.Errorf("report: cannot read run folder %s: %w", dir, err)
 		}
 		l := looking{seen: map[string]bool{}}
 		l.below(dir, deepest)
 		if len(l.found) == 0 && len(l.left) == 0 {
-			return nil, nil, fmt.Errorf("report: %s is no run folder, and none is in it: no run.json", dir)
+			return nil, nil, fmt.Errorf("report: no run.json in %s or below it", dir)
 		}
 		found, left = append(found, l.found...), append(left, l.left...)
 	}

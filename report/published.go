@@ -17,9 +17,9 @@ var publishedFiles embed.FS
 
 // A Published is what others have published of a configuration.
 type Published struct {
-	Steps, Values []float64 // the curve; empty where there is none
-	Final         float64   // at the end; NaN where none is published
-	Low, High     float64   // of its 95 % interval; NaN where none is published
+	Steps, Values []float64 // the curve; empty if none was published
+	Final         float64   // at the end; NaN if not published
+	Low, High     float64   // of its 95 % interval; NaN if not published
 	Source        string
 }
 
@@ -85,7 +85,7 @@ func rank(config string) int {
 	return len(known)
 }
 
-// PublishedOf gives what is published of a configuration's figure, nil where nothing is.
+// PublishedOf gives what is published of a configuration's figure, nil if nothing was published.
 func PublishedOf(config, metric string) *Published {
 	i := rank(config)
 	if i == len(known) {

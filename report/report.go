@@ -99,7 +99,7 @@ func New(dirs []string, o Options) (*Report, error) {
 	groups, apart := comparable(groups, o.Return)
 	r := &Report{Options: o, Created: time.Now(), Left: slices.Concat(unread, left, twice, apart)}
 	if len(groups) == 0 {
-		return nil, fmt.Errorf("report: none of %d runs can be compared: %s: %s", len(folders), r.Left[0].Dir, r.Left[0].Why)
+		return nil, fmt.Errorf("report: cannot compare any of %d runs; the first is %s: %s", len(folders), r.Left[0].Dir, r.Left[0].Why)
 	}
 	for _, g := range groups {
 		r.Runs += len(g.Runs)

@@ -323,7 +323,7 @@ func TestImageModels(t *testing.T) {
 // Ensure that what is no run is told by name.
 func TestNoRuns(t *testing.T) {
 	empty := t.TempDir()
-	for dir, want := range map[string]string{filepath.Join(empty, "x"): "no run folder", empty: "no run.json"} {
+	for dir, want := range map[string]string{filepath.Join(empty, "x"): "cannot read run folder", empty: "no run.json"} {
 		if _, err := report.New([]string{dir}, report.Options{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", dir, err, want)
 		}

@@ -76,7 +76,7 @@ func slug(text string) string {
 	}, text))
 }
 
-// number has every bit; what there is none of is an empty cell.
+// number has every bit; a missing value is an empty cell.
 func number(x float64) string {
 	if math.IsNaN(x) {
 		return ""

@@ -22,25 +22,29 @@ type Config struct {
 	Trace     TraceConfig `yaml:"trace"`
 	Control   string      `yaml:"control"` // none | truncation | mh | mh-rademacher [none]
 	// Greedy switches a control on in a share of the runs that rises over the training.
-	Greedy   *ScheduleConfig `yaml:"greedy"`
-	Detach   bool            `yaml:"detach_score"` // no gradient through the score [false]
-	Diagnose bool            `yaml:"diagnose"`     // report the median heuristic and kernel statistics [false]
+	Greedy *ScheduleConfig `yaml:"greedy"`
+	Detach bool            `yaml:"detach_score"` // no gradient through the score [false]
 
 	// Kernels are those that Kernel may name besides Stein's own.
 	Kernels map[string]Kernel `yaml:"-"`
 }
 
-// A ScaleConfig is a bandwidth or a step size.
+// RetiredKeys are those of earlier versions, which are read and ignored.
+func (*Config) RetiredKeys() []string { return []string{"diagnose"} }
+
+// A ScaleConfig is a bandwidth or a step size. A key that its kind does not have is an
+// error in YAML.
 type ScaleConfig struct {
 	// Kind: fixed | learned | per-step | network; for ε also decaying; for σ also
 	// median | mean | half-mean.
-	Kind         string  `yaml:"kind"`
-	Value        float64 `yaml:"value"`         // where it starts, or stays
-	Min          float64 `yaml:"min"`           // of a learned one [0: none]
-	Max          float64 `yaml:"max"`           // [0: none]
-	Hidden       []int   `yaml:"hidden"`        // widths of a network [64, 64]
-	Rate         float64 `yaml:"rate"`          // of a decaying one, a step [0.9]
-	PerDimension bool    `yaml:"per_dimension"` // σ: one for each dimension [false]
+	Kind  string  `yaml:"kind" want:"fixed|learned|per-step|network|decaying|median|mean|half-mean"`
+	Value float64 `yaml:"value" kinds:"fixed|learned|per-step|network|decaying"` // where it starts, or stays [0: 1 for σ, 0.1 for ε]
+	Min   float64 `yaml:"min" kinds:"learned|per-step|network|decaying"`         // lower limit [0: none]
+	Max   float64 `yaml:"max" kinds:"learned|per-step|network"`                  // upper limit [0: none]
+	// Hidden are the widths of the network's hidden layers [64, 64].
+	Hidden       []int   `yaml:"hidden" kinds:"network" default:"[64, 64]" want:"> 0"`
+	Rate         float64 `yaml:"rate" kinds:"decaying" default:"0.9"`    // factor of each step [0.9]
+	PerDimension bool    `yaml:"per_dimension" kinds:"learned|per-step"` // σ: one for each dimension [false]
 }
 
 // A BoundConfig is the bound on ε.
@@ -97,8 +101,11 @@ func (c Config) Validate(m, d int) error {
 	}
 	for key, s := range map[string]ScaleConfig{"bandwidth": c.Bandwidth, "step_size": c.StepSize} {
 		if s.Value < 0 || s.Min < 0 || s.Max < 0 || (s.Max > 0 && s.Min > s.Max) {
-			fail("%s: value %g, min %g, max %g: none may be negative, nor min above max", key, s.Value, s.Min, s.Max)
+			fail("%s: value %g, min %g, max %g: want numbers ≥ 0, and min ≤ max", key, s.Value, s.Min, s.Max)
 		}
+	}
+	if c.StepSize.PerDimension {
+		fail("step_size: per_dimension is for the bandwidth; every dimension has the same step size")
 	}
 	hasDensity := c.HasDensity()
 	langevin := c.Algorithm == "ula" || c.Algorithm == "mala"
@@ -163,7 +170,7 @@ func (c Config) Build() (Sampler, Steps) {
 			HessianTrace: c.Trace.Hessian, SelfTerm: c.Trace.SelfTerm == "reference",
 			Probes: c.Trace.Probes, Normal: c.Trace.Probe == "normal", Exact: c.Trace.Probe == "exact",
 		},
-		Detach: c.Detach, Diagnose: c.Diagnose,
+		Detach: c.Detach,
 	}
 	v.Bound.Kind = map[string]BoundKind{"spectral": Spectral, "frobenius": Frobenius}[c.Bound.Kind]
 	v.Density = map[string]Density{"exact": ExactLogDet, "none": NoDensity}[c.Density]

@@ -26,7 +26,8 @@ func TestConfigValidate(t *testing.T) {
 		"exact, many D":         {sampler.Config{Density: "exact", Trace: hessian}, 10, 3072, "at most 32"},
 		"greedy truncation":     {sampler.Config{Control: "truncation", Greedy: &sampler.ScheduleConfig{}}, 10, 6, "greedy is a schedule for control mh"},
 		"mh without a density":  {sampler.Config{Density: "none", Control: "mh"}, 10, 6, "control mh needs a density"},
-		"min above max":         {sampler.Config{Bandwidth: sampler.ScaleConfig{Kind: "learned", Min: 2, Max: 1}}, 10, 6, "nor min above max"},
+		"min above max":         {sampler.Config{Bandwidth: sampler.ScaleConfig{Kind: "learned", Min: 2, Max: 1}}, 10, 6, "want numbers ≥ 0, and min ≤ max"},
+		"ε of each dimension":   {sampler.Config{StepSize: sampler.ScaleConfig{Kind: "learned", PerDimension: true}}, 10, 6, "per_dimension is for the bandwidth"},
 	} {
 		err := c.config.Validate(c.m, c.d)
 		switch {

@@ -9,7 +9,6 @@ type Move struct {
 	From    State
 	X       *Node // x̃, [B, M, D]
 	Epsilon *Node // [B, 1]
-	Trace   *Node // T, [B, M]; nil without a density
 	LogDet  *Node // what log q falls by when the move is made, [B, M]
 	// Field is φ at y [B, M, D], each y_i with the other particles held.
 	Field func(t Target, y *Node) *Node

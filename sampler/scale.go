@@ -3,11 +3,14 @@ package sampler
 import (
 	"math"
 
+	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
-	"github.com/gomlx/gomlx/ml/layers/fnn"
+	"github.com/gomlx/gomlx/ml/layers/activation"
+	"github.com/gomlx/gomlx/ml/model"
+	"github.com/gomlx/gomlx/ml/nn"
 )
 
 // A Scale is a positive number per system, [B or 1, 1, 1] or, one for each
@@ -88,26 +91,28 @@ func (l Learned) Value(at At, p Particles) *Node {
 type Network struct {
 	Name     string
 	Init     float64
-	Hidden   []int // widths; all the same
+	Hidden   []int // width of each hidden layer
 	Min, Max float64
-	EachStep bool
 }
 
 // Value is [B, 1, 1].
-func (n Network) Value(at At, p Particles) *Node {
-	scope, outputs, at0 := at.Scope.At("%s", n.Name), 1, 0
-	if n.EachStep {
-		outputs, at0 = at.Steps, at.Step
+func (n Network) Value(at At, _ Particles) *Node {
+	scope, x := at.Scope.At("%s", n.Name), at.Cond
+	for i, width := range n.Hidden {
+		x = activation.Relu(dense(scope.At("fnn_hidden_layer_%d", i), x, width))
 	}
-	net := fnn.New(scope, at.Cond, outputs)
-	if len(n.Hidden) > 0 {
-		net = net.NumHiddenLayers(len(n.Hidden), n.Hidden[0])
-	}
-	out := net.Done() // [B, outputs]
+	out := dense(scope.At("fnn_output_layer"), x, 1) // [B, 1]
 	// The answer starts flat: a tenth of what the network says, around Init.
 	logs := AddScalar(MulScalar(out, 0.1), math.Log(n.Init))
-	one := Slice(logs, AxisRange(), AxisElem(at0))
-	return Reshape(Exp(clampLog(one, n.Min, n.Max)), -1, 1, 1)
+	return Reshape(Exp(clampLog(logs, n.Min, n.Max)), -1, 1, 1)
+}
+
+// dense is a layer, x [B, I] -> [B, out], with the names and initial values of GoMLX's
+// package fnn, which has one width for all layers.
+func dense(scope *model.Scope, x *Node, out int) *Node {
+	weights := scope.VariableWithShape("weights", shapes.Make(x.DType(), x.Shape().Dim(-1), out)).NodeValue(x)
+	biases := scope.VariableWithShape("biases", shapes.Make(x.DType(), out)).NodeValue(x)
+	return nn.Dense(x, weights, biases, compute.DenseLayoutInputOutputs)
 }
 
 func clampLog(x *Node, low, high float64) *Node {

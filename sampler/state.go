@@ -32,21 +32,17 @@ type State struct {
 
 // Info is what a step reports, and no later step reads. Nodes are [B] unless said.
 type Info struct {
-	Bandwidth    *Node // σ, mean over dimensions where there is one for each
-	Median       *Node // σ of the median heuristic at the same particles
-	StepSize     *Node // ε as asked for
-	Bound        *Node // its upper bound; nil: none
-	Used         *Node // ε as taken
-	Bites        *Node // 1 where the bound cut ε, 0 elsewhere; nil: no bound
-	Accepted     *Node // share of the particles that moved
-	Stein        *Node // √|mean_i(φ_i·s_i + T_i)|; nil without a density
-	ScoreNorm    *Node // mean ‖∇log p̄‖
-	Particles    *Node // number alive at the start of the step
-	Kernel       *Node // mean of κ off the diagonal, and its standard deviation
-	KernelSpread *Node
-	Effective    *Node // effective number of particles, M / mean row sum of κ
-	MinDet       *Node // smallest det(I + εJ); nil unless the density is exact
-	LogDet       *Node // first-order or exact log-determinant taken off log q, [B, M]
+	Bandwidth *Node // σ, mean over dimensions where there is one for each
+	StepSize  *Node // ε as asked for
+	Bound     *Node // its upper bound; nil: none
+	Used      *Node // ε as taken
+	Bites     *Node // 1 where the bound cut ε, 0 elsewhere; nil: no bound
+	Accepted  *Node // share of the particles that moved
+	Stein     *Node // √|mean_i(φ_i·s_i + T_i)|; nil without a density
+	ScoreNorm *Node // mean ‖∇log p̄‖
+	Particles *Node // number alive at the start of the step
+	MinDet    *Node // smallest det(I + εJ); nil unless the density is exact
+	LogDet    *Node // first-order or exact log-determinant taken off log q, [B, M]
 
 	Phi, Trace, JacobianSq, HessianTrace *Node // φ [B, M, D]; T, Tr JᵀJ, vᵀHv [B, M]
 	Gram, Proposal, LogAccept            *Node // κ [B, M, M]; x̃ [B, M, D]; log α [B, M]

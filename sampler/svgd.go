@@ -53,9 +53,6 @@ type SVGD struct {
 	Control   Control // nil: none
 	// Detach holds the score constant in differentiation.
 	Detach bool
-	// Diagnose adds what costs more than it should in training: the median
-	// heuristic's σ, kernel statistics.
-	Diagnose bool
 }
 
 var _ Sampler = SVGD{}
@@ -126,7 +123,7 @@ func (v SVGD) Step(at At, t Target, s State) (State, Info) {
 	}
 	epsilon := InsertAxes(info.Used, -1) // [B, 1]
 
-	m := Move{From: s, Epsilon: epsilon, Trace: trace, Field: v.fieldOf(moving, f)}
+	m := Move{From: s, Epsilon: epsilon, Field: v.fieldOf(moving, f)}
 	m.X = Add(s.X, Mul(InsertAxes(epsilon, -1), f.phi))
 	if s.LogQ != nil && trace != nil {
 		m.LogDet = Mul(epsilon, trace)
@@ -149,9 +146,6 @@ func (v SVGD) Step(at At, t Target, s State) (State, Info) {
 		n, _ := next.count()
 		info.Stein = Sqrt(MaxScalar(Abs(Div(info.Stein, Squeeze(n, -1))), 1e-30))
 	}
-	if v.Diagnose {
-		v.diagnose(at, f, &info)
-	}
 	return next, info
 }
 
@@ -163,20 +157,6 @@ func (v SVGD) trace(f *field, info *Info) *Node {
 	}
 	info.HessianTrace = f.hessianTrace()
 	return Div(Add(f.kernelTrace(v.Trace.SelfTerm), f.living(info.HessianTrace)), f.n)
-}
-
-// diagnose fills in what only a reader of figures wants.
-func (v SVGD) diagnose(at At, f *field, info *Info) {
-	p := Particles{X: f.s.X, Squared: squaredDistances(f.s.X), Count: f.n, Weight: f.weight}
-	info.Median = perSystem(Median{}.Value(at, p), f.s.X)
-	m := float64(f.x.Shape().Dimensions[1])
-	off := Mul(f.k, offDiagonal(f.x))
-	pairs := math.Max(1, m*(m-1))
-	info.Kernel = MulScalar(ReduceSum(off, 1, 2), 1/pairs)
-	square := Sub(MulScalar(ReduceSum(Square(off), 1, 2), 1/pairs), Square(info.Kernel))
-	info.KernelSpread = Sqrt(MaxScalar(square, 0))
-	sum := ReduceSum(f.k, 1, 2)
-	info.Effective = Div(MulScalar(OnesLike(sum), m*m), sum)
 }
 
 // perSystem turns a scale [1 or B, 1, 1 or D] into [B], the mean over dimensions.

@@ -38,12 +38,6 @@ func Gaussian(mean, std *Node) LogDensity {
 	}
 }
 
-// FullGaussian is the normalised log-density of a normal of the given mean [B, D] and
-// precision Λ [B, D, D]; logDet is log det Λ, [B]. B = 1 is shared by all systems.
-func FullGaussian(mean, precision, logDet *Node) LogDensity {
-	return Mixture(InsertAxes(mean, 1), InsertAxes(precision, 1), InsertAxes(logDet, 1), nil)
-}
-
 // Mixture is the normalised log-density of a mixture of K normals: means [B, K, D],
 // precisions [B, K, D, D], their log-determinants and the log-weights [B, K] (nil:
 // equal). B = 1 is shared by all systems.

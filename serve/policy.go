@@ -63,7 +63,7 @@ func (p *policy) ask(ctx context.Context, obs []float32, greedy bool, seed *uint
 	width := p.actor.Spec.ObsDim
 	rows := len(obs) / width
 	if rows == 0 || rows*width != len(obs) {
-		return reply{}, status.Errorf(codes.InvalidArgument, "policy %s: %d numbers are no observations of %d", p.name, len(obs), width)
+		return reply{}, status.Errorf(codes.InvalidArgument, "policy %s: got %d numbers, not a multiple of the observation size %d", p.name, len(obs), width)
 	}
 	for i, x := range obs {
 		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
@@ -71,11 +71,11 @@ func (p *policy) ask(ctx context.Context, obs []float32, greedy bool, seed *uint
 		}
 	}
 	if rows > p.limits.Queue {
-		return reply{}, status.Errorf(codes.InvalidArgument, "policy %s: %d observations in one request, at most %d", p.name, rows, p.limits.Queue)
+		return reply{}, status.Errorf(codes.InvalidArgument, "policy %s: got %d observations in one request, the limit is %d", p.name, rows, p.limits.Queue)
 	}
 	if waiting := p.queued.Add(int64(rows)); waiting > int64(p.limits.Queue) {
 		p.queued.Add(-int64(rows))
-		return reply{}, status.Errorf(codes.ResourceExhausted, "policy %s: %d observations wait, and %d is the limit: try again later", p.name, waiting-int64(rows), p.limits.Queue)
+		return reply{}, status.Errorf(codes.ResourceExhausted, "policy %s: %d observations are waiting, the limit is %d: try again later", p.name, waiting-int64(rows), p.limits.Queue)
 	}
 	j := &job{ctx: ctx, obs: obs, rows: rows, greedy: greedy, seed: seed, done: make(chan reply, 1)}
 	if greedy && !p.drawn {
@@ -215,7 +215,7 @@ func (p *policy) finite(action []float32) error {
 	for i, a := range action {
 		if math.IsNaN(float64(a)) || math.IsInf(float64(a), 0) {
 			width := p.actor.Spec.ActDim
-			return status.Errorf(codes.InvalidArgument, "policy %s: the action to observation %d is %v: the observation is beyond what the networks can take", p.name, i/width, action[i-i%width:i-i%width+width])
+			return status.Errorf(codes.InvalidArgument, "policy %s: the action for observation %d is %v: the observation is outside the range that the networks can process", p.name, i/width, action[i-i%width:i-i%width+width])
 		}
 	}
 	return nil

@@ -56,7 +56,7 @@ func (s Security) Allow(at net.Addr) error {
 func (s Security) options() ([]grpc.ServerOption, error) {
 	var all []grpc.ServerOption
 	if (s.Cert == "") != (s.Key == "") || s.ClientCA != "" && s.Cert == "" {
-		return nil, errors.New("serve: TLS needs a certificate and its key, clients' certificates need both too")
+		return nil, errors.New("serve: TLS needs a certificate and its key, checking clients' certificates needs both too")
 	}
 	if s.Cert != "" {
 		config, err := s.tls()

@@ -299,12 +299,12 @@ func TestRefusals(t *testing.T) {
 		code codes.Code
 		want string
 	}{
-		{nil, client.Ask{}, codes.InvalidArgument, "0 numbers are no observations of 3"},
-		{make([]float32, 4), client.Ask{}, codes.InvalidArgument, "4 numbers are no observations of 3"},
-		{make([]float32, 33), client.Ask{}, codes.InvalidArgument, "11 observations in one request, at most 10"},
+		{nil, client.Ask{}, codes.InvalidArgument, "got 0 numbers, not a multiple of the observation size 3"},
+		{make([]float32, 4), client.Ask{}, codes.InvalidArgument, "got 4 numbers, not a multiple of the observation size 3"},
+		{make([]float32, 33), client.Ask{}, codes.InvalidArgument, "got 11 observations in one request, the limit is 10"},
 		{[]float32{0, 0, 0, 0, nan, 0}, client.Ask{}, codes.InvalidArgument, "number 1 of observation 1 is NaN"},
-		{[]float32{0, 3e38, 0}, client.Ask{Seed: ptr(uint64(1))}, codes.InvalidArgument, "beyond what the networks can take"},
-		{make([]float32, 3), client.Ask{Policy: "z"}, codes.NotFound, `no policy "z" here, but a`},
+		{[]float32{0, 3e38, 0}, client.Ask{Seed: ptr(uint64(1))}, codes.InvalidArgument, "outside the range that the networks can process"},
+		{make([]float32, 3), client.Ask{Policy: "z"}, codes.NotFound, `unknown policy "z"; this server has a`},
 	} {
 		_, err := cl.Act(t.Context(), x.obs, x.ask)
 		if status.Code(err) != x.code || !strings.Contains(err.Error(), x.want) {

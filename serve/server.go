@@ -53,7 +53,7 @@ type Limits struct {
 func (l Limits) check() (Limits, error) {
 	l.Batch, l.Wait, l.Queue = cmp.Or(l.Batch, 64), cmp.Or(l.Wait, 500*time.Microsecond), cmp.Or(l.Queue, 4096)
 	if l.Batch < 1 || l.Batch > 4096 || l.Queue < 1 || l.Queue > 1<<20 {
-		return l, fmt.Errorf("serve: batches of %d and a queue of %d: want 1 to 4096 and 1 to %d", l.Batch, l.Queue, 1<<20)
+		return l, fmt.Errorf("serve: batch size %d and queue size %d: want 1 to 4096 and 1 to %d", l.Batch, l.Queue, 1<<20)
 	}
 	return l, nil
 }
@@ -121,7 +121,7 @@ func New(c Config) (*Server, error) {
 
 func (s *Server) open(source Source) (*policy, error) {
 	if s.find(source.Name) != nil {
-		return nil, errors.New("the name is taken")
+		return nil, errors.New("two policies have this name")
 	}
 	started := time.Now()
 	actor, err := s.config.Catalog.OpenActor(s.config.Backend, source.Dir, source.Checkpoint, s.config.Log)

@@ -36,7 +36,7 @@ func (s *Server) Act(ctx context.Context, r *servepb.ActRequest) (*servepb.ActRe
 }
 
 // Stream answers one request after the other. A client that does not read its answers
-// holds up nobody but itself: its next request is not looked at before.
+// delays only itself: its next request is not read before.
 func (s *Server) Stream(stream servepb.Policies_StreamServer) error {
 	turn, ended := make(chan struct{}, 1), make(chan error, 1)
 	go func() { ended <- s.converse(stream, turn) }()
@@ -110,5 +110,5 @@ func (s *Server) unknown(name string) error {
 	for _, p := range s.policies {
 		names = append(names, p.name)
 	}
-	return status.Errorf(codes.NotFound, "no policy %q here, but %s", name, strings.Join(names, ", "))
+	return status.Errorf(codes.NotFound, "unknown policy %q; this server has %s", name, strings.Join(names, ", "))
 }

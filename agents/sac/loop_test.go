@@ -120,6 +120,9 @@ func equal(t *testing.T, a, b *sac.Learner) {
 
 // Ensure that soft actor-critic learns to swing up Pendulum, with three seeds.
 func TestLearnsPendulum(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains for minutes")
+	}
 	const steps = 6_000
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -146,6 +149,9 @@ func TestLearnsPendulum(t *testing.T) {
 // Ensure that one seed gives one run, whatever the engine's threads do, and another
 // seed another one.
 func TestSameSeedSameRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains twice")
+	}
 	cfg := small()
 	cfg.RandomSteps, cfg.LearningStarts, cfg.BatchSize = 100, 50, 64
 	train := func(seed uint64) *sac.Learner {
@@ -174,6 +180,9 @@ func TestSameSeedSameRun(t *testing.T) {
 // on as one that was only broken off: networks, optimisers, replay, counters,
 // random numbers. Both start new episodes at the break.
 func TestResumeIsExact(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains twice")
+	}
 	for _, prioritized := range []bool{false, true} {
 		t.Run(fmt.Sprint("prioritized ", prioritized), func(t *testing.T) {
 			const half, whole = 250, 500
@@ -264,6 +273,9 @@ func (f *figures) Record(step int64, m agents.Metrics) error {
 // Ensure that a Walker2d run with every option ends at its step, finite, with the
 // figures that dashboards look for.
 func TestWalker2dSmoke(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains on MuJoCo")
+	}
 	cfg := defaults()
 	cfg.Critic.Hidden = []int{32, 32}
 	cfg.NStep, cfg.Particles, cfg.GradClip, cfg.AutoAlpha, cfg.Alpha = 3, 5, 1, false, 0.2

@@ -236,9 +236,42 @@ func TestTemperature(t *testing.T) {
 	}
 }
 
-// Ensure that K updates in one call are K updates, with clipping, which keeps the steps
-// of Adam but for those it has seen before; with a delayed policy; and with running
-// statistics and averages, which are carried from one to the next.
+// Ensure that gradients are clipped: Adam's first step does not depend on their size, so
+// it stays as it is; its second one weighs both gradients, and changes.
+func TestGradClip(t *testing.T) {
+	free, clipped := tiny(), tiny()
+	clipped.GradClip = 0.05
+	a, b := newSAC(t, gaussian(8), free), newSAC(t, gaussian(8), clipped)
+	apart := func() (most float64) {
+		for v := range a.Store().IterVariables() {
+			if !strings.HasPrefix(v.Path(), "/critic/") || !v.DType().IsFloat() || !v.Trainable {
+				continue
+			}
+			x, y := weights(t, a, v.Path()), weights(t, b, v.Path())
+			for i := range x {
+				most = max(most, math.Abs(float64(x[i]-y[i])))
+			}
+		}
+		return most
+	}
+	for i, within := range [][2]float64{{0, 2e-6}, {1e-5, 1e-3}} {
+		batch := randomBatch(free.BatchSize, obsDim, actDim)
+		for k := range batch.Reward {
+			batch.Reward[k] *= float32(1 + 20*i) // gradients of another size
+		}
+		for _, s := range []*sac.Learner{a, b} {
+			if _, err := s.Update(batch); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := apart(); !(got >= within[0] && got <= within[1]) {
+			t.Errorf("update %d: critics with and without clipping differ by %g, want %g to %g", i+1, got, within[0], within[1])
+		}
+	}
+}
+
+// Ensure that K updates in one call are K updates: with clipping, with a delayed
+// policy, and with running statistics and averages, which are carried from one to the next.
 func TestFusedUpdates(t *testing.T) {
 	for name, set := range map[string]func(*sac.Config, *policies.Gaussian){
 		"clipped": func(c *sac.Config, _ *policies.Gaussian) { c.GradClip = 0.1 },
@@ -388,13 +421,35 @@ func TestAct(t *testing.T) {
 	}
 }
 
-// Ensure that the dead particle is never taken, and a policy's particles all are.
+// crowd is a policy of three particles: −0.5, one that is dead and not a number, 0.5.
+type crowd struct{}
+
+func (crowd) Sample(q policies.Query) policies.Draw {
+	g, n := q.Obs.Graph(), q.Obs.Shape().Dim(0)
+	w := q.Scope.VariableWithValue("w", []float32{-0.5, float32(math.NaN()), 0.5}).NodeValue(g)
+	action := BroadcastToDims(Reshape(w, 1, 3, 1), n, 3, actDim)
+	logProb := BroadcastToDims(Reshape(w, 1, 3), n, 3)
+	return policies.Draw{Action: action, LogProb: logProb, Alive: IsFinite(logProb)}
+}
+
+// Ensure that the dead particle is never taken, and the living ones each in about half
+// of the states.
 func TestActTakesLivingParticles(t *testing.T) {
-	s := newSAC(t, known{}, tiny())
-	for range 20 {
-		if _, err := s.Act(make([]float32, 8*obsDim), false); err != nil {
-			t.Fatal(err) // not a number
+	s := newSAC(t, crowd{}, tiny())
+	const calls, rows = 20, 16
+	taken := map[float32]int{}
+	for range calls {
+		action, err := s.Act(make([]float32, rows*obsDim), false)
+		if err != nil {
+			t.Fatal(err)
 		}
+		for _, x := range action {
+			taken[x]++
+		}
+	}
+	const all = calls * rows * actDim
+	if low := taken[-0.5]; low+taken[0.5] != all || low < all/3 || low > all*2/3 {
+		t.Errorf("of %d numbers: %v, want −0.5 and 0.5 about equally often", all, taken)
 	}
 }
 

@@ -21,6 +21,9 @@ func stein(t *testing.T, args ...string) (code int, stdout, stderr string) {
 // Ensure that an agent learns to hold the sledge.
 // STEIN_PYTHON names nothing, so that whatever needs Python fails.
 func TestLearns(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains an agent")
+	}
 	t.Setenv("STEIN_PYTHON", "/no/such/python")
 	dir := filepath.Join(t.TempDir(), "run")
 	code, _, stderr := stein(t, "train", "--config", "pendulum/sac", "--env", "go:sledge", "--copies", "2", "--run-dir", dir, "--seed", "1", "--steps", "1500",

@@ -54,6 +54,9 @@ func TestDensity(t *testing.T) {
 
 // Ensure that the policy trains from the command line, by its name.
 func TestTrainsByName(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains an agent")
+	}
 	runs := t.TempDir()
 	var stdout, stderr bytes.Buffer
 	code := cmd.Execute(t.Context(), catalog(), []string{

@@ -18,6 +18,9 @@ import (
 
 // Ensure that both programs get their episode from a server.
 func TestControlLoops(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains and serves")
+	}
 	dir := filepath.Join(t.TempDir(), "pendulum")
 	var errs bytes.Buffer
 	code := cmd.Execute(t.Context(), experiments.Builtin(), []string{

@@ -29,7 +29,7 @@ func normals(seed uint64, n int) []float64 {
 func TestConvIsTheSum(t *testing.T) {
 	const n, side, in, out, k = 2, 5, 3, 2, 3
 	x, w := normals(1, n*side*side*in), normals(2, k*k*in*out)
-	got := MustExecOnce(enginetest.Backend(t), func(x, w *Node) *Node {
+	got := MustExecOnce(enginetest.Compiled(t), func(x, w *Node) *Node {
 		return conv(Reshape(x, n, side, side, in), Reshape(w, k, k, in, out))
 	}, x, w)
 	y := tensors.MustCopyFlatData[float64](got)
@@ -112,7 +112,7 @@ func TestThirdOrder(t *testing.T) {
 		}
 		for order := 1; order <= 3; order++ {
 			t.Run(fmt.Sprintf("%s %d", kind, order), func(t *testing.T) {
-				backend := enginetest.Backend(t)
+				backend := enginetest.Compiled(t)
 				along := [][]float64{u, v, w}[order-1]
 				exact := MustExecOnce(backend, directional(kind, order), x, u, v, w).Value().(float64)
 				below, err := NewExec(backend, directional(kind, order-1))
@@ -150,7 +150,7 @@ func TestOtherConvolutionsKeepTheirRule(t *testing.T) {
 			sum := func(x, w *Node) *Node {
 				return ReduceAllSum(Sin(apply(Reshape(x, n, side, side, in), Reshape(w, k, k, in, out))))
 			}
-			backend := enginetest.Backend(t)
+			backend := enginetest.Compiled(t)
 			grad := tensors.MustCopyFlatData[float64](MustExecOnce(backend, func(x, w *Node) *Node { return Gradient(sum(x, w), x)[0] }, x, w))
 			value, err := NewExec(backend, sum)
 			if err != nil {
@@ -173,7 +173,7 @@ func TestOtherConvolutionsKeepTheirRule(t *testing.T) {
 
 // Ensure that power iterations bring a kernel's largest singular value to one.
 func TestSpectral(t *testing.T) {
-	backend, store := enginetest.Backend(t), model.NewStore()
+	backend, store := enginetest.Compiled(t), model.NewStore()
 	store.RootScope().SetParam(model.ParamInitialSeed, int64(1))
 	e := Energy{Kind: "conv", Channels: []int{4}, Blocks: 1, Patch: 1, Spectral: true}
 	exec, err := model.NewExec(backend, store, func(scope *model.Scope, stretch *Node) *Node {

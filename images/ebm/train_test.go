@@ -57,7 +57,7 @@ func (r *recorded) Record(_ int64, m map[string]float64) error { *r = append(*r,
 // trained is a model after some updates on bars, and its records, one an update.
 func trained(t *testing.T, cfg Config, updates int64) (*Model, recorded, error) {
 	t.Helper()
-	m, err := New(enginetest.Backend(t), cfg, Shape{8, 8, 1}, 1)
+	m, err := New(enginetest.Compiled(t), cfg, Shape{8, 8, 1}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

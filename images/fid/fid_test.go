@@ -325,6 +325,9 @@ func compare(t *testing.T, f Features, rows [][]float64, norms []float64) {
 // cancelled extraction stops. On real pictures: halves of a set are close, and blur and
 // noise take it further away the more there is of them.
 func TestEfficientNet(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a whole feature network")
+	}
 	want := readGolden(t).EfficientNet
 	fashion, err := dataset.Open(t.Context(), dataset.Source{Name: "fashion-mnist", Path: "../dataset/testdata/fashion-mnist"})
 	if err != nil {

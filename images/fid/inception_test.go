@@ -98,6 +98,9 @@ func madeInception() weights {
 // Ensure that the network is pytorch-fid's, layer for layer: with the same made weights
 // in both, the features are the same.
 func TestInception(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a whole feature network")
+	}
 	want := readGolden(t).Inception
 	net, err := inceptionOf(enginetest.Backend(t), madeInception())
 	if err != nil {
@@ -123,6 +126,9 @@ func product(f Features, classes array, row, class int) (sum float64) {
 
 // Ensure that weights of another network are refused.
 func TestInceptionOtherWeights(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a whole feature network")
+	}
 	w := madeInception()
 	delete(w, "Mixed_6c.branch7x7_2.bn.running_var")
 	if _, err := inceptionOf(nil, w); err == nil || !strings.Contains(err.Error(), "Mixed_6c.branch7x7_2.bn.running_var") {

@@ -42,9 +42,12 @@ func chromium(t testing.TB) string {
 }
 
 // Open starts a browser with a window of this size, such as 1280,1000. It ends with the
-// test.
+// test, which is skipped with -short.
 func Open(t testing.TB, size string) *Browser {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("starts Chromium")
+	}
 	toIn, in, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

@@ -45,7 +45,7 @@ type Reply struct {
 }
 
 // errGone is wrapped by the error of a call to a driver that has ended.
-var errGone = errors.New("its driver has ended")
+var errGone = errors.New("the driver process has ended")
 
 // Start starts a module of stein_env.cluster with an interpreter (empty: found). What it prints goes to log.
 func Start(module, interpreter string, log io.Writer) (*Driver, error) {
@@ -142,7 +142,7 @@ func (d *Driver) Ended() <-chan struct{} { return d.ended }
 // Err is why the driver ended.
 func (d *Driver) Err() error { return d.end }
 
-// Forget is for a request whose replies nobody waits for any more.
+// Forget ends a request: its later replies are dropped.
 func (d *Driver) Forget(number int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -175,7 +175,7 @@ func (r Reply) Decode(answer any) error {
 		return nil
 	}
 	if err := json.Unmarshal(r.Done, answer); err != nil {
-		return fmt.Errorf("driver: an answer that makes no sense: %w", err)
+		return fmt.Errorf("driver: cannot decode the answer: %w", err)
 	}
 	return nil
 }

@@ -21,8 +21,23 @@ var openGo = sync.OnceValues(func() (compute.Backend, error) {
 })
 
 // Backend is the one that a user of this machine would get, shared by all tests
-// of a package.
-func Backend(t testing.TB) compute.Backend { return must(t, open) }
+// of a package. With -short it is PureGo: XLA takes seconds to compile a graph that a
+// test then runs once.
+func Backend(t testing.TB) compute.Backend {
+	if testing.Short() {
+		return must(t, openGo)
+	}
+	return must(t, open)
+}
+
+// Compiled is the one that a user of this machine would get, for graphs with operations
+// that PureGo lacks, such as gradients of convolutions. With -short the test is skipped.
+func Compiled(t testing.TB) compute.Backend {
+	if testing.Short() {
+		t.Skip("compiles graphs with XLA")
+	}
+	return must(t, open)
+}
 
 // PureGo is the interpreter, which every machine has.
 func PureGo(t testing.TB) compute.Backend { return must(t, openGo) }

@@ -56,7 +56,7 @@ func (f File) download(ctx context.Context, dir string, progress func(done, tota
 		return err
 	}
 	if !free {
-		return fmt.Errorf("another process downloads %s", part)
+		return fmt.Errorf("another process is downloading %s", part)
 	}
 	defer lock.Unlock()
 
@@ -100,7 +100,7 @@ func (f File) once(ctx context.Context, part string, progress func(done, total i
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	watch := time.AfterFunc(stall, func() { cancel(fmt.Errorf("nothing came for %v", stall)) })
+	watch := time.AfterFunc(stall, func() { cancel(fmt.Errorf("no data for %v", stall)) })
 	defer watch.Stop()
 	reply, err := f.ask(ctx, have)
 	if err != nil {
@@ -111,7 +111,7 @@ func (f File) once(ctx context.Context, part string, progress func(done, total i
 	case http.StatusPartialContent:
 		var from int64
 		if _, err := fmt.Sscanf(reply.Header.Get("Content-Range"), "bytes %d-", &from); err != nil || from != have {
-			return permanent{fmt.Errorf("asked for the bytes from %d, got %q", have, reply.Header.Get("Content-Range"))}
+			return permanent{fmt.Errorf("requested the bytes from %d, got range %q", have, reply.Header.Get("Content-Range"))}
 		}
 	case http.StatusOK, http.StatusRequestedRangeNotSatisfiable:
 		// From the start: the server cannot go on, or has a shorter file than the part.
@@ -119,7 +119,7 @@ func (f File) once(ctx context.Context, part string, progress func(done, total i
 			return permanent{err}
 		}
 		if reply.StatusCode != http.StatusOK {
-			return fmt.Errorf("the server has no more than the part that was there; starting again")
+			return fmt.Errorf("the partial file is not shorter than the file on the server; starting again")
 		}
 	default:
 		err := fmt.Errorf("the server says %s", reply.Status)

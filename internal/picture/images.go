@@ -19,10 +19,10 @@ import (
 	"gonum.org/v1/plot/vg"
 )
 
-// gap is between pictures of a grid, in pixels; wide is after the first of Beside.
+// gap is between images of a grid, in pixels; wide is after the first of Beside.
 const gap, wide = 2, 8
 
-// Grid puts pictures of one size in columns, each magnified zoom times without
+// Grid puts images of one size in columns, each magnified zoom times without
 // smoothing, so that every pixel shows.
 func Grid(pictures []image.Image, columns, zoom int) image.Image {
 	if len(pictures) == 0 {
@@ -38,7 +38,7 @@ func Grid(pictures []image.Image, columns, zoom int) image.Image {
 	return sheet
 }
 
-// Beside has a row for each picture: the picture, and after a wider gap its neighbours.
+// Beside has a row for each image: the image, and after a wider gap its neighbours.
 func Beside(pictures []image.Image, neighbours [][]image.Image, zoom int) image.Image {
 	if len(pictures) == 0 {
 		return image.NewRGBA(image.Rect(0, 0, 1, 1))
@@ -73,7 +73,7 @@ func magnify(sheet draw.Image, corner image.Point, img image.Image, zoom int) {
 	draw.NearestNeighbor.Scale(sheet, to, img, img.Bounds(), draw.Over, nil)
 }
 
-// EncodePNG is a picture as the bytes of a PNG file.
+// EncodePNG is an image as the bytes of a PNG file.
 func EncodePNG(img image.Image) ([]byte, error) {
 	var b bytes.Buffer
 	if err := png.Encode(&b, img); err != nil {
@@ -86,7 +86,7 @@ func EncodePNG(img image.Image) ([]byte, error) {
 // last one stays for two seconds. All share the 256 colours that fit them best.
 func WriteAnimation(w io.Writer, frames []image.Image, hundredths int) error {
 	if len(frames) == 0 {
-		return fmt.Errorf("picture: an animation of no frames")
+		return fmt.Errorf("picture: an animation needs at least one frame")
 	}
 	colours := newPalette(bestColours(frames))
 	movie := &gif.GIF{}
@@ -208,7 +208,7 @@ func (h Histogram) Draw() (image.Image, error) {
 		}
 	}
 	if lo > hi {
-		return nil, fmt.Errorf("picture: a histogram of no finite values")
+		return nil, fmt.Errorf("picture: a histogram needs at least one finite value")
 	}
 	if lo == hi {
 		lo, hi = lo-0.5, hi+0.5

@@ -68,7 +68,7 @@ func (m Map) Draw() (image.Image, error) {
 	return paint(p, m.Size), nil
 }
 
-// dots adds points of one style; none are no error.
+// dots adds points of one style; an empty slice adds nothing.
 func dots(p *plot.Plot, at plotter.XYs, style vgdraw.GlyphStyle) error {
 	if len(at) == 0 {
 		return nil
@@ -93,7 +93,7 @@ func paint(p *plot.Plot, size int) image.Image {
 	return canvas.Image()
 }
 
-// Tile puts pictures side by side, columns of them in a row.
+// Tile puts images side by side, columns of them in a row.
 func Tile(pictures []image.Image, columns int) image.Image {
 	width, height := 0, 0
 	for _, img := range pictures {

@@ -45,7 +45,7 @@ var ink = color.RGBA{214, 69, 26, 255}
 // Draw paints one frame.
 func (s Scene) Draw(f Frame) (image.Image, error) {
 	if len(f.X) != len(f.Y) {
-		return nil, fmt.Errorf("picture: %d x and %d y", len(f.X), len(f.Y))
+		return nil, fmt.Errorf("picture: got %d x and %d y coordinates", len(f.X), len(f.Y))
 	}
 	if !(s.Left < s.Right && s.Bottom < s.Top) {
 		return nil, fmt.Errorf("picture: the box [%g, %g] × [%g, %g] is empty", s.Left, s.Right, s.Bottom, s.Top)
@@ -92,7 +92,7 @@ func (s Scene) WritePNG(w io.Writer, f Frame) error {
 // last one stays for two seconds.
 func (s Scene) WriteGIF(w io.Writer, frames []Frame, hundredths int) error {
 	if len(frames) == 0 {
-		return fmt.Errorf("picture: an animation of no frames")
+		return fmt.Errorf("picture: an animation needs at least one frame")
 	}
 	movie := &gif.GIF{}
 	colours := newPalette(animationPalette())

@@ -12,7 +12,7 @@ import (
 	"time"
 	"unicode"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v4"
 )
 
 // Decode sets the fields of the struct that v points to, layer upon layer: a key
@@ -120,11 +120,21 @@ func (t *Tree) decodeStruct(n *yaml.Node, path []string, v reflect.Value) []erro
 	}
 	var all []error
 	fields := fieldsOf(v.Type())
+	before, kind := kindOf(n, fields, v)
+	if kind != before {
+		change(fields, v, before, kind)
+	}
 	for i := 0; i < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		at := append(slices.Clip(path), key.Value)
 		f := slices.IndexFunc(fields, func(f field) bool { return f.key == key.Value })
-		if f < 0 {
+		switch {
+		case f < 0 && isRetired(v, key.Value), f >= 0 && t.recorded && !fields[f].of(kind):
+			continue
+		case f >= 0 && !fields[f].of(kind):
+			all = append(all, t.problem(key, at, "%s", otherKind(fields[f], kind)))
+			continue
+		case f < 0:
 			all = append(all, t.problem(key, at, "unknown key%s", allowed(key.Value, keys(fields))))
 			continue
 		}
@@ -286,6 +296,8 @@ func scalar(n *yaml.Node, v reflect.Value) string {
 
 type field struct {
 	key, want string
+	kinds     []string // that have it; none: all (kinds.go)
+	start     string   // what it starts from, as YAML
 	index     []int
 }
 
@@ -309,7 +321,11 @@ func fieldsOf(t reflect.Type) []field {
 		if key == "" {
 			key = snake(f.Name)
 		}
-		all = append(all, field{key, f.Tag.Get("want"), []int{i}})
+		var kinds []string
+		if tag := f.Tag.Get("kinds"); tag != "" {
+			kinds = strings.Split(tag, "|")
+		}
+		all = append(all, field{key, f.Tag.Get("want"), kinds, f.Tag.Get("default"), []int{i}})
 	}
 	return all
 }

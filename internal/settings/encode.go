@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"time"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v4"
 )
 
 // Encode writes a struct as the YAML that Decode reads back to the same values.
@@ -48,7 +48,12 @@ func encode(v reflect.Value) (*yaml.Node, error) {
 		return encode(v.Elem())
 	case reflect.Struct:
 		out := mapping()
-		for _, f := range fieldsOf(v.Type()) {
+		fields := fieldsOf(v.Type())
+		_, kind := kindOf(nil, fields, v)
+		for _, f := range fields {
+			if !f.of(kind) {
+				continue
+			}
 			value, err := encode(v.FieldByIndex(f.index))
 			if value == nil && err == nil {
 				continue // a kind that was never chosen

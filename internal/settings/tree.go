@@ -19,7 +19,7 @@ import (
 	"reflect"
 	"strings"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v4"
 )
 
 // maxNodes is far beyond any configuration.
@@ -27,8 +27,9 @@ const maxNodes = 10_000
 
 // A Tree is YAML that knows which source each value came from.
 type Tree struct {
-	root   *yaml.Node
-	source map[*yaml.Node]string
+	root     *yaml.Node
+	source   map[*yaml.Node]string
+	recorded bool
 }
 
 // Parse reads one YAML document, which must be a mapping. The name is for errors.
@@ -45,9 +46,9 @@ func Parse(name string, data []byte) (*Tree, error) {
 		return nil, fmt.Errorf("%s: more than one YAML document", name)
 	}
 	budget := maxNodes
-	t := &Tree{resolve(doc.Content[0], &budget), map[*yaml.Node]string{}}
+	t := &Tree{root: resolve(doc.Content[0], &budget), source: map[*yaml.Node]string{}}
 	if t.root == nil {
-		return nil, fmt.Errorf("%s: more than %d values, aliases counted out", name, maxNodes)
+		return nil, fmt.Errorf("%s: more than %d values after expanding aliases", name, maxNodes)
 	}
 	if t.root.Kind != yaml.MappingNode {
 		return nil, fmt.Errorf("%s: want key: value lines, got %s", name, describe(t.root))
@@ -137,7 +138,7 @@ func Set(assignment string) (*Tree, error) {
 	key, text := strings.TrimSpace(assignment[:i]), assignment[i+1:]
 	var doc yaml.Node
 	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
-		return nil, fmt.Errorf("--set %s: the value is no YAML: %s", assignment, strings.TrimPrefix(err.Error(), "yaml: "))
+		return nil, fmt.Errorf("--set %s: the value is not valid YAML: %s", assignment, strings.TrimPrefix(err.Error(), "yaml: "))
 	}
 	value := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str"}
 	if doc.Kind == yaml.DocumentNode {
@@ -152,7 +153,7 @@ func Set(assignment string) (*Tree, error) {
 		m.Content = []*yaml.Node{{Kind: yaml.ScalarNode, Tag: "!!str", Value: parts[i]}, value}
 		value = m
 	}
-	t := &Tree{value, map[*yaml.Node]string{}}
+	t := &Tree{root: value, source: map[*yaml.Node]string{}}
 	t.mark(value, "--set "+assignment)
 	return t, nil
 }

@@ -58,7 +58,7 @@ func number(v reflect.Value) float64 {
 	return v.Float()
 }
 
-// allowed ends a message about a name that is none of those known: the nearest
+// allowed ends a message about a name that is unknown: the nearest
 // one, when it is near, and all of them.
 func allowed(name string, known []string) string {
 	if len(known) == 0 {
@@ -73,7 +73,7 @@ func allowed(name string, known []string) string {
 
 // Nearest gives the name that a misspelt one was likely meant to be, or "".
 func Nearest(name string, known []string) string {
-	best, least := "", len(name)/2+1 // more than half of it wrong is no misspelling
+	best, least := "", len(name)/2+1 // with more than half of it wrong it is another word
 	for _, k := range known {
 		if d := distance(strings.ToLower(name), strings.ToLower(k)); d < least {
 			best, least = k, d

@@ -56,11 +56,11 @@ func TestReadBack(t *testing.T) {
 // Ensure that a policy that asks the critic is refused by its name.
 func TestONNXRefuses(t *testing.T) {
 	err := export.WriteONNX(&bytes.Buffer{}, export.Policy{Kind: policies.NewStein(), ObsDim: 3, ActDim: 1}, nil)
-	if err == nil || !strings.Contains(err.Error(), "policies.Stein can't be written as ONNX") {
+	if err == nil || !strings.Contains(err.Error(), "cannot write a policy of type policies.Stein as ONNX") {
 		t.Error(err)
 	}
 	err = export.WriteONNX(&bytes.Buffer{}, export.Policy{Kind: policies.NewGaussian(), ObsDim: 3, ActDim: 1}, nil)
-	if err == nil || !strings.Contains(err.Error(), "no weights policy.gaussian.hidden_0.weights") {
+	if err == nil || !strings.Contains(err.Error(), "missing weights policy.gaussian.hidden_0.weights") {
 		t.Error(err)
 	}
 }

@@ -209,5 +209,5 @@ func (n *network) activate(name, x string) (string, error) {
 		erf := n.op("Erf", n.op("Mul", x, n.number(1/math.Sqrt2)))
 		return n.op("Mul", n.op("Mul", x, n.number(0.5)), n.op("Add", erf, n.number(1))), nil
 	}
-	return "", fmt.Errorf("export: activation %q is not known in ONNX here", name)
+	return "", fmt.Errorf("export: activation %q is not supported for ONNX", name)
 }

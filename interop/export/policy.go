@@ -52,7 +52,7 @@ func WriteONNX(out io.Writer, p Policy, metadata map[string]string) error {
 		u, logQ := b.flows(kind, b.drawn, b.logQ, b.activated(kind.Activation, context))
 		action, logProb = b.squash(u, logQ)
 	default:
-		return fmt.Errorf("export: a policy of kind %T can't be written as ONNX: Gaussian and flow can; all weights can as safetensors", p.Kind)
+		return fmt.Errorf("export: cannot write a policy of type %T as ONNX: only Gaussian and flow policies; safetensors takes every policy", p.Kind)
 	}
 	if b.err != nil {
 		return b.err
@@ -76,11 +76,11 @@ type builder struct {
 	err                       error
 }
 
-// weight is a variable, or an error where there is none of that rank.
+// weight is the variable of a name; it is an error if it is missing or has another rank.
 func (b *builder) weight(name string, rank int) Tensor {
 	t, ok := b.weights[name]
 	if (!ok || len(t.Shape) != rank) && b.err == nil {
-		b.err = fmt.Errorf("export: no weights %s of rank %d", name, rank)
+		b.err = fmt.Errorf("export: missing weights %s of rank %d", name, rank)
 	}
 	if b.err != nil {
 		return Tensor{Name: name, Shape: make([]int, rank)}

@@ -48,7 +48,7 @@ func WriteSafetensors(out io.Writer, tensors []Tensor, metadata map[string]strin
 			return err
 		}
 		if _, twice := header[t.Name]; twice {
-			return fmt.Errorf("export: two tensors are called %s", t.Name)
+			return fmt.Errorf("export: two tensors have the name %s", t.Name)
 		}
 		end := at + 4*int64(len(t.Data))
 		header[t.Name] = entry{"F32", append([]int{}, t.Shape...), [2]int64{at, end}}

@@ -25,7 +25,7 @@ func Weights(s Weighted) ([]Tensor, error) {
 	var all []Tensor
 	for path, v := range s.Weights() {
 		if v.DType() != dtypes.Float32 {
-			return nil, fmt.Errorf("export: variable %s has numbers of type %s", path, v.DType())
+			return nil, fmt.Errorf("export: variable %s has unsupported type %s", path, v.DType())
 		}
 		data, err := tensors.CopyFlatData[float32](v)
 		if err != nil {

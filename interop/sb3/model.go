@@ -50,7 +50,7 @@ func Read(in io.ReaderAt, size int64) (*Model, error) {
 func read(in io.ReaderAt, size int64) (*Model, error) {
 	archive, err := zip.NewReader(in, size)
 	if err != nil {
-		return nil, fmt.Errorf("this is no file of Stable-Baselines3's save: %w", err)
+		return nil, fmt.Errorf("not a model file of Stable-Baselines3: %w", err)
 	}
 	text, err := unpack(archive, dataFile)
 	if err != nil {
@@ -82,7 +82,7 @@ func read(in io.ReaderAt, size int64) (*Model, error) {
 func unpack(archive *zip.Reader, name string) ([]byte, error) {
 	f, err := archive.Open(name)
 	if err != nil {
-		return nil, fmt.Errorf("it has no %s: is it a model that SAC.save wrote? %w", name, err)
+		return nil, fmt.Errorf("missing %s (was the file written by SAC.save?): %w", name, err)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
@@ -115,14 +115,14 @@ func temperature(variables map[string]torchfile.Tensor) (float32, error) {
 	if t, ok := variables["ent_coef_tensor"]; ok && len(t.Data) == 1 && t.Data[0] > 0 {
 		return float32(math.Log(float64(t.Data[0]))), nil
 	}
-	return 0, errors.New("no temperature above 0 (log_ent_coef or ent_coef_tensor): it is none of soft actor-critic's")
+	return 0, errors.New("missing positive temperature (log_ent_coef or ent_coef_tensor): not a SAC model")
 }
 
 func (m *Model) finite() error {
 	for name, t := range m.Weights {
 		for _, x := range t.Data {
 			if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
-				return fmt.Errorf("weights %s have %v among them", name, x)
+				return fmt.Errorf("weights %s contain %v", name, x)
 			}
 		}
 	}

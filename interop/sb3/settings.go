@@ -22,7 +22,7 @@ type Settings struct {
 }
 
 // data is the part of the JSON that is read. Values that Python alone can read are
-// objects there, with the pickled bytes, which nobody opens here.
+// objects there, with the pickled bytes, which are never unpickled.
 type data struct {
 	Kwargs  json.RawMessage `json:"policy_kwargs"`
 	Steps   json.RawMessage `json:"num_timesteps"`
@@ -88,7 +88,7 @@ func activation(kwargs json.RawMessage) (string, error) {
 			return activations[found[1]], nil
 		}
 	}
-	return "", fmt.Errorf("policy_kwargs: activation_fn %.80s is none of ReLU, Tanh, ELU, SiLU and GELU", raw)
+	return "", fmt.Errorf("policy_kwargs: unsupported activation_fn %.80s; want ReLU, Tanh, ELU, SiLU or GELU", raw)
 }
 
 // Assignments are the keys of a configuration that follow from the model, as --set

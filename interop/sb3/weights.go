@@ -45,7 +45,7 @@ func (s state) layers(name string) (all []layer, err error) {
 			return all, err
 		}
 		if n := len(all); n > 0 && all[n-1].outputs() != l.inputs() {
-			return nil, fmt.Errorf("layer %s.%d takes %d numbers, the one before gives %d", name, 2*n, l.inputs(), all[n-1].outputs())
+			return nil, fmt.Errorf("layer %s.%d has %d inputs, the layer before it %d outputs", name, 2*n, l.inputs(), all[n-1].outputs())
 		}
 		all = append(all, l)
 	}
@@ -66,7 +66,7 @@ func (m *Model) take(weights map[string]torchfile.Tensor) error {
 		}
 	}
 	if len(s) > 0 {
-		return fmt.Errorf("weights %v are none that can be imported: that is MlpPolicy with two critics, without gSDE and without an extractor of features", slices.Sorted(maps.Keys(s)))
+		return fmt.Errorf("unsupported weights %v; only MlpPolicy with two critics can be imported, without gSDE and without a feature extractor", slices.Sorted(maps.Keys(s)))
 	}
 	m.Policy.Activation, m.Critic.Activation = m.Settings.activation, m.Settings.activation
 	return nil
@@ -86,12 +86,12 @@ func (m *Model) takeActor(s state) error {
 		return err
 	}
 	if len(hidden) == 0 || !hasMean || !hasStd {
-		return errors.New("no actor of soft actor-critic (actor.latent_pi.0, actor.mu, actor.log_std) with a hidden layer")
+		return errors.New("missing SAC actor (actor.latent_pi.0, actor.mu, actor.log_std) with at least one hidden layer")
 	}
 	width := hidden[len(hidden)-1].outputs()
 	m.ObsDim, m.ActDim = hidden[0].inputs(), mean.outputs()
 	if mean.inputs() != width || logStd.inputs() != width || logStd.outputs() != m.ActDim {
-		return fmt.Errorf("heads of %d to %d and %d to %d numbers behind a layer of %d", mean.inputs(), mean.outputs(), logStd.inputs(), logStd.outputs(), width)
+		return fmt.Errorf("actor heads map %d to %d and %d to %d numbers after a layer of width %d", mean.inputs(), mean.outputs(), logStd.inputs(), logStd.outputs(), width)
 	}
 	for i, l := range hidden {
 		m.Policy.Hidden = append(m.Policy.Hidden, l.outputs())
@@ -112,7 +112,7 @@ func (m *Model) takeCritic(s state, theirs, ours string) error {
 	}
 	n := len(all)
 	if n < 2 || all[0].inputs() != m.ObsDim+m.ActDim || all[n-1].outputs() != 1 {
-		return fmt.Errorf("critic %s is none of %d numbers of observation and %d of action with a hidden layer", theirs, m.ObsDim, m.ActDim)
+		return fmt.Errorf("critic %s does not take %d observation and %d action numbers, or has no hidden layer", theirs, m.ObsDim, m.ActDim)
 	}
 	var hidden []int
 	for _, l := range all[:n-1] {
@@ -122,7 +122,7 @@ func (m *Model) takeCritic(s state, theirs, ours string) error {
 		m.Critic.Hidden = hidden
 	}
 	if !slices.Equal(hidden, m.Critic.Hidden) {
-		return fmt.Errorf("critic %s has hidden layers of %v, another one of %v", theirs, hidden, m.Critic.Hidden)
+		return fmt.Errorf("critic %s has hidden layers %v, the other critic %v", theirs, hidden, m.Critic.Hidden)
 	}
 	// One layer there, of observation and action side by side, is the sum of two here.
 	m.put(ours+"/of_obs", all[0], 0, m.ObsDim, true)

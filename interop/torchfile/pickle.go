@@ -40,7 +40,7 @@ func checkPickle(text []byte) error {
 	for at := 0; at < len(text); {
 		op, ok := operations[text[at]]
 		if !ok {
-			return fmt.Errorf("operation %#x at %d is none that tensors need", text[at], at)
+			return fmt.Errorf("pickle operation %#x at %d is not allowed", text[at], at)
 		}
 		if text[at] == '.' {
 			return nil
@@ -62,13 +62,13 @@ func checkPickle(text []byte) error {
 			first := bytes.IndexByte(rest, '\n') + 1
 			want = first + bytes.IndexByte(rest[first:], '\n') + 1
 			if first == 0 || want == first {
-				return fmt.Errorf("operation at %d: no end of its lines", at-1)
+				return fmt.Errorf("pickle operation at %d: unterminated line", at-1)
 			}
 		}
 		if want > len(rest) {
-			return fmt.Errorf("operation at %d: %d bytes follow, want %d", at-1, len(rest), want)
+			return fmt.Errorf("pickle operation at %d: %d bytes left, want %d", at-1, len(rest), want)
 		}
 		at += want
 	}
-	return errors.New("it has no end")
+	return errors.New("the pickle has no end")
 }

@@ -22,7 +22,7 @@ type Tensor struct {
 }
 
 const (
-	maxPickle  = 64 << 20 // bytes of the part that is no numbers
+	maxPickle  = 64 << 20 // bytes of the part without numbers
 	maxNumbers = 1 << 28  // of all tensors together: 1 GiB
 )
 
@@ -31,13 +31,13 @@ const (
 // int64 are rounded to float32.
 func Read(in io.ReaderAt, size int64) (tensors map[string]Tensor, err error) {
 	defer func() {
-		if p := recover(); p != nil { // gopickle's, over a key that is no name
+		if p := recover(); p != nil { // gopickle panics on a key that is not a string
 			err = fmt.Errorf("torchfile: damaged: %v", p)
 		}
 	}()
 	archive, err := zip.NewReader(in, size)
 	if err != nil {
-		return nil, fmt.Errorf("torchfile: this is no file of torch.save since PyTorch 1.6: %w", err)
+		return nil, fmt.Errorf("torchfile: not a file of torch.save (PyTorch 1.6 or newer): %w", err)
 	}
 	r := &reader{records: map[string]*zip.File{}, storages: map[string]*storage{}}
 	for _, f := range archive.File {
@@ -48,7 +48,7 @@ func Read(in io.ReaderAt, size int64) (tensors map[string]Tensor, err error) {
 	if order, ok := r.records["byteorder"]; ok {
 		text, err := entry(order, 16)
 		if err == nil && string(text) != "little" {
-			err = fmt.Errorf("bytes in the order %q, want little", text)
+			err = fmt.Errorf("byte order %q, want little", text)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("torchfile: %w", err)
@@ -73,10 +73,10 @@ func Read(in io.ReaderAt, size int64) (tensors map[string]Tensor, err error) {
 // nothing, so that no small file becomes a large one.
 func entry(f *zip.File, limit int64) ([]byte, error) {
 	if f.Method != zip.Store || f.UncompressedSize64 != f.CompressedSize64 {
-		return nil, fmt.Errorf("%s is compressed, which PyTorch's files are not", f.Name)
+		return nil, fmt.Errorf("%s is compressed; PyTorch does not compress", f.Name)
 	}
 	if f.UncompressedSize64 > uint64(limit) {
-		return nil, fmt.Errorf("%s has %d bytes, more than %d", f.Name, f.UncompressedSize64, limit)
+		return nil, fmt.Errorf("%s has %d bytes, the limit is %d", f.Name, f.UncompressedSize64, limit)
 	}
 	in, err := f.Open()
 	if err != nil {
@@ -117,7 +117,7 @@ func (r *reader) class(module, name string) (any, error) {
 	case "torch._utils._rebuild_parameter":
 		return callable(func(args ...any) (any, error) {
 			if len(args) < 1 {
-				return nil, errors.New("a parameter of nothing")
+				return nil, errors.New("a parameter without arguments")
 			}
 			return args[0], nil
 		}), nil
@@ -125,7 +125,7 @@ func (r *reader) class(module, name string) (any, error) {
 	if k, ok := kinds[full]; ok {
 		return k, nil
 	}
-	return nil, fmt.Errorf("it wants the class %s, which is none of a tensor's", full)
+	return nil, fmt.Errorf("class %s is not allowed; a file may only hold tensors", full)
 }
 
 type callable func(args ...any) (any, error)
@@ -154,7 +154,7 @@ func named(all any) (map[string]Tensor, error) {
 			pick(e.Key, e.Value)
 		}
 	default:
-		return nil, fmt.Errorf("torchfile: it holds a %T, want a dict of tensors", all)
+		return nil, fmt.Errorf("torchfile: the file holds a %T, want a dict of tensors", all)
 	}
 	return tensors, nil
 }

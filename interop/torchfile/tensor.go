@@ -33,7 +33,7 @@ type storage struct {
 func (r *reader) storage(id any) (any, error) {
 	tuple, ok := id.(*types.Tuple)
 	if !ok || tuple.Len() < 5 {
-		return nil, errors.New("a storage without kind and key")
+		return nil, errors.New("a storage without type and key")
 	}
 	what, _ := tuple.Get(0).(string)
 	k, isKind := tuple.Get(1).(*kind)
@@ -68,7 +68,7 @@ func (r *reader) storage(id any) (any, error) {
 // tensor is _rebuild_tensor_v2(storage, offset, size, stride, …).
 func (r *reader) tensor(args ...any) (any, error) {
 	if len(args) < 4 {
-		return nil, fmt.Errorf("a tensor of %d parts", len(args))
+		return nil, fmt.Errorf("a tensor with %d arguments", len(args))
 	}
 	s, isStorage := args[0].(*storage)
 	offset, isOffset := args[1].(int)

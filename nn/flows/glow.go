@@ -16,7 +16,7 @@ import (
 // Gradients hold once, through Forward and through Inverse, with respect to the
 // variables and to what goes in.
 type Glow struct {
-	Height   int `want:">= 2"` // of a picture; both sides multiples of 2^Levels
+	Height   int `want:">= 2"` // of an image; both sides multiples of 2^Levels
 	Width    int `want:">= 2"`
 	Channels int `want:">= 1"`
 	Levels   int `want:">= 1"` // L of the paper
@@ -29,28 +29,28 @@ var _ Flow = Glow{}
 // Check says what is wrong with the sizes.
 func (g Glow) Check() error {
 	if g.Levels < 1 || g.Steps < 1 || g.Hidden < 1 || g.Channels < 1 {
-		return fmt.Errorf("flows: Glow of %d levels, %d steps, %d hidden channels on %d channels: want 1 or more of each", g.Levels, g.Steps, g.Hidden, g.Channels)
+		return fmt.Errorf("flows: Glow with %d levels, %d steps, %d hidden channels and %d channels: each must be at least 1", g.Levels, g.Steps, g.Hidden, g.Channels)
 	}
 	if side := 1 << g.Levels; g.Height < side || g.Width < side || g.Height%side != 0 || g.Width%side != 0 {
-		return fmt.Errorf("flows: Glow of %d levels on pictures of %d×%d: want sides that are multiples of %d", g.Levels, g.Height, g.Width, side)
+		return fmt.Errorf("flows: Glow with %d levels on %d×%d images: both sides must be multiples of %d", g.Levels, g.Height, g.Width, side)
 	}
 	return nil
 }
 
-// Size is the number of values of a picture.
+// Size is the number of values of an image.
 func (g Glow) Size() int { return g.Height * g.Width * g.Channels }
 
-// Forward maps pictures x, [B, H, W, C], to z, [B, H·W·C], which is standard normal
+// Forward maps images x, [B, H, W, C], to z, [B, H·W·C], which is standard normal
 // under the model, with log|det ∂z/∂x|, [B]. cond must be nil.
 func (g Glow) Forward(scope *model.Scope, x, cond *Node) (z, logDet *Node) {
 	if cond != nil {
-		panic(fmt.Errorf("flows: Glow has no condition"))
+		panic(fmt.Errorf("flows: Glow does not take a condition"))
 	}
 	return g.forward(pass{}, scope, x)
 }
 
 // Initialise sets the actnorm variables so that what comes out of each has mean 0 and
-// standard deviation 1 on the pictures x, [B, H, W, C]: run it once, before training
+// standard deviation 1 on the images x, [B, H, W, C]: run it once, before training
 // (section 3.1). It answers the same as Forward does from then on.
 func (g Glow) Initialise(scope *model.Scope, x *Node) (z, logDet *Node) {
 	return g.forward(pass{fit: true}, scope, x)
@@ -87,22 +87,22 @@ func (g Glow) Inverse(scope *model.Scope, z *Node) (x, logDet *Node) {
 	return x, logDet
 }
 
-// LogProb is the log-density of pictures x, [B, H, W, C] to [B].
+// LogProb is the log-density of images x, [B, H, W, C] to [B].
 func (g Glow) LogProb(scope *model.Scope, x *Node) *Node {
 	z, logDet := g.Forward(scope, x, nil)
 	return Add(logNormal(z), logDet)
 }
 
-// Sample maps standard normal z, [B, H·W·C], to pictures, [B, H, W, C], with their
-// log-density, [B]. A smaller z, at a temperature below 1, gives likelier pictures, and
+// Sample maps standard normal z, [B, H·W·C], to images, [B, H, W, C], with their
+// log-density, [B]. A smaller z, at a temperature below 1, gives likelier images, and
 // a log-density that is still the model's own.
 func (g Glow) Sample(scope *model.Scope, z *Node) (x, logQ *Node) {
 	x, logDet := g.Inverse(scope, z)
 	return x, Sub(logNormal(z), logDet)
 }
 
-// BitsPerDim turns a log-density of pictures in [-1, 1], made of bytes with noise of
-// the width of a step, into bits for each value of a picture: those that a code of the
+// BitsPerDim turns a log-density of images in [-1, 1], made of bytes with noise of
+// the width of a step, into bits for each value of an image: those that a code of the
 // bytes needs at most (Theis et al. 2016). size is the number of values.
 func BitsPerDim(logProb float64, size int) float64 {
 	const step = 2. / 256

@@ -32,7 +32,7 @@ type Normalizer struct {
 }
 
 // State is what a checkpoint keeps of a Normalizer. The returns of the running
-// episodes are no part of it: environments restart their episode.
+// episodes are not included: environments start a new episode.
 type State struct {
 	Obs    *Moments `json:"obs,omitempty"`    // nil: observations are not scaled
 	Reward *Moments `json:"reward,omitempty"` // of the discounted return; nil: rewards are not scaled

@@ -53,7 +53,7 @@ func Dial(address string, o Options) (*Client, error) {
 	}
 	plain := transport.Info().SecurityProtocol == "insecure"
 	if plain && o.Token != "" && !o.Insecure && !loopback(address) {
-		return nil, fmt.Errorf("client: %s: the token would be sent in plaintext: use TLS", address)
+		return nil, fmt.Errorf("client: %s: refusing to send the token in plaintext: use TLS", address)
 	}
 	// Messages are small. Windows that adapt cost a ping and its answer for almost each.
 	options := []grpc.DialOption{
