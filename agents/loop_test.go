@@ -51,6 +51,9 @@ func TestSchedule(t *testing.T) {
 			t.Errorf("%s is %v (recorded: %v)", name, x, ok)
 		}
 	}
+	if n := rec.last["train/n_updates"]; n != 21 {
+		t.Errorf("%g rounds of updates are recorded at the end, want all 21", n)
+	}
 	if !(pupil.progress > 0.9 && pupil.progress <= 1) {
 		t.Errorf("progress %g at the end", pupil.progress)
 	}

@@ -4,27 +4,40 @@ package figures
 
 import "time"
 
+// updates is the figure that is a count: how many updates there have been in all. The
+// last one stands, where others have their mean.
+const updates = "train/n_updates"
+
 // Averages collects the figures of updates between two records. The zero value is empty.
 type Averages struct {
-	sums  map[string]float64
-	count float64
+	of map[string]average
+}
+
+// An average is of those updates that had the figure: not every update is the policy's.
+type average struct {
+	sum   float64
+	count int
 }
 
 // Add takes in the figures of one update.
 func (a *Averages) Add(m map[string]float64) {
-	if a.sums == nil {
-		a.sums = map[string]float64{}
+	if a.of == nil {
+		a.of = map[string]average{}
 	}
 	for name, x := range m {
-		a.sums[name] += x
+		if name == updates {
+			a.of[name] = average{x, 1}
+			continue
+		}
+		so := a.of[name]
+		a.of[name] = average{so.sum + x, so.count + 1}
 	}
-	a.count++
 }
 
-// Take puts the means into m and starts anew.
+// Take puts the means into m, and the count of updates, and starts anew.
 func (a *Averages) Take(m map[string]float64) {
-	for name, x := range a.sums {
-		m[name] = x / a.count
+	for name, x := range a.of {
+		m[name] = x.sum / float64(x.count)
 	}
 	*a = Averages{}
 }
