@@ -12,6 +12,7 @@ import (
 
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/internal/python"
 	"github.com/stein-rl/stein/replay"
 )
 
@@ -128,11 +129,11 @@ func gymnasium(t *testing.T, w envbridge.Worker, seed int64, copies [][]stored) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	python, err := envbridge.FindPython("")
+	interpreter, err := python.Find("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := exec.CommandContext(t.Context(), python, "testdata/gymnasium_steps.py")
+	run := exec.CommandContext(t.Context(), interpreter, "testdata/gymnasium_steps.py")
 	run.Stdin, run.Stderr = bytes.NewReader(text), os.Stderr
 	out, err := run.Output()
 	if err != nil {
