@@ -119,7 +119,7 @@ func TestSteinCheck(t *testing.T) {
 		{func(p *policies.Stein) { p.Initial.StdMin = 2 }, 10, 6, "std_min 2"},
 		{func(p *policies.Stein) { p.Initial.Renormalise = true }, 10, 6, "renormalise"},
 		{func(p *policies.Stein) { p.Sampler.Greedy = &sampler.ScheduleConfig{End: 1} }, 10, 6, "greedy is a schedule"},
-		{func(p *policies.Stein) { p.Hidden = nil }, 10, 6, "no layers"},
+		{func(p *policies.Stein) { p.Hidden = nil }, 10, 6, "at least one layer"},
 	} {
 		p := with(c.change)
 		err := p.Check(c.particles, c.actDim)

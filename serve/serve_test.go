@@ -223,8 +223,15 @@ func TestReload(t *testing.T) {
 		r.save(t, int64(i), learners[i%2])
 		waitFor(t, func() bool { return step.Load() == int64(i) })
 	}
-	r.save(t, int64(*reloads+1), learners[0])
-	if err := os.Truncate(filepath.Join(runs.Checkpoints(r.dir), fmt.Sprintf("step-%09d", *reloads+1), "agent.safetensors"), 50); err != nil {
+	// The damaged one comes damaged: the server must not see it whole before.
+	elsewhere, name := r, fmt.Sprintf("step-%09d", *reloads+1)
+	elsewhere.dir = t.TempDir()
+	elsewhere.save(t, int64(*reloads+1), learners[0])
+	damaged := filepath.Join(runs.Checkpoints(elsewhere.dir), name)
+	if err := os.Truncate(filepath.Join(damaged, "agent.safetensors"), 50); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(damaged, filepath.Join(runs.Checkpoints(r.dir), name)); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(50 * time.Millisecond)

@@ -22,7 +22,7 @@ func (p place) remoteWorker(t *testing.T) (address string) {
 	python := must(python.Find(""))(t)
 	address = freeAddress(t)
 	c := p.command(python, "-m", "stein_env.worker", "--listen", "tcp://"+address)
-	c.Env = append(c.Env, "PYTHONPATH=../python_env:"+pythonPath)
+	c.Env = append(c.Env, "PYTHONPATH=../../python_env:"+pythonPath)
 	w := start(t, c)
 	t.Cleanup(func() {
 		w.signal(t, syscall.SIGTERM)
