@@ -25,6 +25,9 @@ func start(t *testing.T, w envbridge.Worker) envbridge.Env {
 // Ensure that TD3 learns to swing up Pendulum, with three seeds, by the settings of the
 // configuration pendulum/td3.
 func TestLearnsPendulum(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it learns for a minute")
+	}
 	const steps = 5_000
 	cfg := td3.Defaults()
 	cfg.Actor.Hidden, cfg.Critic.Hidden, cfg.Gamma, cfg.Tau = []int{64, 64}, []int{64, 64}, 0.98, 0.02
