@@ -51,6 +51,10 @@ const (
 //
 // with the batch's statistics μ_B and σ_B, the running ones μ and σ, and no gradient
 // through r and d. Before, r = 1 and d = 0. Where nothing is learned, μ_B = μ and σ_B = σ.
+//
+// SBX's CrossQ divides by √(σ_B²/r² + ε) there, with a σ_B that has no ε: it then no
+// longer agrees with its own running statistics where a variance is small beside ε, and
+// has no finite gradient where a feature is constant in a batch.
 type BatchNorm struct {
 	scope    *model.Scope
 	features int
