@@ -263,7 +263,7 @@ def exact_renorm() -> None:
     ):
         assert source.count(old) == 1, old
         source = source.replace(old, new)
-    exec(source, vars(sbx.common.jax_layers))
+    exec(source, vars(sbx.common.jax_layers))  # noqa: S102  its own source, two lines mended
     sbx.crossq.policies.BatchRenorm = sbx.common.jax_layers.BatchRenorm  # type: ignore[misc]
 
 
