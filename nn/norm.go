@@ -24,10 +24,12 @@ type Maps map[string]affine
 
 type affine struct{ scale, shift *Node } // [F]
 
+// BatchEpsilon is what batch normalisation adds to a variance.
+const BatchEpsilon = 1e-3
+
 // The constants of batch normalisation, those of SBX's CrossQ.
 const (
 	batchMomentum = 0.99 // share of the running statistics that an update keeps
-	batchEpsilon  = 1e-3 // added to a variance
 	renormAfter   = 100_000
 	renormScale   = 3 // r within [1/3, 3]
 	renormShift   = 5 // d within [−5, 5]
@@ -95,7 +97,7 @@ func (n BatchNorm) Affine(g *Graph, how Statistics) (scale, shift *Node) {
 	}
 	gamma, beta := n.affine(g)
 	mean, variance, _ := n.running()
-	scale = Div(gamma, Sqrt(AddScalar(variance.NodeValue(g), batchEpsilon)))
+	scale = Div(gamma, Sqrt(AddScalar(variance.NodeValue(g), BatchEpsilon)))
 	return scale, Sub(beta, Mul(scale, mean.NodeValue(g)))
 }
 
@@ -116,8 +118,8 @@ func (n BatchNorm) Learn(x *Node, how Statistics) *Node {
 	centred := Sub(x, InsertAxes(runningMean, 0))
 	offset := average(centred)                                              // μ_B − μ
 	variance := MaxScalar(Sub(average(Square(centred)), Square(offset)), 0) // [F]
-	std := Sqrt(AddScalar(variance, batchEpsilon))                          // σ_B
-	runningStd := Sqrt(AddScalar(runningVariance, batchEpsilon))            // σ
+	std := Sqrt(AddScalar(variance, BatchEpsilon))                          // σ_B
+	runningStd := Sqrt(AddScalar(runningVariance, BatchEpsilon))            // σ
 	ready := ConvertDType(GreaterOrEqual(steps, MulScalar(OnesLike(steps), renormAfter)), x.DType())
 	r := ClipScalar(StopGradient(Div(std, runningStd)), 1.0/renormScale, renormScale)
 	d := ClipScalar(StopGradient(Div(offset, runningStd)), -renormShift, renormShift)

@@ -275,11 +275,9 @@ func TestGradClip(t *testing.T) {
 func TestFusedUpdates(t *testing.T) {
 	for name, set := range map[string]func(*sac.Config, *policies.Gaussian){
 		"clipped": func(c *sac.Config, _ *policies.Gaussian) { c.GradClip = 0.1 },
-		"delayed": func(c *sac.Config, _ *policies.Gaussian) { c.PolicyDelay = 2 },
 		"batch": func(c *sac.Config, p *policies.Gaussian) {
 			c.PolicyDelay, c.Tau, c.Critic.Norm, p.Norm, c.PolicyAverage = 2, nil, "batch", "batch", 0.5
 		},
-		"layer": func(c *sac.Config, p *policies.Gaussian) { c.Critic.Norm, p.Norm = "layer", "layer" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg, gauss := tiny(), policies.NewGaussian()

@@ -8,7 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/agents/sac"
@@ -33,14 +36,20 @@ func TestONNXRuntime(t *testing.T) {
 	flow := policies.NewFlow()
 	flow.Network = nn.Network{Hidden: []int{16}, Activation: "relu"}
 	flow.Layers, flow.Width, flow.Context, flow.Act = 2, 8, 4, "mean"
+	batch := policies.NewGaussian()
+	batch.Network = nn.Network{Hidden: []int{16, 8}, Activation: "relu", Norm: "batch"}
 	moments := &normalize.Moments{Mean: []float64{1, -2, 0.5}, Var: []float64{4, 0.25, 1}, Count: 10}
 	rng := rand.New(rand.NewPCG(1, 2))
 	for name, p := range map[string]export.Policy{
 		"gaussian, normalised": {Kind: gaussian, Obs: moments, Clip: 5},
 		"flow":                 {Kind: flow},
+		"gaussian, batch":      {Kind: batch},
 	} {
 		cfg := sac.Defaults()
 		cfg.Critic.Hidden = []int{8}
+		if name == "gaussian, batch" {
+			cfg.PolicyAverage = 0.9 // the average is what is exported
+		}
 		s, err := sac.New(cfg, agents.Task{
 			Backend: enginetest.Backend(t), Policy: p.Kind, Spec: envbridge.Spec{ID: "test", Copies: 1, ObsDim: obsDim, ActDim: actDim}, Seed: 3, Use: agents.ToAct,
 		})
@@ -48,6 +57,7 @@ func TestONNXRuntime(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.Close()
+		stir(t, rng, s)
 		oracle, err := s.Oracle([]int{rows})
 		if err != nil {
 			t.Fatal(err)
@@ -88,6 +98,27 @@ func TestONNXRuntime(t *testing.T) {
 		// The log-density at an action near ±1 has large derivatives.
 		if got.Best > 1e-5 || got.Drawn > 1e-5 || got.LogProb > 1e-3 {
 			t.Errorf("%s: onnxruntime is off by %+v", name, got)
+		}
+	}
+}
+
+// stir gives the averaged policy and all statistics of normalisation values that they
+// don't start with.
+func stir(t *testing.T, rng *rand.Rand, s *sac.Learner) {
+	t.Helper()
+	for v := range s.Store().IterVariables() {
+		if !strings.Contains(v.Path(), "/norm/") && !strings.HasPrefix(v.Path(), "/average/") {
+			continue
+		}
+		x := tensors.MustCopyFlatData[float32](v.MustValue())
+		for i := range x {
+			x[i] = float32(math.Abs(float64(x[i]) + 0.1*rng.NormFloat64()))
+			if rng.Float64() < 0.5 && v.Name() != "running_variance" {
+				x[i] = -x[i]
+			}
+		}
+		if err := v.SetValue(tensors.FromFlatDataAndDimensions(x, v.Shape().Dimensions...)); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

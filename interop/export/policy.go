@@ -1,9 +1,11 @@
 package export
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
+	"strings"
 
 	"github.com/stein-rl/stein/nn"
 	"github.com/stein-rl/stein/nn/flows"
@@ -36,19 +38,22 @@ type Policy struct {
 // A policy of particles is no network that ends: it asks the critic at every step,
 // and is refused.
 func WriteONNX(out io.Writer, p Policy, metadata map[string]string) error {
-	b := &builder{p: p, weights: map[string]Tensor{}}
+	b := &builder{p: p, scope: "policy", weights: map[string]Tensor{}}
 	for _, t := range p.Weights {
 		b.weights[t.Name] = t
+		if strings.HasPrefix(t.Name, "average.") {
+			b.scope = "average"
+		}
 	}
 	b.end(graphInput, "observation", p.ObsDim)
 	b.end(graphInput, "noise", p.ActDim)
 	var action, logProb string
 	switch kind := p.Kind.(type) {
 	case policies.Gaussian:
-		b.base("policy.gaussian", kind.Network, kind.LogStdMin, kind.LogStdMax, 0)
+		b.base(b.scope+".gaussian", kind.Network, kind.LogStdMin, kind.LogStdMax, 0)
 		action, logProb = b.squash(b.drawn, b.logQ)
 	case policies.Flow:
-		context := b.base("policy.flow", kind.Network, kind.LogStdMin, kind.LogStdMax, kind.Context)
+		context := b.base(b.scope+".flow", kind.Network, kind.LogStdMin, kind.LogStdMax, kind.Context)
 		u, logQ := b.flows(kind, b.drawn, b.logQ, b.activated(kind.Activation, context))
 		action, logProb = b.squash(u, logQ)
 	default:
@@ -71,6 +76,7 @@ func WriteONNX(out io.Writer, p Policy, metadata map[string]string) error {
 type builder struct {
 	network
 	p                         Policy
+	scope                     string // of the policy that is asked for its best: policy, or its average
 	weights                   map[string]Tensor
 	mean, logStd, drawn, logQ string
 	err                       error
@@ -98,7 +104,7 @@ func (b *builder) activated(name, x string) string {
 
 // linear is x·W + b for the columns from and to of a layer's outputs.
 func (b *builder) linear(x, layer string, from, to int) string {
-	w, bias := b.weight(layer+".weights", 2), b.weight(layer+".biases", 1)
+	w, bias := b.folded(layer)
 	if to > w.Shape[1] && b.err == nil {
 		b.err = fmt.Errorf("export: %s has %d outputs, want %d", layer, w.Shape[1], to)
 	}
@@ -107,6 +113,37 @@ func (b *builder) linear(x, layer string, from, to int) string {
 	}
 	part := fmt.Sprintf("%s.%d_%d", layer, from, to)
 	return b.op("Gemm", x, b.array(columns(w, part+".weights", from, to)), b.array(Tensor{part + ".biases", []int{to - from}, bias.Data[from:to]}))
+}
+
+// folded is a layer's weights and biases with the batch normalisation of its input in
+// them: of γ(x − μ)/σ + β, scale and shift.
+func (b *builder) folded(layer string) (w, bias Tensor) {
+	w, bias = b.weight(layer+".weights", 2), b.weight(layer+".biases", 1)
+	variance, normalised := b.weights[layer+".norm.running_variance"]
+	if !normalised || b.err != nil {
+		return w, bias
+	}
+	gamma, beta, mean := b.weight(layer+".norm.scale", 1), b.weight(layer+".norm.shift", 1), b.weight(layer+".norm.running_mean", 1)
+	if b.err != nil {
+		return w, bias
+	}
+	out := w.Shape[1]
+	moved := make([]float64, out)
+	data := make([]float32, len(w.Data))
+	for i := range w.Shape[0] {
+		scale := float64(gamma.Data[i]) / math.Sqrt(float64(variance.Data[i])+nn.BatchEpsilon)
+		shift := float64(beta.Data[i]) - scale*float64(mean.Data[i])
+		for j := range out {
+			data[i*out+j] = float32(scale * float64(w.Data[i*out+j]))
+			moved[j] += shift * float64(w.Data[i*out+j])
+		}
+	}
+	added := make([]float32, out)
+	for j := range out {
+		added[j] = float32(float64(bias.Data[j]) + moved[j])
+	}
+	w.Data, bias.Data = data, added
+	return w, bias
 }
 
 func columns(w Tensor, name string, from, to int) Tensor {
@@ -120,6 +157,9 @@ func columns(w Tensor, name string, from, to int) Tensor {
 // base builds the network and the Gaussian of its two first heads; it gives the rest
 // of the outputs, extra of them.
 func (b *builder) base(scope string, net nn.Network, low, high float64, extra int) (rest string) {
+	if net.Norm == "layer" && b.err == nil {
+		b.err = errors.New("export: cannot write a policy with norm layer as ONNX: none and batch only; safetensors takes every policy")
+	}
 	x := b.normalized("observation")
 	for i := range net.Hidden {
 		layer := fmt.Sprintf("%s.hidden_%d", scope, i)
@@ -175,7 +215,7 @@ func (b *builder) flows(kind policies.Flow, x, logQ, context string) (y, logDens
 	}
 	for i, link := range flows.Alternating(kind.Layers, dim, kind.Width, nil) {
 		order := link.(flows.Autoregressive).Order
-		scope := fmt.Sprintf("policy.flows.link_%d", i)
+		scope := fmt.Sprintf("%s.flows.link_%d", b.scope, i)
 		h := b.masked(x, scope+".in", order, unit, func(place, degree int) bool { return place < degree })
 		h = b.op("Add", h, b.op("MatMul", context, b.array(b.weight(scope+".cond.weights", 2))))
 		h = b.masked(b.activated(kind.Activation, h), scope+".mid", unit, unit, func(from, to int) bool { return from <= to })
