@@ -111,6 +111,9 @@ func TestEBMFIDOfRun(t *testing.T) {
 // in JSON, restores them into a grid, and is exported; and that wrong questions are
 // mistakes of usage.
 func TestEBMUse(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains an image model")
+	}
 	t.Chdir("..") // where .venv is
 	const fashion = "fashion-mnist/test=images/dataset/testdata/fashion-mnist"
 	out := t.TempDir()

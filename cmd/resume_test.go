@@ -12,6 +12,9 @@ import (
 // fewer steps than it has are refused; and that more of them tell what becomes of a
 // schedule.
 func TestResumeFinished(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains in processes of its own")
+	}
 	dir := filepath.Join(t.TempDir(), "run")
 	quick := []string{"--backend", "go:ops_sequential", "--steps", "100", "--eval-freq", "0", "--eval-episodes", "1", "--set", "agent.lr_schedule=linear"}
 	if o := train(t, dir, quick...); o.code != 0 {
@@ -48,6 +51,9 @@ func TestResumeFinished(t *testing.T) {
 // Ensure that a run which was killed before its first checkpoint is listed, and begun
 // again by --resume, and by the same command with the seed that was drawn for it.
 func TestKilledBeforeFirstCheckpoint(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains in processes of its own")
+	}
 	for name, again := range map[string]func(dir string, command []string) []string{
 		"resume": func(dir string, _ []string) []string { return []string{"train", "--resume", dir, "--json"} },
 		"same":   func(_ string, command []string) []string { return append(command, "--json") },

@@ -27,6 +27,9 @@ func sample(t *testing.T, args ...string) (string, error) {
 
 // Ensure that a run prints its figures and writes both pictures.
 func TestSample(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles graphs with XLA")
+	}
 	dir := t.TempDir()
 	still, movie := filepath.Join(dir, "out.png"), filepath.Join(dir, "out.gif")
 	out, err := sample(t, "--target", "gmm2", "--sampler", "met-svgd", "--steps", "3", "--particles", "12", "--systems", "4",

@@ -8,6 +8,9 @@ import (
 // Ensure that a run folder with an equals sign in its name can be served, and that
 // such a name can be given another.
 func TestServeFolderWithEqualsSign(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains in a process of its own")
+	}
 	t.Chdir(t.TempDir())
 	for _, dir := range []string{"lr=0.001", "runs/a"} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {

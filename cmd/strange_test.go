@@ -19,6 +19,9 @@ func strange(kwargs string, more ...string) []string {
 // Ensure that a training without evaluations makes the environment once, with the
 // largest seed too, and that one with evaluations makes as many copies as episodes.
 func TestEnvironmentIsMadeOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains in processes of its own")
+	}
 	for every, want := range map[string]int{"0": 1, "30": 4} {
 		dir := t.TempDir()
 		made := filepath.Join(dir, "made")
@@ -33,6 +36,9 @@ func TestEnvironmentIsMadeOnce(t *testing.T) {
 // Ensure that an environment without a time limit, whose episodes never end, hangs
 // neither the training nor `stein eval`, and that both name the setting.
 func TestEndlessEnvironment(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains in processes of its own")
+	}
 	run := filepath.Join(t.TempDir(), "run")
 	o := train(t, run, strange("{level: 1}", "--eval-freq", "60", "--eval-episodes", "1")...)
 	if o.code != 0 || !strings.Contains(o.stderr, "the environment has no time limit") || !strings.Contains(o.stderr, "env.max_steps") {
@@ -49,6 +55,9 @@ func TestEndlessEnvironment(t *testing.T) {
 // Ensure that a film is made with the run's arguments, of an environment that prints,
 // beside JSON alone; and that a name without a format is refused before anything.
 func TestFilmOfTalkingEnvironment(t *testing.T) {
+	if testing.Short() {
+		t.Skip("renders videos")
+	}
 	dir := t.TempDir()
 	run, film := filepath.Join(dir, "run"), filepath.Join(dir, "films", "12:30 lr=1.MP4")
 	if o := train(t, run, strange("{level: 3, length: 20}")...); o.code != 0 {
@@ -72,6 +81,9 @@ func TestFilmOfTalkingEnvironment(t *testing.T) {
 // Ensure that a MUJOCO_GL that can't draw stops no training, and is named where a film
 // is wanted, after the episodes.
 func TestUnusableGL(t *testing.T) {
+	if testing.Short() {
+		t.Skip("renders videos")
+	}
 	run := filepath.Join(t.TempDir(), "run")
 	with := func(args ...string) outcome {
 		c := stein(args...)

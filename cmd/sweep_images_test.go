@@ -25,6 +25,9 @@ func tinyImages(dir string, more ...string) []string {
 // Ensure that a sweep of image models that is killed goes on where it was, to the
 // figures of one that nothing happened to, and that its folder is enough for a report.
 func TestSweepImagesKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a sweep")
+	}
 	quiet, dir := filepath.Join(t.TempDir(), "quiet"), filepath.Join(t.TempDir(), "killed")
 	const s1 = "ebm-langevin-s1"
 	if o := finish(t, stein(tinyImages(quiet, "--seeds", "1,")...)); o.code != 0 || !strings.Contains(o.stdout, "1 done, 0 failed") {
@@ -56,6 +59,9 @@ func TestSweepImagesKilled(t *testing.T) {
 // Ensure that a sweep of the folder ebm is the nine published models, each with every
 // seed, at the size asked for.
 func TestSweepOfImages(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a sweep")
+	}
 	code, stdout, stderr := run(t, "sweep", "ebm", "--seeds", "3", "--size", "paper", "--dry-run")
 	names := strings.Fields(stdout)
 	if code != 0 || len(names) != 27 || !slices.Contains(names, "ebm-met-sigma-eps-nobound-s2") || slices.Contains(names, "ebm-glow-likelihood-s0") {
@@ -68,6 +74,9 @@ func TestSweepOfImages(t *testing.T) {
 
 // Ensure that image models train as tasks of a Ray cluster.
 func TestSweepImagesOnRay(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a Ray cluster")
+	}
 	needsPython(t, "ray")
 	dir := filepath.Join(t.TempDir(), "sweep")
 	o := finish(t, stein(tinyImages(dir, "--seeds", "2", "--ray", "local", "--runtime-env", runtimeEnv(t), "--set", "updates=200", "--jobs", "2")...))

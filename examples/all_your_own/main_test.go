@@ -21,6 +21,9 @@ func stein(t *testing.T, args ...string) (code int, stdout, stderr string) {
 // Ensure that the program's own parts train, evaluate and resume, each beside the others
 // and beside Stein's, without Python.
 func TestTrains(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains an agent")
+	}
 	t.Setenv("STEIN_PYTHON", "/no/such/python")
 	for name, sets := range map[string][]string{
 		"own policy, own agent": {"policy.kind=logit", "agent.kind=single"},
