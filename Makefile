@@ -39,7 +39,7 @@ train: build $(VENV)/.stein-run ## learn to walk for a few minutes, evaluate, dr
 
 test: build .build/system-test $(VENV)/.stein-dev ## vet, Go tests with the race detector, Python tests, lint
 	go vet ./...
-	go test $(RACE) -timeout 14m $(PACKAGES)
+	go test $(RACE) -timeout 25m $(PACKAGES)
 	cd python_env && ../$(VENV)/bin/python -m pytest
 	$(MAKE) --no-print-directory lint
 

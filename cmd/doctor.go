@@ -233,8 +233,3 @@ func (r pythonReport) findings() []finding {
 	}
 	return append(all, render, video)
 }
-
-func lastLine(text string) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	return strings.TrimSpace(lines[len(lines)-1])
-}

@@ -19,7 +19,7 @@ func TestKwargs(t *testing.T) {
 		{map[string]any{}, ""},
 		{map[string]any{"b": 1.0, "a": 1, "c": 1e6, "d": 2.5e-7, "e": float32(0.1), "f": 1e300}, `{"a":1,"b":1.0,"c":1e+06,"d":2.5e-07,"e":0.1,"f":1e+300}`},
 		{map[string]any{"n": nil, "t": true, "s": "ü\"\n", "u": uint64(math.MaxUint64), "l": level(3)}, `{"l":3,"n":null,"s":"ü\"\n","t":true,"u":18446744073709551615}`},
-		{map[string]any{"x": []any{1, 1.0, "1", []float64{2}}, "m": map[string]any{"g": -0.0}}, `{"m":{"g":0.0},"x":[1,1.0,"1",[2.0]]}`},
+		{map[string]any{"x": []any{1, 1.0, "1", []float64{2}}, "m": map[string]any{"g": math.Copysign(0, -1)}}, `{"m":{"g":-0.0},"x":[1,1.0,"1",[2.0]]}`},
 		{map[string]any{"m": map[any]any{"k": 1}}, `{"m":{"k":1}}`},
 		{map[string]any{"n": json.Number("123456789012345678901234567890")}, `{"n":123456789012345678901234567890}`},
 	} {

@@ -138,7 +138,7 @@ func TestDataNoise(t *testing.T) {
 	m := &Model{cfg: Config{DataNoise: 0.05, DataNoiseStart: 0.8}}
 	exec := graph.MustNewExec(enginetest.Backend(t), m.dataNoise)
 	for progress, want := range map[float32]float64{0: 0.8, 0.5: 0.2, 1: 0.05} {
-		got := tensors.ToScalar[float32](exec.MustExec(progress)[0])
+		got := tensors.ToScalar[float32](exec.MustCall(progress)[0])
 		if math.Abs(float64(got)-want) > 1e-4 {
 			t.Errorf("at %g of the training: %g, want %g", progress, got, want)
 		}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/stein-rl/stein"
 )
@@ -258,9 +259,13 @@ func (o Options) quiet() Options {
 
 // run runs Python with its output on Out. An error has the last words that it gave as one.
 func (o Options) run(ctx context.Context, python string, args ...string) error {
-	words := &complaints{to: o.Out}
+	out := o.Out
+	if _, file := out.(*os.File); !file { // two goroutines copy what is no file
+		out = &shared{to: out}
+	}
+	words := &complaints{to: out}
 	c := command(ctx, python, args...)
-	c.Dir, c.Stdout, c.Stderr = o.in, o.Out, words
+	c.Dir, c.Stdout, c.Stderr = o.in, out, words
 	// A pip that outlives this program, killed, keeps the lock: the next call waits for
 	// its end before it removes what it wrote.
 	c.ExtraFiles = []*os.File{o.locked}
@@ -273,6 +278,18 @@ func (o Options) run(ctx context.Context, python string, args ...string) error {
 		return fmt.Errorf("%w%s", err, words)
 	}
 	return err
+}
+
+// shared lets several goroutines write, one at a time.
+type shared struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+func (w *shared) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.to.Write(p)
 }
 
 // complaints passes on what a program writes to stderr, and remembers its errors.

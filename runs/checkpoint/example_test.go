@@ -32,7 +32,9 @@ func Example() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		weights.MustSetValue(tensors.FromValue([]float32{3, 4}))
+		if err := weights.SetValue(tensors.FromValue([]float32{3, 4})); err != nil {
+			log.Fatal(err)
+		}
 	}
 	// A disk that loses a byte of the newest one.
 	if err := os.Truncate(root+"/step-000002000/agent.safetensors", 50); err != nil {
