@@ -154,7 +154,7 @@ once. Exit code 1: some trials failed.`,
 	flags.StringSliceVar(&f.only, "only", nil, "only configurations that match this `PATTERN`, such as met-*")
 	flags.StringVarP(&f.out, "out", "o", "", "write the sweep to this `FOLDER` (default: runs/sweep-NAME)")
 	flags.StringVar(&f.resume, "resume", "", "resume the sweep in this `FOLDER` as it was planned")
-	flags.StringVar(&f.size, "size", "", "image models: tiny (two processors) or paper (a GPU) (default: from the configurations)")
+	flags.StringVar(&f.size, "size", "", "image models: tiny or small (two processors) or paper (a GPU) (default: from the configurations)")
 	flags.IntVarP(&f.jobs, "jobs", "j", 0, "trials at a time (default: one for two processors; with --ray: all)")
 	flags.IntVar(&f.retries, "retries", 2, "number of retries of a failed trial")
 	flags.BoolVar(&f.dry, "dry-run", false, "list the trials without running them")

@@ -67,7 +67,7 @@ func TestSweepOfImages(t *testing.T) {
 	if code != 0 || len(names) != 27 || !slices.Contains(names, "ebm-met-sigma-eps-nobound-s2") || slices.Contains(names, "ebm-glow-likelihood-s0") {
 		t.Errorf("code %d, %d trials %v, %s", code, len(names), names, stderr)
 	}
-	if code, _, stderr := run(t, "sweep", "ebm", "--size", "huge", "--dry-run"); code != 2 || !strings.Contains(stderr, "want tiny or paper") {
+	if code, _, stderr := run(t, "sweep", "ebm", "--size", "huge", "--dry-run"); code != 2 || !strings.Contains(stderr, "want tiny, small or paper") {
 		t.Errorf("code %d, %s", code, stderr)
 	}
 }

@@ -106,7 +106,7 @@ func ImageName(name string) string {
 }
 
 // ResolveImages reads an image model's configuration, embedded (ebm/ may be left out)
-// or a file, with everything it extends; lays the part of a size over it, tiny or paper,
+// or a file, with everything it extends; lays the part of a size over it, tiny, small or paper,
 // where one is named; and then the assignments in their order.
 func ResolveImages(name, size string, sets []string) (ImageConfig, error) {
 	name = ImageName(name)

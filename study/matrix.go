@@ -32,7 +32,7 @@ type Matrix struct {
 	Set     Assignments   `yaml:"set"`     // for all trials
 	Grid    Grid          `yaml:"grid"`    // key: [values]
 	List    []Assignments `yaml:"list"`    // settings that belong together
-	Size    string        `yaml:"size"`    // of image models: tiny or paper; empty: as the configuration says
+	Size    string        `yaml:"size"`    // of image models: tiny, small or paper; empty: as the configuration says
 }
 
 // Assignments are key=value, the value YAML, as stein train --set has them. In a file
@@ -212,8 +212,8 @@ func (m Matrix) Trials(catalog experiments.Catalog, only []string) ([]Trial, err
 	if err != nil {
 		return nil, err
 	}
-	if m.Size != "" && m.Size != "tiny" && m.Size != "paper" {
-		return nil, fmt.Errorf("sweep: size %q: want tiny or paper", m.Size)
+	if m.Size != "" && m.Size != "tiny" && m.Size != "small" && m.Size != "paper" {
+		return nil, fmt.Errorf("sweep: size %q: want tiny, small or paper", m.Size)
 	}
 	seeds := m.Seeds
 	if len(seeds) == 0 {

@@ -24,7 +24,7 @@ type Plan struct {
 	Config   string            `yaml:"config"`
 	Seeds    study.Seeds       `yaml:"seeds"`  // each settings are tried with; 0 alone where not given
 	Set      study.Assignments `yaml:"set"`    // for all trials
-	Size     string            `yaml:"size"`   // of an image model: tiny or paper
+	Size     string            `yaml:"size"`   // of an image model: tiny, small or paper
 	Metric   string            `yaml:"metric"` // empty: the return of evaluations, or the distance of an image model
 	Minimize bool              `yaml:"minimize"`
 	Space    Space             `yaml:"space"`
