@@ -31,13 +31,15 @@ type Task struct {
 	Use      Use
 }
 
-// A Use is what a learner will be asked. It may leave out what is not needed for that.
+// A Use is what a learner is built for. The learner may leave out what that does not
+// need: one that is built to act or to be read has no variables of an optimiser.
 type Use int
 
 const (
 	ToLearn Use = iota // Update and Act
 	ToAct              // Act alone
-	ToKeep             // the variables; Act, if ever, may take its time
+	ToKeep             // the variables, as for ToLearn; nothing is compiled in advance
+	ToRead             // the variables, as for ToAct; nothing is compiled in advance
 )
 
 // Validate says what no learner can be built for.
@@ -50,6 +52,12 @@ func (t Task) Validate() error {
 	}
 	return nil
 }
+
+// Trains says whether the variables include the optimisers'.
+func (u Use) Trains() bool { return u == ToLearn || u == ToKeep }
+
+// Acts says whether acting is compiled in advance.
+func (u Use) Acts() bool { return u == ToLearn || u == ToAct }
 
 // Adopt takes the values of all variables of a learner from another store, such as a
 // newer checkpoint's, which must not be used afterwards. Nothing changes where one is

@@ -25,15 +25,21 @@ func (a *app) exportCmd() *cobra.Command {
 	var f exportFlags
 	cmd := &cobra.Command{
 		Use:   "export RUN",
-		Short: "Export a run's agent or energy as safetensors or ONNX",
+		Short: "Export a run's agent as safetensors, ONNX or a run folder, or its energy as ONNX",
 		Long: `Writes the weights of a run's agent as safetensors (policy, critics, targets,
 temperature, observation statistics), or its policy as ONNX (Gaussian and flow only).
 For the run of an image model, it writes the energy f as ONNX.
 
+With --format run, it writes a run folder of one checkpoint without the optimisers'
+variables and the replay memory: small enough to give away. stein eval, serve, report
+and export take it; stein train --resume does not. With --checkpoint none the folder
+holds the record alone, settings and figures, for stein report.
+
 docs/export.md lists the names, and the inputs and outputs of the model. Python and the
 environment are not needed.`,
 		Example: `  stein export runs/walker2d-sac-0-20261124-120000 --out walk.safetensors
-  stein export runs/walker2d-sac-0-20261124-120000 --checkpoint best --out walk.onnx`,
+  stein export runs/walker2d-sac-0-20261124-120000 --checkpoint best --out walk.onnx
+  stein export runs/walker2d-sac-0-20261124-120000 --format run --out models/walker2d-sac`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if experiments.IsImageRun(args[0]) {
@@ -43,9 +49,9 @@ environment are not needed.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.checkpoint, "checkpoint", "last", "last, best, or a step")
-	flags.StringVarP(&f.out, "out", "o", "", "`FILE` to write, ending in .safetensors or .onnx (default: named after the run)")
-	flags.StringVar(&f.format, "format", "", "safetensors or onnx (default: from the file's extension)")
+	flags.StringVar(&f.checkpoint, "checkpoint", "last", "last, best, or a step; with --format run also none")
+	flags.StringVarP(&f.out, "out", "o", "", "`FILE` to write, ending in .safetensors or .onnx, or folder (default: named after the run)")
+	flags.StringVar(&f.format, "format", "", "safetensors, onnx or run (default: from the file's extension)")
 	return cmd
 }
 
@@ -57,8 +63,11 @@ func (f *exportFlags) check(run string) error {
 			f.format = strings.ToLower(strings.TrimPrefix(filepath.Ext(f.out), "."))
 		}
 	}
-	if f.format != "safetensors" && f.format != "onnx" {
-		return usageError{fmt.Errorf("format %q: want safetensors or onnx (--format, or the ending of --out)", f.format)}
+	if f.format != "safetensors" && f.format != "onnx" && f.format != "run" {
+		return usageError{fmt.Errorf("format %q: want safetensors, onnx or run (--format, or the ending of --out)", f.format)}
+	}
+	if f.format == "run" && f.out == "" {
+		return usageError{fmt.Errorf("format run: name the folder to write with --out")}
 	}
 	if f.out == "" {
 		f.out = filepath.Base(filepath.Clean(run)) + "." + f.format
@@ -71,6 +80,18 @@ func (a *app) export(f exportFlags, run string) error {
 		return err
 	}
 	log := slog.New(a.logs.quieter(a.stderr, isTerminal(a.stderr)))
+	if f.format == "run" {
+		step, err := experiments.ExportRun(run, f.checkpoint, f.out, log)
+		switch {
+		case err != nil:
+			return err
+		case f.checkpoint == "none":
+			fmt.Fprintln(a.stdout, f.out)
+		default:
+			fmt.Fprintf(a.stdout, "%s (step %d)\n", f.out, step)
+		}
+		return nil
+	}
 	backend, err := experiments.OpenBackend("", 0, log)
 	if err != nil {
 		return err

@@ -52,5 +52,33 @@ alpha.log_alpha ()
 	if data, err := os.ReadFile(model); err != nil || !strings.Contains(string(data), "observation") {
 		t.Errorf("%d bytes, %v", len(data), err)
 	}
-	wantLine(t, finish(t, stein("export", run, "--out", "x.txt")), 2, "want safetensors or onnx")
+	wantLine(t, finish(t, stein("export", run, "--out", "x.txt")), 2, "want safetensors, onnx or run")
+
+	model = filepath.Join(dir, "model")
+	if o := finish(t, stein("export", run, "--format", "run", "--out", model)); o.code != 0 || o.stdout != model+" (step 60)\n" {
+		t.Fatalf("%+v", o)
+	}
+	evaluate := func(run string) string {
+		o := finish(t, stein("eval", run, "--episodes", "2", "--seed", "7", "--json"))
+		if o.code != 0 {
+			t.Fatalf("%s: %+v", run, o)
+		}
+		return strings.ReplaceAll(o.stdout, run, "RUN")
+	}
+	if before, after := evaluate(run), evaluate(model); before != after {
+		t.Errorf("the run evaluates to\n%s, its export to\n%s", before, after)
+	}
+	wantLine(t, finish(t, stein("train", "--resume", model)), 1, "was exported")
+	wantLine(t, finish(t, stein("export", run, "--format", "run", "--out", model)), 1, "not empty")
+	record := filepath.Join(dir, "record")
+	if o := finish(t, stein("export", run, "--format", "run", "--checkpoint", "none", "--out", record)); o.code != 0 || o.stdout != record+"\n" {
+		t.Fatalf("%+v", o)
+	}
+	if left := must(os.ReadDir(filepath.Join(record, "checkpoints"))); len(left) > 0 {
+		t.Errorf("a record with checkpoints %v", left)
+	}
+	data := must(os.ReadFile(filepath.Join(model, "run.json")))
+	if strings.Contains(string(data), dir) {
+		t.Errorf("paths of this machine: %s", data)
+	}
 }

@@ -66,7 +66,7 @@ func (c Catalog) OpenActor(backend compute.Backend, dir, which string, log *slog
 	if err != nil {
 		return nil, err
 	}
-	a.Agent, err = a.Config.learner(backend, a.Spec, a.Info.Seed, agents.ToKeep)
+	a.Agent, err = a.Config.learner(backend, a.Spec, a.Info.Seed, agents.ToRead)
 	if err != nil {
 		return nil, err
 	}

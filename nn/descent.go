@@ -92,6 +92,13 @@ func (s Snapshot) Unless(ok *Node) {
 	}
 }
 
+// momentsScope is where GoMLX's Adam keeps both moments of every variable.
+const momentsScope = "/" + optimizer.AdamDefaultScope
+
+// ForgetMoments removes Adam's moments, two numbers for each weight, from a store that
+// no update will use.
+func ForgetMoments(s *model.Store) error { return s.DeleteVariablesInScope(momentsScope) }
+
 // setRate gives the variable that the optimiser reads its value for this step: the rate of
 // a run that goes on is that of its settings, not of its checkpoint.
 func (a Adam) setRate(scope *model.Scope, rate float64, g *Graph) {

@@ -38,6 +38,9 @@ type Query struct {
 	// Batch are the states that Obs are the first ones of, where there are more of them
 	// to take those statistics from, [N, S]; nil: there are no more.
 	Batch *Node
+	// HoldStart keeps the gradient from what a Starter's draws start from: what moves
+	// them learns alone.
+	HoldStart bool
 }
 
 // ask is what a network under q.Scope says of Obs, [B, out]. Where it learns, its batch

@@ -132,6 +132,9 @@ func (p Stein) Choose(q Query, drawn Draw) *Node { return p.Choice.Pick(q, drawn
 // start is q⁰, N(μ(s), diag σ₀(s)²).
 func (p Stein) start(q Query) sampler.DiagonalGaussian {
 	both := q.ask(p.Network, "start", 2*q.ActDim) // [B, 2A]
+	if q.HoldStart {
+		both = StopGradient(both)
+	}
 	mean, logStd := split(both, q.ActDim, math.Log(p.Initial.StdMin), math.Log(p.Initial.StdMax))
 	return sampler.DiagonalGaussian{
 		Mean: mean, Std: Exp(logStd), Truncate: p.Initial.Truncate, Renormalise: p.Initial.Renormalise,

@@ -27,6 +27,13 @@ func (p Stein) stats(q Query, q0 sampler.DiagonalGaussian, smp sampler.Sampler, 
 		s["score_norm"] = ReduceAllMean(Sqrt(ReduceSum(Square(run.Score), -1)))
 		return detached(s)
 	}
+	// What the steps brought: KL(q⁰‖p) − KL(q‖p) at the drawn particles, nats, where p ∝ exp(Q/α).
+	first := run.Path[0]
+	gain := Sub(Sub(run.LogP, run.LogQ), Sub(first.LogP, first.LogQ)) // [B, M]
+	if draw.Alive != nil {
+		gain = Where(draw.Alive, gain, ZerosLike(gain))
+	}
+	s["kl_drop"] = ReduceAllMean(gain)
 	infos := run.Infos
 	last := infos[len(infos)-1]
 	s["score_norm"] = ReduceAllMean(last.ScoreNorm)

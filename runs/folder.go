@@ -43,6 +43,9 @@ type Info struct {
 	Created  time.Time `json:"created"`
 	Build    Build     `json:"build"`
 	Sessions []Session `json:"sessions"` // processes that trained here
+	// Exported is set in a folder that stein export made: its checkpoint acts, but holds
+	// neither replay memory nor the optimisers' variables.
+	Exported bool `json:"exported,omitempty"`
 }
 
 // A Session is one process that trained in a folder.
@@ -192,6 +195,9 @@ func Open(dir string) (*Folder, error) {
 	info, err := ReadInfo(dir)
 	if err != nil {
 		return nil, err
+	}
+	if info.Exported {
+		return nil, fmt.Errorf("run folder %s was exported: it can act, but has no optimiser or replay memory to train on; continue the run that it was exported from", dir)
 	}
 	f := &Folder{Dir: dir, Info: info}
 	return f, f.acquire()

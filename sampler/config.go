@@ -23,7 +23,7 @@ type Config struct {
 	Control   string      `yaml:"control"` // none | truncation | mh | mh-rademacher [none]
 	// Greedy switches a control on in a share of the runs that rises over the training.
 	Greedy *ScheduleConfig `yaml:"greedy"`
-	Detach bool            `yaml:"detach_score"` // no gradient through the score [false]
+	Detach bool            `yaml:"detach_score"` // no gradient through the score and its derivative [false]
 
 	// Kernels are those that Kernel may name besides Stein's own.
 	Kernels map[string]Kernel `yaml:"-"`

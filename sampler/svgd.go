@@ -51,7 +51,8 @@ type SVGD struct {
 	Density   Density
 	Trace     Divergence
 	Control   Control // nil: none
-	// Detach holds the score constant in differentiation.
+	// Detach holds the score and its derivative constant in differentiation: gradients
+	// reach scales and starts through the moves alone, and no third derivative is taken.
 	Detach bool
 }
 
@@ -96,7 +97,10 @@ func unitVectors(x *Node, d int) []*Node {
 func (v SVGD) Step(at At, t Target, s State) (State, Info) {
 	moving := s
 	if v.Detach {
-		moving.Score = StopGradient(s.Score)
+		moving.Score, moving.HessV = StopGradient(s.Score), nil
+		for _, hv := range s.HessV {
+			moving.HessV = append(moving.HessV, StopGradient(hv))
+		}
 	}
 	f := newField(at, v.Kernel, v.Bandwidth, moving)
 	info := Info{

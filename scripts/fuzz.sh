@@ -3,6 +3,9 @@
 # has one of the words given:
 #   scripts/fuzz.sh               FUZZTIME=5s each
 #   FUZZTIME=10m scripts/fuzz.sh FuzzLoad
+#   FUZZTIME=3000x scripts/fuzz.sh  3000 inputs each, whatever time they take
+# CI counts inputs: go test takes the end of a time for a failure of the target
+# ("context deadline exceeded") when it falls between two inputs on a busy machine.
 # Inputs that fail are kept by `go test` below the package's testdata/fuzz: commit
 # them with the repair.
 set -euo pipefail

@@ -33,14 +33,18 @@ type Config struct {
 	//
 	// The last two are for a policy that moves particles.
 	Target string `yaml:"target" want:"particles|start|importance"`
-	// PolicyLoss is whose loss the policy learns by: its particles', or its start's
-	// alone, as soft actor-critic without particles has it. What moves the particles
-	// then stays as it begins.
-	PolicyLoss string `yaml:"policy_loss" want:"particles|start"`
+	// PolicyLoss is whose loss the policy learns by.
+	//
+	//	particles: its particles'
+	//	start:     its start's alone, as soft actor-critic without particles has it;
+	//	           what moves the particles stays as it begins
+	//	split:     its start by the start's loss, over all states, and what moves the
+	//	           particles by theirs, over PolicyStates, with the start held
+	PolicyLoss string `yaml:"policy_loss" want:"particles|start|split"`
 
-	// PolicyStates is for how many states of the minibatch the policy is updated, the
-	// first ones; 0: for all. A policy of particles costs Particles times what a state
-	// costs the critics.
+	// PolicyStates is for how many states of the minibatch particles are moved when the
+	// policy is updated, the first ones; 0: for all. They cost Particles times what a
+	// state costs the critics, at every step.
 	PolicyStates int `yaml:"policy_states" want:">= 0"`
 
 	// The networks. The policy has its own.

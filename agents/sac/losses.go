@@ -90,18 +90,41 @@ func (s *Learner) softValue(value, logQ, alpha *Node, stats figures) *Node {
 }
 
 // policyLoss is E[α log π(a|s) − min_k Q_k(s, a)] by the critics as they are by now,
-// scalar; entropy is the draw's, nats, scalar without gradient.
-func (s *Learner) policyLoss(now policies.Query, stats figures) (loss, entropy *Node) {
-	draw := s.sample(now, s.cfg.PolicyLoss == "particles")
-	value := now.Value(draw.Action) // [B, M]
-	loss = ReduceAllMean(meanAlive(Sub(Mul(now.Alpha, draw.LogProb), value), draw.Alive))
-	entropy = StopGradient(Neg(ReduceAllMean(meanAlive(draw.LogProb, draw.Alive))))
+// scalar, for the states obs [B, S] or those of them that Config.PolicyStates leaves;
+// entropy is the draw's, nats, scalar without gradient. ask makes the query of states.
+func (s *Learner) policyLoss(obs *Node, ask func(obs *Node) policies.Query, stats figures) (loss, entropy *Node) {
+	few := obs
+	if n := s.cfg.PolicyStates; n > 0 && n < obs.Shape().Dim(0) {
+		few = Slice(obs, AxisRange(0, n))
+	}
+	switch s.cfg.PolicyLoss {
+	case "split":
+		start := ask(obs)
+		start.Particles = 1 // draws of a start are all alike
+		loss, entropy = s.freeEnergy(start, s.sample(start, false), stats)
+		moved := ask(few)
+		moved.Key, moved.Learn, moved.HoldStart = moved.Key.Fold(0), false, true
+		of, moving := s.freeEnergy(moved, s.sample(moved, true), stats)
+		stats["policy/particles_entropy"] = moving
+		loss = Add(loss, of)
+	default:
+		q := ask(few)
+		loss, entropy = s.freeEnergy(q, s.sample(q, s.cfg.PolicyLoss == "particles"), stats)
+	}
 	stats["train/actor_loss"] = loss
 	stats["train/entropy"] = entropy
+	return loss, entropy
+}
+
+// freeEnergy is E[α log π(a|s) − min_k Q_k(s, a)] of a draw, scalar, and its entropy,
+// nats, scalar without gradient.
+func (s *Learner) freeEnergy(q policies.Query, draw policies.Draw, stats figures) (mean, entropy *Node) {
+	value := q.Value(draw.Action) // [B, M]
+	mean = ReduceAllMean(meanAlive(Sub(Mul(q.Alpha, draw.LogProb), value), draw.Alive))
 	for name, x := range draw.Stats {
 		stats["policy/"+name] = x
 	}
-	return loss, entropy
+	return mean, StopGradient(Neg(ReduceAllMean(meanAlive(draw.LogProb, draw.Alive))))
 }
 
 // alphaLoss lets log α fall while the entropy is above its target, scalar.

@@ -80,7 +80,10 @@ func New(cfg Config, t agents.Task) (*Learner, error) {
 		store: model.NewStore(), progress: tensors.FromScalar(float32(0)),
 	}
 	stages := []func() error{s.create, s.initialise, s.prepareActing}
-	if t.Use != agents.ToKeep {
+	if !t.Use.Trains() {
+		stages = slices.Insert(stages, 1, func() error { return nn.ForgetMoments(s.store) })
+	}
+	if t.Use.Acts() {
 		stages = append(stages, s.compileActing)
 	}
 	if t.Use == agents.ToLearn {

@@ -11,6 +11,7 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/stein-rl/stein/nn"
+	"github.com/stein-rl/stein/policies"
 	"github.com/stein-rl/stein/random"
 )
 
@@ -53,13 +54,11 @@ func (s *Learner) step(scope *model.Scope, b minibatch, key random.Key, progress
 // policyStep updates policy, temperature and the policy's average; alpha is the
 // temperature of before.
 func (s *Learner) policyStep(scope *model.Scope, b minibatch, key random.Key, progress, alpha *Node, stats figures) (ok *Node) {
-	obs := b.obs
-	if n := s.cfg.PolicyStates; n > 0 && n < obs.Shape().Dim(0) {
-		obs = Slice(obs, AxisRange(0, n))
-	}
-	now := s.query(scope, policyScope, obs, key, progress)
-	now.Alpha, now.Learn, now.Batch = alpha, true, b.obs
-	loss, entropy := s.policyLoss(now, stats)
+	loss, entropy := s.policyLoss(b.obs, func(obs *Node) policies.Query {
+		q := s.query(scope, policyScope, obs, key, progress)
+		q.Alpha, q.Learn, q.Batch = alpha, true, b.obs
+		return q
+	}, stats)
 	ok = s.descend(scope, progress, stats, nn.Part{Scope: policyScope, Loss: loss, Rate: s.cfg.ActorLR, Clip: s.cfg.GradClip})
 	if s.cfg.AutoAlpha {
 		alphaLoss := s.alphaLoss(scope, entropy, stats)

@@ -91,6 +91,11 @@ func (s *Learner) build(t agents.Task) (err error) {
 	if err != nil {
 		return err
 	}
+	if !t.Use.Trains() {
+		if err := nn.ForgetMoments(s.store); err != nil {
+			return err
+		}
+	}
 	for v, target := range s.followed() {
 		value, err := v.MustValue().LocalClone()
 		if err != nil {
@@ -104,7 +109,7 @@ func (s *Learner) build(t agents.Task) (err error) {
 	if err != nil {
 		return err
 	}
-	if t.Use != agents.ToKeep {
+	if t.Use.Acts() {
 		if _, err := s.acting.Compile(shapes.Make(dtypes.Float32, s.spec.Copies, s.spec.ObsDim)); err != nil {
 			return err
 		}

@@ -2,7 +2,10 @@
 // and what its time is spent on.
 package figures
 
-import "time"
+import (
+	"syscall"
+	"time"
+)
 
 // updates is the figure that is a count: how many updates there have been in all. The
 // last one stands, where others have their mean.
@@ -49,11 +52,12 @@ type Clock struct {
 	paused  time.Duration
 	phases  []string
 	spent   map[string]time.Duration
+	cpu     time.Duration // of the process when the clock was started
 }
 
 // NewClock starts a clock at a step of a loop that has these phases.
 func NewClock(step int64, phases ...string) Clock {
-	return Clock{started: time.Now(), from: step, phases: phases, spent: map[string]time.Duration{}}
+	return Clock{started: time.Now(), from: step, phases: phases, spent: map[string]time.Duration{}, cpu: processorTime()}
 }
 
 // Phase starts one; the answer ends it.
@@ -75,9 +79,19 @@ func (c *Clock) Metrics(step int64) map[string]float64 {
 	m := map[string]float64{
 		"time/fps":          float64(step-c.from) / total.Seconds(),
 		"time/time_elapsed": (total + c.paused).Seconds(),
+		"time/cpu":          (processorTime() - c.cpu).Seconds(),
 	}
 	for _, name := range c.phases {
 		m["time/"+name] = c.spent[name].Seconds() / total.Seconds()
 	}
 	return m
+}
+
+// processorTime is what all threads of this process have used, in user and system mode.
+func processorTime() time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
