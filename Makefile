@@ -28,7 +28,7 @@ DURATION ?= 30m
 ROUNDS ?= 100
 SEED ?= 0
 
-.PHONY: fuzz audit help train test quick build release data bench chaos soak lint fmt proto doctor clean
+.PHONY: benchmark fuzz audit help train test quick build release data bench chaos soak lint fmt proto doctor clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ soak: build $(VENV)/.stein-dev ## train, serve and break for DURATION; figures t
 
 fuzz: ## feed every parser of outside bytes odd bytes: FUZZTIME=5s each, ARGS= which
 	@scripts/fuzz.sh $(ARGS)
+
+benchmark: build ## docs/results/benchmark.md from the records in docs/results/runs
+	@scripts/benchmark.sh
 
 audit: ## known weaknesses in modules and packages, where their databases can be reached
 	@scripts/audit.sh

@@ -13,7 +13,7 @@ import (
 )
 
 // Write leaves the report in a folder, made where it is missing: index.html, the
-// figures as SVG and PNG, and every number as CSV. It answers the files' paths, the
+// figures as SVG and PNG, every number as CSV, and benchmark.md. It answers the files' paths, the
 // page's first.
 func (r *Report) Write(dir string) (paths []string, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -39,6 +39,9 @@ func (r *Report) Write(dir string) (paths []string, err error) {
 	}
 	html, failed := r.HTML()
 	save("index.html", html, failed)
+	if text, failed := r.Benchmark(); text != "" || failed != nil {
+		save("benchmark.md", []byte(text), failed)
+	}
 	for _, s := range r.Sections {
 		for _, f := range s.Figures {
 			name := unique(slug(s.Env) + "-" + f.ID)

@@ -12,7 +12,7 @@ import (
 )
 
 // kept are the files of a run that an exported folder has too.
-var kept = []string{configName, csvName, curveName}
+var kept = []string{configName, csvName}
 
 // CreateExported makes the folder to of an exported run, all but its checkpoint, out of
 // that of the run, dir. Paths of the machine that trained are left out of the record. to
