@@ -118,3 +118,35 @@ func checkGradient(t *testing.T, r learnedRun) {
 		t.Errorf("gradient by σ %g and by ε %g: neither may be zero", grad[2*r.d], grad[2*r.d+1])
 	}
 }
+
+// Ensure that a detached score is held with its derivative: after one step the gradients
+// by σ and ε, which neither depends on, are the whole ones; that by the start is not,
+// nor are those of a second step.
+func TestDetachedScore(t *testing.T) {
+	gradient := func(steps int, detach bool) []float64 {
+		r := learnedRun{b: 2, m: 4, d: 2, steps: sampler.Steps{Max: steps}, target: sampler.LogDensity(tilted)}
+		r.smp = func(sigma, epsilon sampler.Scale) sampler.SVGD {
+			return sampler.SVGD{Kernel: sampler.RBF{}, Bandwidth: sigma, StepSize: epsilon, Trace: sampler.Divergence{HessianTrace: true}, Detach: detach}
+		}
+		state, err := RNGStateFromSeed(3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		exec := MustNewExec(enginetest.PureGo(t), func(theta, state *Node) *Node {
+			loss, _ := r.loss(theta, state)
+			return Gradient(loss, theta)[0]
+		})
+		theta := []float64{0.3, 0.2, -0.3, -0.3, math.Log(0.9), math.Log(0.15)}
+		return flatten(exec.MustCall(tensors.FromFlatDataAndDimensions(theta, len(theta)), state)[0])
+	}
+	near := func(a, b float64) bool { return math.Abs(a-b) < 1e-9 }
+	const mean, sigma, epsilon = 0, 4, 5
+	whole, held := gradient(1, false), gradient(1, true)
+	if !near(whole[sigma], held[sigma]) || !near(whole[epsilon], held[epsilon]) || near(whole[mean], held[mean]) {
+		t.Errorf("one step: gradient %v, detached %v: want those by σ and ε equal, that by the mean not", whole, held)
+	}
+	whole, held = gradient(2, false), gradient(2, true)
+	if near(whole[sigma], held[sigma]) || near(whole[epsilon], held[epsilon]) {
+		t.Errorf("two steps: gradient %v, detached %v: want others by σ and ε", whole, held)
+	}
+}
