@@ -9,29 +9,30 @@ import (
 	"github.com/stein-rl/stein/envbridge"
 )
 
-// An Evaluation is what greedy episodes brought, in the order of their numbers.
+// An Evaluation holds the results of greedy episodes, by episode number.
 type Evaluation struct {
 	Returns []float64 `json:"returns"`       // sums of raw rewards
 	Lengths []int64   `json:"lengths"`       // steps
-	Cut     int       `json:"cut,omitempty"` // episodes that EpisodeLimit ended
+	Cut     int       `json:"cut,omitempty"` // episodes ended by EpisodeLimit
 }
 
 // EpisodeLimit is the number of steps after which an evaluation ends an episode of an
-// environment that has no time limit of its own: such an episode may never end.
+// environment without a time limit, since such an episode may never end.
 const EpisodeLimit = 1000
 
-// Evaluate plays a number of episodes with the agent's greedy actions. Episode e is
-// played by copy e mod N of the environment, which plays its episodes one after the
-// other: which episodes count is settled beforehand, so that short ones don't crowd
-// out long ones. norm scales observations as it stands and learns nothing; it may
-// be nil. A seed and an agent give the same episodes each time.
+// Evaluate runs a number of episodes with the agent's greedy actions. Copy e mod N of the
+// environment runs episode e, and each copy runs its episodes in order. Which episodes
+// count is thus fixed in advance, and short episodes cannot displace long ones. norm
+// scales observations without learning from them; it may be nil. The result depends only
+// on the seed and the agent.
 //
-// An episode that a lost worker interrupted is played again. One that EpisodeLimit
-// ends keeps its copy idle until no copy has an episode to play; then all begin anew.
+// An episode interrupted by a lost worker is repeated. A copy whose episode was ended
+// by EpisodeLimit idles until no copy has an episode left to run; then all copies are
+// reset.
 func Evaluate(ctx context.Context, env envbridge.Env, agent Agent, norm Normalizer, episodes int, seed int64) (Evaluation, error) {
 	spec := env.Spec()
 	if episodes < 1 {
-		return Evaluation{}, fmt.Errorf("agents: evaluation of %d episodes", episodes)
+		return Evaluation{}, fmt.Errorf("agents: evaluation of %d episodes: want at least 1", episodes)
 	}
 	if r, ok := agent.(Reseeder); ok {
 		r.SeedGreedy(uint64(seed))
@@ -45,11 +46,11 @@ func Evaluate(ctx context.Context, env envbridge.Env, agent Agent, norm Normaliz
 	if spec.MaxSteps == 0 {
 		limit = EpisodeLimit
 	}
-	playing := make([]int, spec.Copies) // number of the episode each copy is at
+	playing := make([]int, spec.Copies) // number of the episode each copy is running
 	for i := range playing {
 		playing[i] = i
 	}
-	idle := make([]bool, spec.Copies) // in the middle of an episode that was cut
+	idle := make([]bool, spec.Copies) // between EpisodeLimit and the next reset
 	resets := int64(0)
 	scaled := make([]float32, len(obs))
 	for left := episodes; left > 0; {
@@ -75,7 +76,7 @@ func Evaluate(ctx context.Context, env envbridge.Env, agent Agent, norm Normaliz
 		busy := false
 		for i, e := range playing {
 			if step.Lost {
-				idle[i] = false // every copy has begun anew
+				idle[i] = false // every copy was reset
 			}
 			if e >= episodes || idle[i] {
 				continue
@@ -112,11 +113,10 @@ func Evaluate(ctx context.Context, env envbridge.Env, agent Agent, norm Normaliz
 	return result, nil
 }
 
-// Mean return.
+// Mean is the mean return.
 func (e Evaluation) Mean() float64 { return mean(e.Returns) }
 
-// Std is the standard deviation of the returns, over their number, as
-// Stable-Baselines3 has it.
+// Std is the standard deviation of the returns with divisor n, as in Stable-Baselines3.
 func (e Evaluation) Std() float64 {
 	m, sum := e.Mean(), 0.0
 	for _, x := range e.Returns {
@@ -125,15 +125,15 @@ func (e Evaluation) Std() float64 {
 	return math.Sqrt(sum / float64(len(e.Returns)))
 }
 
-// IQM is the interquartile mean of the returns: a quarter of them, rounded down, is
-// left out at either end.
+// IQM is the interquartile mean of the returns: it drops a quarter of them, rounded down,
+// at either end.
 func (e Evaluation) IQM() float64 {
 	sorted := slices.Sorted(slices.Values(e.Returns))
 	cut := len(sorted) / 4
 	return mean(sorted[cut : len(sorted)-cut])
 }
 
-// MeanLength of the episodes, in steps.
+// MeanLength is the mean length of the episodes, in steps.
 func (e Evaluation) MeanLength() float64 {
 	sum := 0.0
 	for _, n := range e.Lengths {
@@ -142,7 +142,7 @@ func (e Evaluation) MeanLength() float64 {
 	return sum / float64(len(e.Lengths))
 }
 
-// Metrics are the figures as training records them.
+// Metrics are the figures that training records.
 func (e Evaluation) Metrics() Metrics {
 	return Metrics{
 		"eval/mean_reward": e.Mean(), "eval/std_reward": e.Std(), "eval/iqm_reward": e.IQM(),

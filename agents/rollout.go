@@ -11,17 +11,18 @@ import (
 	"github.com/stein-rl/stein/replay"
 )
 
-// A Normalizer brings observations and rewards to a common scale by statistics of
-// what has been seen. The buffer and all returns stay raw.
+// A Normaliser scales observations and rewards by running statistics. The buffer and all
+// returns stay raw.
 type Normalizer interface {
-	// Observe takes in the step of a worker's copies, numbered from first.
+	// Observe updates the statistics with a step of a worker's copies, numbered from
+	// first.
 	Observe(first int, obs, reward []float32, terminated, truncated []bool)
-	// Obs and Reward scale rows in place, by the statistics so far.
+	// Obs and Reward scale rows in place with the current statistics.
 	Obs(rows []float32)
 	Reward(rewards []float32)
 }
 
-// LoopState is what a Loop carries from turn to turn, and over a break.
+// LoopState is a Loop's state between turns, and across an interruption.
 type LoopState struct {
 	Step     int64     `json:"step"`    // environment steps
 	Batches  uint64    `json:"batches"` // draws of minibatches
@@ -31,13 +32,13 @@ type LoopState struct {
 	Lengths  []float64 `json:"lengths"`
 }
 
-// State is how far the loop is, to save and to go on from.
+// State is the loop's progress, to save and resume.
 func (l *Loop) State() LoopState { return l.state }
 
-// SetState makes Train go on from there.
+// SetState makes Train resume from s.
 func (l *Loop) SetState(s LoopState) { l.state = s }
 
-const window = 100 // episodes that rollout figures are averaged over
+const window = 100 // number of episodes that rollout figures average over
 
 func (s *LoopState) episode(sum float64, length int64) {
 	s.Episodes++
@@ -54,19 +55,19 @@ func (s *LoopState) metrics(m Metrics) {
 	}
 }
 
-// A worker is an Env of the loop, with what was sent to it.
+// A worker is one Env of the loop and the last action sent to it.
 type worker struct {
 	env         envbridge.Env
 	first       int       // number of its first copy among all
-	obs, action []float32 // of the step under way
-	sent        bool      // there is one
-	sums        []float64 // of the rewards of the running episodes
+	obs, action []float32 // of the step in progress
+	sent        bool      // a step is in progress
+	sums        []float64 // rewards of the current episodes
 	lengths     []int64
 	lastReturn  float64
 }
 
-// score counts a step of copy i. It answers the episode's length when that ends,
-// else 0; its return is then lastReturn.
+// score counts a step of copy i. If the step ends the episode, score returns its length
+// and lastReturn is its return; otherwise it returns 0.
 func (w *worker) score(i int64, t replay.Transition) int64 {
 	w.sums[i] += float64(t.Reward)
 	w.lengths[i]++
@@ -78,7 +79,7 @@ func (w *worker) score(i int64, t replay.Transition) int64 {
 	return length
 }
 
-// cut ends all running episodes, which nobody will know the returns of.
+// cut ends all current episodes; their returns stay unknown.
 func (w *worker) cut(b replay.Buffer) {
 	clear(w.sums)
 	clear(w.lengths)
@@ -87,12 +88,12 @@ func (w *worker) cut(b replay.Buffer) {
 	}
 }
 
-// start begins an episode in every copy and sends the first actions.
+// start resets every copy and sends the first actions.
 func (l *Loop) start(ctx context.Context) error {
 	if err := l.check(); err != nil {
 		return err
 	}
-	if err := l.drain(ctx); err != nil { // what an earlier Train had sent
+	if err := l.drain(ctx); err != nil { // steps that an earlier Train sent
 		return err
 	}
 	l.workers, l.figures, l.anew = nil, figures.Averages{}, false
@@ -121,7 +122,7 @@ func (l *Loop) start(ctx context.Context) error {
 	return nil
 }
 
-// resetSeed gives the episodes that follow a break seeds of their own.
+// resetSeed gives the episodes after an interruption their own seeds.
 func (l *Loop) resetSeed() int64 {
 	if l.state.Step == 0 {
 		return l.EnvSeed
@@ -134,20 +135,19 @@ func (l *Loop) check() error {
 		return errors.New("agents: a loop needs Envs, an Agent, a Buffer and Steps")
 	}
 	if l.Schedule.TrainEvery < 1 || l.Schedule.FusedUpdates < 1 || l.Schedule.BatchSize < 1 {
-		return fmt.Errorf("agents: TrainEvery %d, FusedUpdates %d, BatchSize %d: want 1 or more",
+		return fmt.Errorf("agents: TrainEvery %d, FusedUpdates %d, BatchSize %d: want at least 1",
 			l.Schedule.TrainEvery, l.Schedule.FusedUpdates, l.Schedule.BatchSize)
 	}
 	first := l.Envs[0].Spec()
 	for _, env := range l.Envs {
 		if s := env.Spec(); s.ObsDim != first.ObsDim || s.ActDim != first.ActDim {
-			return fmt.Errorf("agents: %s has %d and %d numbers, %s has %d and %d", s.ID, s.ObsDim, s.ActDim, first.ID, first.ObsDim, first.ActDim)
+			return fmt.Errorf("agents: all Envs must have the same sizes: %s has observations of %d and actions of %d numbers, %s has %d and %d", s.ID, s.ObsDim, s.ActDim, first.ID, first.ObsDim, first.ActDim)
 		}
 	}
 	return nil
 }
 
-// drain waits for the steps that were sent and that nobody needs: every Send has
-// its Recv.
+// drain receives and drops the steps in progress: every Send needs its Recv.
 func (l *Loop) drain(ctx context.Context) error {
 	for _, w := range l.workers {
 		if !w.sent {
@@ -171,7 +171,7 @@ func (l *Loop) normalized(obs []float32) []float32 {
 	return scaled
 }
 
-// progress tells the agent which share of the training is behind.
+// progress passes the fraction of training completed to the agent.
 func (l *Loop) progress() {
 	if s, ok := l.Agent.(Scheduled); ok {
 		s.SetProgress(float64(l.state.Step) / float64(l.Steps))

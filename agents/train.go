@@ -11,49 +11,48 @@ import (
 	"github.com/stein-rl/stein/replay"
 )
 
-// A Loop is a training run: its parts, and how far it goes. Agent, Buffer and
-// Envs are the caller's to close.
+// A Loop is a training run: its parts and its length. The caller closes Agent, Buffer and
+// Envs.
 type Loop struct {
-	Envs     []envbridge.Env // of one environment; they are stepped in turn
+	Envs     []envbridge.Env // of one environment; stepped in turn
 	Agent    Updater
-	Buffer   replay.Buffer // of as many copies as Envs have together
+	Buffer   replay.Buffer // its Copies is the total of Envs
 	Schedule Schedule
-	Steps    int64 // environment steps in all; a step of one copy counts one
+	Steps    int64 // environment steps in total; a step of one copy counts as one
 
-	Seed    uint64 // of uniform actions and minibatches
-	EnvSeed int64  // of the environments; copies count up from it
+	Seed    uint64 // seed of uniform actions and minibatches
+	EnvSeed int64  // seed of the environments; copies count up from it
 
 	Normalizer Normalizer // nil: none
 	Recorder   Recorder   // nil: none
-	Every      int64      // environment steps between records; 0: none but the last
+	Every      int64      // environment steps between records; 0: only the last
 	Periodic   []Periodic
 
 	workers []*worker
-	anew    bool // episodes are to begin anew
+	anew    bool // reset all episodes after this turn
 	state   LoopState
 	batch   replay.Batch
 	clock   figures.Clock
 	figures figures.Averages
 }
 
-// A Periodic task is done whenever the steps pass a multiple of Every, between two
-// turns: State, the agent and the buffer then belong together. 0: never.
+// A Periodic task runs whenever the number of steps passes a multiple of Every (0:
+// never). It runs between two turns, when State, the agent and the buffer are consistent.
 type Periodic struct {
 	Every int64
 	Do    func(ctx context.Context, step int64) error
 }
 
-// Train steps the environments and teaches the agent until Steps environment steps
-// are done, exactly. It starts new episodes, so it can go on from a LoopState with
-// the agent and the buffer that belong to it.
+// Train steps the environments and trains the agent until exactly Steps environment steps
+// are done. It starts new episodes, so it can resume from a LoopState with the matching
+// agent and buffer.
 //
-// Every turn, one environment is asked what its last action led to, that is
-// remembered, the next action is sent, and while the simulator works on it the
-// agent learns. With one seed all that is the same each time, however many
-// environments there are.
+// In each turn it receives the result of one environment's last action, stores it, and
+// sends the next action. While the simulator works, the agent learns. With the same seed
+// the result is the same, for any number of environments.
 //
-// After an error, ctx's included, the loop stands between two turns: agent, buffer
-// and State are those of the last good step, and can be saved.
+// After an error, including ctx's, the loop is between two turns: agent, buffer and
+// State are those of the last good step and can be saved.
 func (l *Loop) Train(ctx context.Context) error {
 	l.clock = figures.NewClock(l.state.Step, "act", "env_wait", "sample", "update")
 	if err := l.start(ctx); err != nil {
@@ -91,19 +90,18 @@ func (l *Loop) Train(ctx context.Context) error {
 			if err := l.start(ctx); err != nil {
 				return err
 			}
-			turn = -1 // the first worker is next
+			turn = -1 // start with the first worker
 		}
 	}
 	return l.drain(ctx)
 }
 
-// Anew makes the episodes under way end as truncated once the Periodic task that
-// calls it is done, and others begin: what Train does when it goes on from a State.
-// A run that goes on from the state of that moment then equals one that never ended.
+// Anew truncates the current episodes and starts new ones after the Periodic task that
+// calls it, as Train does when it resumes from a State. A run resumed from that State
+// then equals an uninterrupted one.
 func (l *Loop) Anew() { l.anew = true }
 
-// remember puts what a worker's action led to into the buffer, but no more than
-// Steps allows.
+// remember adds the results of a worker's action to the buffer, up to Steps.
 func (l *Loop) remember(w *worker, step envbridge.Step) error {
 	spec := w.env.Spec()
 	if step.Lost {
@@ -130,8 +128,7 @@ func (l *Loop) remember(w *worker, step envbridge.Step) error {
 	return nil
 }
 
-// act chooses the actions for obs, at random for the first RandomSteps, and sends
-// them.
+// act chooses actions for obs, at random for the first RandomSteps, and sends them.
 func (l *Loop) act(ctx context.Context, w *worker, obs []float32) error {
 	defer l.clock.Phase("act")()
 	copy(w.obs, obs)
@@ -155,7 +152,7 @@ func (l *Loop) act(ctx context.Context, w *worker, obs []float32) error {
 	return nil
 }
 
-// learn does the updates that the steps since before have made due.
+// learn makes the updates that are due after the steps since before.
 func (l *Loop) learn(before int64) error {
 	c := l.Schedule
 	if learned := l.state.Step - max(before, c.LearningStarts); learned > 0 {
@@ -173,7 +170,7 @@ func (l *Loop) learn(before int64) error {
 	return nil
 }
 
-// update draws k minibatches and has the agent take them in.
+// update draws k minibatches and updates the agent with them.
 func (l *Loop) update(k int) error {
 	stop := l.clock.Phase("sample")
 	rng := rand.New(rand.NewPCG(random.Mix(l.Seed, batchStream), l.state.Batches))
@@ -203,7 +200,7 @@ func (l *Loop) update(k int) error {
 	return nil
 }
 
-// report records figures and does the periodic tasks that are due.
+// report records figures and runs the periodic tasks that are due.
 func (l *Loop) report(ctx context.Context, before int64) error {
 	due := func(every int64) bool { return every > 0 && before/every != l.state.Step/every }
 	if l.Recorder != nil && (due(l.Every) || l.state.Step == l.Steps) {

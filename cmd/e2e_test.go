@@ -186,7 +186,7 @@ func testEval(t *testing.T, run string) {
 	if o.code != 0 || !strings.Contains(o.stdout, "checkpoint of step 200") || !strings.Contains(o.stdout, "IQM") {
 		t.Errorf("%+v", o)
 	}
-	wantLine(t, finish(t, stein("eval", run, "--checkpoint", "77")), 1, "no checkpoint of step 77; it has those of [100 200 300]")
+	wantLine(t, finish(t, stein("eval", run, "--checkpoint", "77")), 1, "no checkpoint of step 77; available steps: [100 200 300]")
 }
 
 // testTruncated cuts the newest checkpoint short.
@@ -196,7 +196,7 @@ func testTruncated(t *testing.T, run string) {
 		t.Fatal(err)
 	}
 	o := finish(t, stein("eval", run, "--episodes", "1"))
-	if o.code != 0 || !strings.Contains(o.stdout, "checkpoint of step 200") || !strings.Contains(o.stderr, "a damaged checkpoint is passed over") {
+	if o.code != 0 || !strings.Contains(o.stdout, "checkpoint of step 200") || !strings.Contains(o.stderr, "skipping a damaged checkpoint") {
 		t.Errorf("%+v", o)
 	}
 	for _, step := range []string{"100", "200"} {
@@ -378,9 +378,9 @@ func TestBadInput(t *testing.T) {
 		code int
 		want string
 	}{
-		{"missing run folder", []string{"train", "--resume", "nowhere"}, "", 2, "no run folder nowhere"},
-		{"missing run folder, eval", []string{"eval", "nowhere"}, "", 1, "no run folder nowhere"},
-		{"no run folder", []string{"eval", busy}, "", 1, "is no run folder: it has no run.json"},
+		{"missing run folder", []string{"train", "--resume", "nowhere"}, "", 2, "run folder nowhere does not exist"},
+		{"missing run folder, eval", []string{"eval", "nowhere"}, "", 1, "run folder nowhere does not exist"},
+		{"no run folder", []string{"eval", busy}, "", 1, "is not a run folder: it has no run.json"},
 		{"folder with other things", []string{"train", "--config", "pendulum/sac", "--run-dir", busy}, "", 1, "is not empty"},
 		{"neither config nor resume", []string{"train"}, "", 2, "train what? --config NAME"},
 		{"unknown config", []string{"train", "--config", "pendulm/sac"}, "", 2, "did you mean pendulum/sac?"},
@@ -439,7 +439,7 @@ func TestFullDisk(t *testing.T) {
 	c := exec.Command("bash", append(args, "--set", "policy={hidden: [64, 64]}")...)
 	c.Env = append(os.Environ(), "STEIN_TEST_MAIN=1")
 	o := finish(t, c)
-	if !strings.Contains(o.stderr, "no checkpoint was written; training goes on") || o.code != 1 {
+	if !strings.Contains(o.stderr, "cannot write a checkpoint; training continues") || o.code != 1 {
 		t.Errorf("%+v", o)
 	}
 	if losses := figures(t, dir)["train/critic_loss"][0]; losses[len(losses)-1] != 300 {

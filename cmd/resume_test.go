@@ -39,7 +39,7 @@ func TestResumeFinished(t *testing.T) {
 		t.Errorf("%+v, %+v", got, o)
 	}
 	o = finish(t, stein("train", "--resume", dir, "--steps", "50"))
-	if o.code != 1 || !strings.Contains(o.stderr, "has 100 steps already, more than the 50") || !bytes.Equal(kept(), before) {
+	if o.code != 1 || !strings.Contains(o.stderr, "already has 100 steps, more than the requested 50") || !bytes.Equal(kept(), before) {
 		t.Errorf("%+v", o)
 	}
 	o = finish(t, stein("train", "--resume", dir, "--steps", "200"))

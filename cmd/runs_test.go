@@ -57,7 +57,7 @@ func TestRuns(t *testing.T) {
 	if _, stdout, _ = run(t, "runs", "list", "--tag", "good"); strings.Contains(stdout, "runs/a") || there("runs/a/tags") {
 		t.Errorf("%s", stdout)
 	}
-	if code, _, stderr = run(t, "runs", "tag", "runs/deeper", "good"); code != 1 || !strings.Contains(stderr, "is no run folder") {
+	if code, _, stderr = run(t, "runs", "tag", "runs/deeper", "good"); code != 1 || !strings.Contains(stderr, "is not a run folder") {
 		t.Errorf("code %d, %s", code, stderr)
 	}
 }
@@ -83,7 +83,7 @@ func TestRunsRemove(t *testing.T) {
 	}{
 		{"n\n", "nothing was removed", []string{"a", "b"}, 1},
 		{"", "nothing was removed", []string{"a", "b"}, 1},
-		{"", "is no run folder", []string{"a", "thesis", "-y"}, 1},
+		{"", "is not a run folder", []string{"a", "thesis", "-y"}, 1},
 		{"", "in use by another process", []string{"a", "busy", "-y"}, 1},
 		{"y\n", "remove 2 run folders", []string{"a", "b"}, 0},
 	} {

@@ -245,11 +245,11 @@ func TestSweepUsage(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for args, want := range map[string]string{
 		"sweep":                               "sweep what?",
-		"sweep walkr2d":                       "no configuration of that name",
+		"sweep walkr2d":                       "unknown configuration",
 		"sweep walker2d --only ppo":           "--only ppo matches none",
 		"sweep walker2d --seeds x":            `seeds "x"`,
 		"sweep walker2d --set agent.gama=1":   "did you mean gamma?",
-		"sweep --resume nowhere":              "is no sweep's folder",
+		"sweep --resume nowhere":              "is not a sweep's folder",
 		"sweep walker2d --resume x":           "leave NAME",
 		"sweep walker2d --jobs -1":            "--jobs -1",
 		"report":                              "requires at least 1 arg",

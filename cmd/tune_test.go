@@ -106,14 +106,14 @@ func TestTuneKilled(t *testing.T) {
 func TestTuneUsage(t *testing.T) {
 	dir := t.TempDir()
 	for text, want := range map[string]string{
-		"config: pendulum/sac": "want config: NAME and space",
+		"config: pendulum/sac": "want config: NAME and a space",
 		"config: pendulum/sac\nspace: {agent.gama: {low: 0.9, high: 0.99}}":        "did you mean gamma?",
 		"config: pendulum/sac\nspace: {agent.gamma: {low: 0.9}}":                   "want low and high, or choices",
 		"config: pendulum/sac\nspace: {agent.gamma: {low: 1, high: 0}}":            "want low below high",
 		"config: pendulum/sac\nspace: {agent.gamma: {low: 0.9, high: 1.5}}":        "agent.gamma",
 		"config: pendulum/sac\nspce: {}":                                           "spce",
 		"config: pendulum/sca\nspace: {agent.gamma: {low: 0.9, high: 0.99}}":       "did you mean pendulum/sac?",
-		"config: pendulum/sac\nspace: {agent.gamma: {low: 0.9, high: x, log: no}}": "is no number",
+		"config: pendulum/sac\nspace: {agent.gamma: {low: 0.9, high: x, log: no}}": "is not a number",
 	} {
 		plan := filepath.Join(dir, "p.yaml")
 		if err := os.WriteFile(plan, []byte(text), 0o644); err != nil {

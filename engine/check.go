@@ -8,8 +8,8 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// Check runs a small graph and its gradient on a backend and compares both with
-// what they must be. A plugin that loads can still fail here.
+// Check runs a small graph and its gradient on a backend and verifies the results. A
+// plugin that loads can still fail here.
 func Check(b compute.Backend) (err error) {
 	var value, slope float32
 	tried := Try(func() {

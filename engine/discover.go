@@ -13,10 +13,10 @@ import (
 	"github.com/stein-rl/stein/internal/venv"
 )
 
-// Variables of the environment that name a backend, in order.
+// Environment variables that select a backend, in order.
 var envNames = []string{"STEIN_BACKEND", "GOMLX_BACKEND"}
 
-// Where wheels put their plugin, below a virtual environment.
+// Where wheels install their plugin in a virtual environment.
 const (
 	cpuWheel  = "lib/python3*/site-packages/fastatomstruct_xla_cpu/libpjrt_cpu.so"
 	cudaWheel = "lib/python3*/site-packages/jax_plugins/xla_cuda1*/xla_cuda_plugin.so"
@@ -24,17 +24,16 @@ const (
 
 const fromNothing = "no XLA plugin found"
 
-// A Candidate is one rule of the discovery and what it found on this machine.
+// A Candidate is the result of one discovery rule on this machine.
 type Candidate struct {
-	Rule   string // what was looked at
-	Config string // the backend it gives, empty where it gives none
-	Note   string // why it gives none
+	Rule   string // what was checked
+	Config string // the backend found; empty if none
+	Note   string // why none was found
 }
 
-// Discover applies every rule, in their order: the flag, the environment, a CUDA
-// plugin where there is a GPU (go-xla's folders, then virtual environments), a CPU
-// plugin (the same), and the pure Go backend. The first one that gives a backend
-// is the one that Choose takes.
+// Discover applies every rule in order: the flag, the environment variables, a CUDA
+// plugin if there is a GPU (go-xla's folders, then virtual environments), a CPU plugin
+// (likewise), and the pure Go backend. Choose takes the first backend found.
 func Discover(flag string) []Candidate {
 	all := []Candidate{{Rule: "--backend", Config: flag, Note: "not given"}}
 	for _, name := range envNames {
@@ -60,8 +59,8 @@ func Discover(flag string) []Candidate {
 	return append(all, Candidate{Rule: fromNothing, Config: PureGo})
 }
 
-// installed looks for a plugin in go-xla's own folders, with or without a version
-// in its name.
+// installed looks for a plugin in go-xla's own folders, with or without a version in its
+// name.
 func installed(kind string, plugins []string) Candidate {
 	c := Candidate{Rule: "go-xla's folders, " + kind, Note: "no such plugin"}
 	if i := slices.IndexFunc(plugins, func(p string) bool {
@@ -72,8 +71,8 @@ func installed(kind string, plugins []string) Candidate {
 	return c
 }
 
-// expand lets xla:cpu and xla:cuda, with options or without, name a plugin that
-// came as a wheel, which go-xla would not find.
+// expand lets xla:cpu and xla:cuda, with or without options, select a plugin from a
+// wheel, which go-xla does not find.
 func expand(config string) string {
 	for kind, wheel := range map[string]string{"cpu": cpuWheel, "cuda": cudaWheel} {
 		options, ok := strings.CutPrefix(config, "xla:"+kind)
@@ -96,11 +95,11 @@ func fromWheel(kind, pattern string) Candidate {
 	return Candidate{Rule: "virtual environments, " + kind, Note: "no wheel with that plugin"}
 }
 
-// Venvs lists the virtual environments that wheels are looked for in.
+// Venvs lists the virtual environments that are searched for wheels.
 func Venvs() []string { return venv.Find() }
 
-// InstallXLA lets go-xla download the plugins that suit this machine into the
-// user's library folder, and returns that folder. It prints its progress.
+// InstallXLA lets go-xla download the plugins for this machine into the user's library
+// folder, and returns that folder. It prints its progress.
 func InstallXLA() (string, error) {
 	lib, err := installer.DefaultHomeLibPath()
 	if err != nil {

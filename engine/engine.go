@@ -16,13 +16,13 @@ import (
 	"github.com/gomlx/go-xla/pjrt"
 )
 
-// PureGo is the backend of last resort. The default mode of the same backend can
-// deadlock on few cores; this one does not.
+// PureGo is the backend of last resort. Its default mode can deadlock on few cores; this
+// mode does not.
 const PureGo = "go:ops_sequential"
 
-// noAutoInstall keeps go-xla from downloading plugins on its own. It reads the
-// variable when the program starts, so child processes and other users of the
-// library need it set, and this process needs the call as well.
+// noAutoInstall stops go-xla from downloading plugins on its own. go-xla reads the
+// variable when the program starts, so it is set for child processes, and this process
+// needs the call as well.
 const noAutoInstall = xla.NoAutoInstallEnv
 
 func init() {
@@ -33,10 +33,10 @@ func init() {
 // A Choice is a backend configuration and the reason for it.
 type Choice struct {
 	Config string // such as xla:/path/plugin.so
-	From   string // which rule chose it
+	From   string // the rule that chose it
 }
 
-// Warning is one line for the user where the choice is a slow one, else empty.
+// Warning is a one-line warning about a slow choice, or empty.
 func (c Choice) Warning() string {
 	if c.From != fromNothing {
 		return ""
@@ -49,22 +49,22 @@ func FixXLA() string {
 	if runtime.GOOS == "linux" && runtime.GOARCH == "amd64" {
 		return "`stein setup` installs one"
 	}
-	return "`stein doctor --install-xla` downloads one where there is one for " + runtime.GOOS + "/" + runtime.GOARCH
+	return "`stein doctor --install-xla` downloads one if it exists for " + runtime.GOOS + "/" + runtime.GOARCH
 }
 
-// Choose picks a backend by the first rule that finds one (see Discover). It
-// opens nothing.
+// Choose returns the backend of the first rule that finds one (see Discover). It opens
+// nothing.
 func Choose(flag string) Choice {
 	for _, c := range Discover(flag) {
 		if c.Config != "" {
 			return Choice{c.Config, c.Rule}
 		}
 	}
-	return Choice{PureGo, fromNothing} // not reached: Discover's last rule always finds one
+	return Choice{PureGo, fromNothing} // unreachable: Discover's last rule always finds one
 }
 
-// SetThreads says how many processor threads this process computes with; 0 keeps
-// them all. XLA reads the number once: call it before Open.
+// SetThreads sets the number of processor threads for computations; 0: all. XLA reads it
+// once, so call it before Open.
 func SetThreads(n int) error {
 	if n < 0 {
 		return fmt.Errorf("engine: %d threads: want at least 0 (0: all processors)", n)
@@ -76,7 +76,7 @@ func SetThreads(n int) error {
 	return os.Setenv("NPROC", strconv.Itoa(n))
 }
 
-// Open opens the backend that Choose picks. Nothing is downloaded.
+// Open opens the backend that Choose returns. It downloads nothing.
 func Open(flag string) (compute.Backend, Choice, error) {
 	c := Choose(flag)
 	var b compute.Backend
@@ -101,8 +101,8 @@ func open(config string) (compute.Backend, error) {
 		return compute.NewWithConfig(config)
 	}
 	keepMemory()
-	// The CPU plugin pretends to have four devices unless told otherwise, and
-	// starts at least that many threads, twice, whatever NPROC says.
+	// By default the CPU plugin emulates four devices and starts at least that many
+	// threads, twice, whatever NPROC says.
 	b, err := xla.NewWithOptions(plugin, pjrt.NamedValuesMap{"cpu_device_count": int64(1)})
 	if err == nil {
 		return b, nil
@@ -110,9 +110,8 @@ func open(config string) (compute.Backend, error) {
 	return compute.NewWithConfig(config) // a plugin that does not know the option
 }
 
-// findCUDALibraries tells XLA where NVIDIA's compiler lies, when the plugin is the
-// one of a wheel: its libraries are then in site-packages/nvidia. Elsewhere go-xla
-// looks for them itself.
+// findCUDALibraries tells XLA where NVIDIA's compiler is if the plugin comes from a
+// wheel: its libraries are then in site-packages/nvidia. Elsewhere go-xla finds them.
 func findCUDALibraries(plugin string) {
 	path, _, _ := strings.Cut(plugin, ",")
 	nvidia := filepath.Join(filepath.Dir(path), "..", "..", "nvidia")
@@ -124,7 +123,7 @@ func findCUDALibraries(plugin string) {
 	for _, dir := range []string{"cuda_nvcc", "cu13"} {
 		if root := filepath.Join(nvidia, dir); exists(root) {
 			os.Setenv(variable, strings.TrimSpace(flags+" "+flag+root))
-			os.Setenv("GOPJRT_CUDA_CHECKS", "no") // it looks in another layout and warns
+			os.Setenv("GOPJRT_CUDA_CHECKS", "no") // it expects another layout and warns
 			return
 		}
 	}

@@ -18,13 +18,13 @@ import "C"
 
 import "os"
 
-// keepMemory has the C library keep what XLA frees. XLA allocates the intermediate
-// results of a graph anew at each call; beyond 32 MB glibc hands them back to the
-// kernel each time, which then fills page after page with zeros for the next call. For
-// an update of a small image model, 60 MB, that was a quarter of the time. The price is
-// memory: each thread that has made a call may keep as much, 150 MB more at the peak of
-// that model. A thread's heap ends at 64 MB: larger results still come and go. Whoever
-// has set glibc's allocator by the environment is left alone.
+// keepMemory makes the C library keep the memory that XLA frees. XLA allocates a graph's
+// intermediate results at each call. Above 32 MB, glibc returns them to the kernel each
+// time, which then zeroes new pages for the next call. For an update of a small image
+// model, 60 MB, that took a quarter of the time. The price is memory: each thread that
+// made a call may keep as much, 150 MB more at the peak of that model. A thread's heap is
+// at most 64 MB, so larger results are still returned. If the environment configures
+// glibc's allocator, keepMemory does nothing.
 func keepMemory() {
 	for _, name := range []string{"GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"} {
 		if os.Getenv(name) != "" {

@@ -24,9 +24,9 @@ func Activate(name string, x *Node) *Node {
 	return nil
 }
 
-// ELU is x, or exp x − 1 below zero, for a finite x: x(1−m) + exp(xm) − 1, m the constant that tells
-// both apart. Products differentiate to products, twice and three times over, faster
-// than Where and Min do.
+// ELU is x above zero and exp(x) − 1 below it, for finite x. It is computed as x(1−m) +
+// exp(xm) − 1, where the constant mask m is 1 below zero. The derivatives of products are
+// products, up to the third order, and cheaper than those of Where and Min.
 func ELU(x *Node) *Node {
 	below := StopGradient(ConvertDType(LessThan(x, ZerosLike(x)), x.DType()))
 	return Add(Mul(x, OneMinus(below)), MinusOne(Exp(Mul(x, below))))

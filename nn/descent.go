@@ -11,24 +11,24 @@ import (
 	"github.com/gomlx/gomlx/ml/train/optimizer"
 )
 
-// A Part is what one loss trains: the variables under a scope.
+// A Part is one loss and the scope whose variables it trains.
 type Part struct {
 	Scope string
 	Loss  *Node   // scalar
-	Rate  float64 // Adam's learning rate, at its largest
+	Rate  float64 // Adam's learning rate, before Share scales it
 	Clip  float64 // largest global norm of the gradient; 0: no limit
 }
 
-// Adam is the optimiser, as PyTorch has it: Epsilon is added to the root of the
-// unbiased second moment.
+// Adam is the Adam optimiser as PyTorch defines it: Epsilon is added to the square root
+// of the bias-corrected second moment.
 type Adam struct {
 	Epsilon float64
 	Beta1   float64 // 0: 0.9
-	Share   *Node   // of every part's rate, scalar float32: a schedule's; nil: all of it
+	Share   *Node   // factor on every part's rate from a schedule, scalar float32; nil: 1
 }
 
-// Step takes the gradient step of a part, and answers the norm of its gradient before
-// clipping, scalar.
+// Step takes one gradient step of a part and returns the global norm of its gradient
+// before clipping, a scalar.
 func (a Adam) Step(scope *model.Scope, part Part) (norm *Node) {
 	g := part.Loss.Graph()
 	scope = scope.At("%s", part.Scope)
@@ -42,7 +42,8 @@ func (a Adam) Step(scope *model.Scope, part Part) (norm *Node) {
 	}
 	a.setRate(scope, part.Rate, g)
 	a.optimizer(part.Rate).UpdateGraphWithGradients(scope, grads, dtypes.Float32)
-	// A loss of what the part has become is not to be differentiated through this step.
+	// Later losses see the updated values as constants: they do not differentiate through
+	// this step.
 	for v := range scope.IterVariables() {
 		if v.Trainable {
 			v.SetNodeValue(StopGradient(v.NodeValue(g)))
@@ -51,13 +52,13 @@ func (a Adam) Step(scope *model.Scope, part Part) (norm *Node) {
 	return norm
 }
 
-// A Snapshot is what the variables of a store were before an update.
+// A Snapshot holds the variables of a store as they were before an update.
 type Snapshot struct {
 	store  *model.Store
 	before map[*model.Variable]*Node
 }
 
-// Remember takes a Snapshot in a graph.
+// Remember takes a Snapshot inside a graph.
 func Remember(store *model.Store, g *Graph) Snapshot {
 	s := Snapshot{store, map[*model.Variable]*Node{}}
 	for v := range store.IterVariables() {
@@ -66,7 +67,7 @@ func Remember(store *model.Store, g *Graph) Snapshot {
 	return s
 }
 
-// Changed are the variables that have another value by now.
+// Changed returns the variables that were assigned since the Snapshot.
 func (s Snapshot) Changed() []*model.Variable {
 	var all []*model.Variable
 	for v := range s.store.IterVariables() {
@@ -77,14 +78,14 @@ func (s Snapshot) Changed() []*model.Variable {
 	return all
 }
 
-// Restore gives all variables the values of before.
+// Restore sets all variables back to the values in the Snapshot.
 func (s Snapshot) Restore() {
 	for v, old := range s.before {
 		v.SetNodeValue(old)
 	}
 }
 
-// Unless undoes all changes since, where ok, a bool scalar, is false.
+// Unless undoes all changes since the Snapshot if ok, a bool scalar, is false.
 func (s Snapshot) Unless(ok *Node) {
 	for _, v := range s.Changed() {
 		old := s.before[v]
@@ -99,8 +100,8 @@ const momentsScope = "/" + optimizer.AdamDefaultScope
 // no update will use.
 func ForgetMoments(s *model.Store) error { return s.DeleteVariablesInScope(momentsScope) }
 
-// setRate gives the variable that the optimiser reads its value for this step: the rate of
-// a run that goes on is that of its settings, not of its checkpoint.
+// setRate sets the optimiser's learning-rate variable for this step. A resumed run uses
+// the rate in its settings, not the one in its checkpoint.
 func (a Adam) setRate(scope *model.Scope, rate float64, g *Graph) {
 	now := Const(g, float32(rate))
 	if a.Share != nil {
@@ -117,7 +118,7 @@ func (a Adam) optimizer(rate float64) gradientOptimizer {
 	return adam.Done().(gradientOptimizer)
 }
 
-// gradientOptimizer is what GoMLX's optimisers have besides their Interface.
+// gradientOptimizer has the methods of GoMLX's optimisers beyond optimisers.Interface.
 type gradientOptimizer interface {
 	UpdateGraphWithGradients(scope *model.Scope, grads []*Node, lossDType dtypes.DType)
 }
@@ -134,12 +135,12 @@ func globalNorm(grads []*Node) *Node {
 	return Sqrt(sum)
 }
 
-// errBuilt ends a graph that is built for its variables alone.
+// errBuilt aborts a graph that is built only to create its variables.
 var errBuilt = errors.New("built")
 
-// Create makes the variables that build makes, optimisers' included, by building it for
-// inputs of the given shapes without compiling it, and gives them their first values,
-// from seed.
+// Create creates the variables that build makes, including the optimisers' own. It builds
+// the graph for inputs of the given shapes without compiling it and draws the initial
+// values from seed.
 func Create(backend compute.Backend, store *model.Store, seed uint64, in []shapes.Shape, build func(*model.Scope, []*Node)) error {
 	store.RootScope().SetParam(model.ParamInitialSeed, int64(seed))
 	if err := store.SetRNGStateFromSeed(int64(seed)); err != nil {

@@ -1,4 +1,4 @@
-// Package nn holds what learners and samplers build their graphs from: networks,
-// activations, invertible maps (nn/flows), and one optimisation step of several parts
-// that are trained against each other.
+// Package nn provides the building blocks of learners and samplers: networks,
+// activations, invertible maps (nn/flows), and an optimisation step for several parts
+// that train against each other.
 package nn

@@ -7,15 +7,15 @@ import (
 	"github.com/stein-rl/stein/random"
 )
 
-// A Choice is how one of M actions is taken at test time.
+// A Choice selects one of M sampled actions at test time.
 type Choice struct {
 	By string `yaml:"by" want:"softmax|argmax|uniform"`
-	// Temperature of the softmax over the critic's values: "1" as in the earlier
-	// published code, or "alpha", which draws from exp(Q/α) over the particles.
+	// Temperature of the softmax over the critic's values: "1", as in the earlier
+	// published code, or "alpha", which draws from exp(Q/α).
 	Temperature string `yaml:"temperature" want:"1|alpha"`
 }
 
-// Pick answers one of the draw's actions, [B, A], by the critic's values at them.
+// Pick returns one of the sampled actions, [B, A], given the critic's values at them.
 func (c Choice) Pick(q Query, draw Draw) *Node {
 	if c.By == "uniform" {
 		return pick(draw, ZerosLike(draw.LogProb), q.Key.Fold(1))
@@ -33,7 +33,7 @@ func (c Choice) Pick(q Query, draw Draw) *Node {
 	return nil
 }
 
-// pick draws one action a state with probability ∝ exp(logits) by the Gumbel-max
+// pick draws one action per state with probability ∝ exp(logits), by the Gumbel-max
 // trick: logits [B, M] -> [B, A].
 func pick(draw Draw, logits *Node, key random.Key) *Node {
 	if draw.Action.Shape().Dim(1) == 1 {
@@ -43,7 +43,7 @@ func pick(draw Draw, logits *Node, key random.Key) *Node {
 	return at(draw.Action, ArgMax(masked(draw, Sub(logits, Log(Neg(Log(u))))), -1))
 }
 
-// masked is x [B, M] with the dead far below the living.
+// masked sets x [B, M] of dead particles far below that of living ones.
 func masked(draw Draw, x *Node) *Node {
 	if draw.Alive == nil {
 		return x
@@ -51,9 +51,9 @@ func masked(draw Draw, x *Node) *Node {
 	return Where(draw.Alive, x, MulScalar(OnesLike(x), -1e30))
 }
 
-// at is the row index [B] names of each state: x [B, M, A] -> [B, A].
+// at selects action index [B] of each state: x [B, M, A] -> [B, A].
 func at(x, index *Node) *Node {
 	hot := GreaterThan(OneHot(index, x.Shape().Dim(1), x.DType()), ZerosLike(ReduceSum(x, -1))) // [B, M]
-	// Where and not a product: a dead particle may be infinite.
+	// Where rather than a product: a dead particle may be infinite.
 	return ReduceSum(Where(BroadcastToShape(InsertAxes(hot, -1), x.Shape()), x, ZerosLike(x)), 1)
 }

@@ -12,19 +12,20 @@ import (
 	"github.com/stein-rl/stein/nn/flows"
 )
 
-// Flow is the policy of SAC-NF (Mazoure et al. 2019): a Gaussian whose draws run
-// through autoregressive flows that see the state (see flows.Autoregressive), and
-// then through tanh. Sampling is one pass; log-probabilities are exact.
+// Flow is the policy of SAC-NF (Mazoure et al. 2019). Its actions are draws from a
+// Gaussian, passed through autoregressive flows that depend on the state (see
+// flows.Autoregressive) and through tanh. Sampling takes one pass; log-probabilities are
+// exact.
 type Flow struct {
 	nn.Network `yaml:",inline"`
 	LogStdMin  float64 `yaml:"log_std_min"` // clamp of the Gaussian's log σ, nats
 	LogStdMax  float64 `yaml:"log_std_max"`
 
-	Layers  int `yaml:"layers" want:">= 1"`  // flows, each with the coordinates in another order
-	Width   int `yaml:"width" want:">= 1"`   // of the masked networks
-	Context int `yaml:"context" want:">= 1"` // numbers that the network tells the flows of the state
+	Layers  int `yaml:"layers" want:">= 1"`  // number of flows, each with another order of coordinates
+	Width   int `yaml:"width" want:">= 1"`   // width of the masked networks
+	Context int `yaml:"context" want:">= 1"` // size of the state features that condition the flows
 
-	// Act is the action at test time: the Gaussian's mean sent through the flows, or
+	// Act is the action at test time: the Gaussian's mean passed through the flows, or
 	// one of q.Particles draws.
 	Act         string `yaml:"act" want:"mean|softmax|argmax|uniform"`
 	Temperature string `yaml:"temperature" want:"1|alpha"` // of the softmax
@@ -35,7 +36,7 @@ var (
 	_ Greedy = Flow{}
 )
 
-// NewFlow has three flows over the network of NewGaussian.
+// NewFlow has three flows and the network of NewGaussian.
 func NewFlow() Flow {
 	return Flow{
 		Network: nn.Network{Hidden: []int{256, 256}, Activation: "relu", Norm: "none"}, LogStdMin: -20, LogStdMax: 2,
@@ -43,7 +44,7 @@ func NewFlow() Flow {
 	}
 }
 
-// Validate says what no graph can be made of.
+// Validate reports settings that cannot be built.
 func (p Flow) Validate() error {
 	err := p.Network.Validate()
 	if p.LogStdMin > p.LogStdMax {
@@ -61,7 +62,7 @@ func (p Flow) Sample(q Query) Draw {
 	return draw
 }
 
-// Greedy is the action that Act names.
+// Greedy is the action selected by Act.
 func (p Flow) Greedy(q Query) *Node {
 	if p.Act == "mean" {
 		shape := q.Obs.Shape().Clone()
@@ -76,8 +77,8 @@ func (p Flow) Greedy(q Query) *Node {
 	return Choice{By: p.Act, Temperature: p.Temperature}.Pick(q, draw)
 }
 
-// push sends standard normal ξ [B, M, A] through the Gaussian, the flows and tanh.
-// std is the Gaussian's, [B, 1, A].
+// push passes standard normal ξ [B, M, A] through the Gaussian, the flows and tanh. std
+// is the Gaussian's, [B, 1, A].
 func (p Flow) push(q Query, xi *Node) (draw Draw, std *Node) {
 	out := q.ask(p.Network, "flow", 2*q.ActDim+p.Context) // [B, 2A+C]
 	both := Slice(out, AxisRange(), AxisRange(0, 2*q.ActDim))

@@ -22,8 +22,8 @@ var (
 	_ Greedy = Gaussian{}
 )
 
-// NewGaussian has the sizes of Stable-Baselines3: two hidden layers of 256, log σ
-// in [−20, 2].
+// NewGaussian has the defaults of Stable-Baselines3: two hidden layers of 256, log σ in
+// [−20, 2].
 func NewGaussian() Gaussian {
 	return Gaussian{Network: nn.Network{Hidden: []int{256, 256}, Activation: "relu", Norm: "none"}, LogStdMin: -20, LogStdMax: 2}
 }
@@ -52,7 +52,7 @@ func (p Gaussian) Greedy(q Query) *Node {
 	return Tanh(mean)
 }
 
-// heads are μ and the clamped log σ, [B, A] each.
+// heads returns μ and the clamped log σ, [B, A] each.
 func (p Gaussian) heads(q Query) (mean, logStd *Node) {
 	both := q.ask(p.Network, "gaussian", 2*q.ActDim) // [B, 2A]
 	return split(both, q.ActDim, p.LogStdMin, p.LogStdMax)

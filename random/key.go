@@ -9,16 +9,16 @@ import (
 )
 
 // A Key names one stream of random numbers. It is a counter-based (Philox) state,
-// [3]uint64, and is never advanced: the same Key and shape always give the same
-// numbers. Take independent ones with Fold.
+// [3]uint64, and never advances: the same Key and shape always give the same numbers.
+// Derive independent keys with Fold.
 type Key struct{ state *Node }
 
-// NewKey makes a key of a graph.RNGStateShape node, usually an input of the graph.
+// NewKey makes a key from a graph.RNGStateShape node, usually an input of the graph.
 func NewKey(state *Node) Key { return Key{state} }
 
-// KeyOf is the i-th key of a stream of a seed, for the engine: a Philox key and the high
-// half of its counter, from which draws count up. Random numbers that come from counters
-// need no state that is carried along.
+// KeyOf returns key i of a stream of a seed as a host value: a Philox key and the high
+// half of its counter. Draws count up from there, so no random state is carried from call
+// to call.
 func KeyOf(seed, stream, i uint64) [3]uint64 {
 	return [3]uint64{Mix(Mix(seed, stream), i), 0, Mix(Mix(seed, stream+1<<32), i)}
 }
@@ -26,8 +26,8 @@ func KeyOf(seed, stream, i uint64) [3]uint64 {
 // Mix hashes x into h.
 func Mix(h, x uint64) uint64 { return splitMix(h + x*golden) }
 
-// Fold derives a key that is independent of k and of every other Fold of it. Folds are
-// hashed one into the other, so that k.Fold(a).Fold(b) is not k.Fold(b).Fold(a).
+// Fold derives a key that is independent of k and of k's other Folds. The order of Folds
+// matters: k.Fold(a).Fold(b) differs from k.Fold(b).Fold(a).
 func (k Key) Fold(i int) Key {
 	g := k.state.Graph()
 	start := splitMix(uint64(i))
@@ -52,10 +52,10 @@ func (k Key) Normal(shape shapes.Shape) *Node {
 // leastUniform is below every positive number that RandomUniform gives in float32.
 const leastUniform = 0x1p-33
 
-// boxMuller makes a standard normal number of two uniform ones in [0, 1) (Box and
-// Muller 1958). graph.RandomNormal has the same formula but keeps u from 0 by the least
-// denormal, which XLA takes for 0 on a CPU: one number in 2³² is infinite then, and a
-// training of a day draws more than that.
+// boxMuller makes a standard normal number from two uniform ones in [0, 1) (Box and
+// Muller 1958). graph.RandomNormal uses the same formula but keeps u above 0 only by the
+// smallest denormal, which XLA flushes to 0 on a CPU. One number in 2³² would then be
+// infinite, and a day of training draws more than that.
 func boxMuller(u, v *Node) *Node {
 	radius := Sqrt(MulScalar(Log(MaxScalar(u, leastUniform)), -2.0))
 	return Mul(radius, Cos(MulScalar(v, 2*math.Pi)))
@@ -67,15 +67,15 @@ func (k Key) Uniform(shape shapes.Shape) *Node {
 	return x
 }
 
-// What SplitMix64 counts by, and the multipliers of its finaliser (Steele, Lea and
-// Flood 2014).
+// The increment of SplitMix64 and the multipliers of its finaliser (Steele, Lea and Flood
+// 2014).
 const (
 	golden = 0x9e3779b97f4a7c15
 	mix1   = 0xbf58476d1ce4e5b9
 	mix2   = 0x94d049bb133111eb
 )
 
-// splitMix is that generator's next number after z.
+// splitMix is SplitMix64's next output after state z.
 func splitMix(z uint64) uint64 {
 	z += golden
 	z = (z ^ (z >> 30)) * mix1

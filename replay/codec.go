@@ -9,10 +9,11 @@ import (
 	"math"
 )
 
-// block is how many bytes an encoder writes, and a decoder reads, at once.
+// block is the number of bytes that an encoder writes, and a decoder reads, at once.
 const block = 64 << 10
 
-// An encoder writes little-endian numbers and sums them up. Its first error stays.
+// An encoder writes little-endian numbers and computes their checksum. It keeps its first
+// error.
 type encoder struct {
 	w   io.Writer
 	buf []byte
@@ -45,7 +46,7 @@ func (e *encoder) f32s(values []float32) {
 	}
 }
 
-// room makes sure that n more bytes fit.
+// room ensures space for n more bytes.
 func (e *encoder) room(n int) {
 	if len(e.buf)+n > cap(e.buf) {
 		e.flush()
@@ -67,16 +68,16 @@ func (e *encoder) finish() error {
 	return e.err
 }
 
-// A decoder reads what an encoder wrote. After its first error it answers zeros.
+// A decoder reads what an encoder wrote. After its first error it returns zeros.
 type decoder struct {
 	r    io.Reader
 	buf  []byte
-	rest []byte // of buf, not yet taken
+	rest []byte // unread part of buf
 	crc  uint32
 	err  error
 }
 
-// bytes answers the next n ≤ block bytes, valid until the next call.
+// bytes returns the next n ≤ block bytes, valid until the next call.
 func (d *decoder) bytes(n int) []byte {
 	if len(d.rest) < n {
 		d.fill(n)
@@ -117,7 +118,7 @@ func (d *decoder) f32s(values []float32) {
 	}
 }
 
-// finish compares the sum, and wants nothing to follow it.
+// finish verifies the checksum and that no data follows it.
 func (d *decoder) finish() error {
 	want := d.crc
 	got := d.u32()

@@ -9,19 +9,19 @@ import (
 // A Config is the shape of a buffer.
 type Config struct {
 	Capacity int // transitions, over all copies
-	Copies   int // environment copies that write to it; each gets an equal part
+	Copies   int // environment copies that write to it; each gets an equal share
 	ObsDim   int
 	ActDim   int
-	NStep    int     // steps to look ahead; 0: 1
+	NStep    int     // steps per n-step return; 0: 1
 	Gamma    float64 // discount of one step, in [0, 1]
-	// SpareEnds is how many ends of episodes fit beside Capacity transitions; each
-	// takes the room of one. With more of them in the buffer, so with shorter
-	// episodes, it keeps fewer transitions: no less than half of Capacity. 0: an
-	// eighth of Capacity, which does for episodes of eight steps.
+	// SpareEnds is how many ends of episodes fit besides Capacity transitions. Each takes the
+	// space of one transition. If the buffer holds more, because episodes are shorter, it keeps
+	// fewer transitions, but at least half of Capacity. 0: an eighth of Capacity, enough for
+	// episodes of eight steps.
 	SpareEnds int
 }
 
-// normal is c with its defaults filled in, and everything checked.
+// normal returns c with its defaults filled in, after checking it.
 func (c Config) normal() (Config, error) {
 	if c.NStep == 0 {
 		c.NStep = 1
@@ -50,22 +50,22 @@ func (c Config) normal() (Config, error) {
 // row is the length of a slot in float32: observation, action, reward.
 func (c Config) row() int { return c.ObsDim + c.ActDim + 1 }
 
-// slots is how many each copy has: its transitions, the ends of its episodes, and
-// the observation that waits for its action.
+// slots is the number of slots per copy: its transitions, the ends of its episodes, and
+// the newest observation.
 func (c Config) slots() int {
 	return ceil(c.Capacity, c.Copies) + ceil(c.SpareEnds, c.Copies) + 1
 }
 
 func ceil(a, b int) int { return (a + b - 1) / b }
 
-// Bytes is what New allocates for c: 97 bytes a slot for Walker2d's 17 and 6
-// numbers. It is 0 for a Config that is not valid.
+// Bytes is the memory that New allocates for c: 97 bytes per slot for Walker2d's 17 and 6
+// numbers. It is 0 if c is invalid.
 func (c Config) Bytes() int64 { return c.bytes(0) }
 
-// BytesPrioritized is what NewPrioritized allocates for c.
+// BytesPrioritized is the memory that NewPrioritized allocates for c.
 func (c Config) BytesPrioritized() int64 { return c.bytes(16) }
 
-// bytes has a float64 inside, so that no size is too large to be refused.
+// bytes computes in float64, so that huge sizes do not overflow.
 func (c Config) bytes(more int) int64 {
 	c, err := c.normal()
 	if err != nil {
@@ -75,7 +75,7 @@ func (c Config) bytes(more int) int64 {
 	return int64(min(float64(c.slots())*float64(c.Copies)*perSlot, math.MaxInt64/2))
 }
 
-// fits refuses a buffer that this machine has no memory for.
+// fits rejects a buffer that does not fit into this machine's memory.
 func (c Config) fits(bytes int64) error {
 	free, known := availableMemory()
 	if known && bytes > free {

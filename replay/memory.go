@@ -6,9 +6,9 @@ import (
 	"strconv"
 )
 
-// availableMemory is how many bytes this process can still take: what the kernel
-// reckons it can give without swapping, or the rest of the container's limit.
-// Systems other than Linux don't say.
+// availableMemory is how many bytes this process can still allocate: the kernel's
+// estimate without swapping, or the rest of the container's limit. It is known only on
+// Linux.
 func availableMemory() (free int64, known bool) {
 	if meminfo, err := os.ReadFile("/proc/meminfo"); err == nil {
 		if kib, ok := field(meminfo, "MemAvailable:"); ok {
@@ -21,10 +21,10 @@ func availableMemory() (free int64, known bool) {
 	return free, known
 }
 
-// cgroupRest is what a memory limit of the control group (version 2) leaves. The
-// page cache of files counts as used there, but is given up on demand.
+// cgroupRest is the memory left below the limit of the control group (version 2). The
+// page cache counts as used there but is reclaimed on demand.
 func cgroupRest(dir string) (int64, bool) {
-	limit, ok := number(dir + "/memory.max") // "max" where there is no limit
+	limit, ok := number(dir + "/memory.max") // "max" without a limit
 	if !ok {
 		return 0, false
 	}
@@ -49,7 +49,7 @@ func number(path string) (int64, bool) {
 	return n, err == nil
 }
 
-// field reads the number that follows a name at the start of a line.
+// field reads the number after a name at the start of a line.
 func field(text []byte, name string) (int64, bool) {
 	for line := range bytes.Lines(text) {
 		words := bytes.Fields(line)

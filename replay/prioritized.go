@@ -9,27 +9,26 @@ import (
 	"sync"
 )
 
-// A Priority says how a Prioritized buffer weighs errors (Schaul, Quan, Antonoglou
+// A Priority configures how a Prioritized buffer weighs errors (Schaul, Quan, Antonoglou
 // and Silver 2016, section 3.3).
 type Priority struct {
-	Alpha   float64 // exponent of the error; 0: all alike, 1: in proportion
-	Epsilon float64 // added to every error, so that none is never drawn; above 0
-	// Beta is the exponent of the importance weights at the start. It rises to 1
-	// in a straight line while BetaSteps transitions are added, and stays there.
+	Alpha   float64 // exponent of the error; 0: uniform, 1: proportional
+	Epsilon float64 // added to every error, so that every transition can be drawn; above 0
+	// Beta is the initial exponent of the importance weights. It rises linearly to 1
+	// while BetaSteps transitions are added.
 	Beta      float64
 	BetaSteps int64
 }
 
-// DefaultPriority has the paper's proportional variant: α 0.6, β from 0.4.
+// DefaultPriority is the paper's proportional variant: α 0.6, β from 0.4.
 func DefaultPriority(steps int64) Priority {
 	return Priority{Alpha: 0.6, Epsilon: 1e-6, Beta: 0.4, BetaSteps: steps}
 }
 
-// Prioritized is a Buffer that draws transition i with probability
-// P(i) = w_i / Σ w, w_i = (|error_i| + ε)^α. A new transition has the largest
-// weight so far, at first 1. Minibatches are stratified: row i of n comes from the
-// i-th of n equal parts of Σ w. Batch.Weight is (Len·P(i))^-β, divided by the
-// largest one of the minibatch.
+// Prioritized is a Buffer that draws transition i with probability P(i) = w_i / Σ w, w_i
+// = (|error_i| + ε)^α. A new transition gets the largest weight so far, initially 1.
+// Minibatches are stratified: row i of n is drawn from the i-th of n equal parts of Σ w.
+// Batch.Weight is (Len·P(i))^-β divided by the minibatch's maximum.
 type Prioritized struct {
 	mu       sync.Mutex
 	b        *rings
@@ -45,7 +44,7 @@ var (
 	_ Saver       = (*Prioritized)(nil)
 )
 
-// NewPrioritized allocates a buffer, and refuses one that does not fit into memory.
+// NewPrioritized allocates a buffer. It fails if the buffer does not fit into memory.
 func NewPrioritized(c Config, p Priority) (*Prioritized, error) {
 	c, err := c.normal()
 	if err := errors.Join(err, p.check()); err != nil {
@@ -70,7 +69,7 @@ func (p Priority) check() error {
 	return nil
 }
 
-// changed keeps the tree at what the slots hold.
+// changed updates the tree when a slot's content changes.
 func (q *Prioritized) changed(slot int, transition bool) {
 	if transition {
 		q.tree.set(slot, q.largest)
@@ -124,7 +123,7 @@ func (q *Prioritized) Sample(dst *Batch, n int, rng *rand.Rand) error {
 	return nil
 }
 
-// beta is the exponent of the importance weights now.
+// beta is the current exponent of the importance weights.
 func (q *Prioritized) beta() float64 {
 	if q.added >= q.priority.BetaSteps {
 		return 1

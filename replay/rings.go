@@ -10,17 +10,16 @@ import (
 type kind uint8
 
 const (
-	// only: an observation without an action. It ends what is before it: the last
-	// observation of an episode, or the newest one, which waits for its action.
+	// only: an observation without an action. It is the last observation of an episode,
+	// or the newest one, whose action is still to come.
 	only kind = iota
 	step
 	terminated
 )
 
-// rings is the storage of both buffers: for each copy a ring of slots, which hold
-// its episodes one after the other. The slot after a transition's begins with
-// what follows it, so that a transition and all that n-step returns look at lie
-// side by side in memory.
+// rings is the storage of both buffers: for each copy a ring of slots that holds its
+// episodes in order. The slot after a transition begins with its successor, so the data
+// of n-step returns is contiguous in memory.
 type rings struct {
 	Config
 	slots  int       // of a ring
@@ -30,8 +29,8 @@ type rings struct {
 	length int       // transitions in all rings
 	powers []float64 // γ^k, k ≤ NStep
 
-	// changed, where it is set, hears of every slot that becomes a transition or
-	// stops being one.
+	// changed, if set, is called for every slot that becomes a transition or stops being
+	// one.
 	changed func(slot int, transition bool)
 }
 
@@ -40,7 +39,7 @@ type ring struct {
 	tail, head int64
 	count      int // transitions
 	capacity   int
-	open       bool // the newest observation may be acted on
+	open       bool // the newest observation still accepts an action
 }
 
 func newRings(c Config) *rings {
@@ -97,7 +96,7 @@ func (b *rings) add(t Transition) error {
 	return nil
 }
 
-// push appends an observation, and makes room for it.
+// push appends an observation after making room for it.
 func (b *rings) push(copyOf int, obs []float32) {
 	r := &b.each[copyOf]
 	if r.head-r.tail == int64(b.slots) {
@@ -109,7 +108,7 @@ func (b *rings) push(copyOf int, obs []float32) {
 	r.head++
 }
 
-// drop takes the oldest transition away, and the end of its episode with it.
+// drop removes the oldest transition, and the end of its episode with it.
 func (b *rings) drop(copyOf int) {
 	r := &b.each[copyOf]
 	dropped := false
@@ -136,8 +135,7 @@ func (b *rings) cut(copyOf int) {
 	}
 }
 
-// draw picks a transition, each with the same probability: a place among all that
-// may hold one, until one does.
+// draw picks a transition uniformly: it draws slots until one holds a transition.
 func (b *rings) draw(rng *rand.Rand, span int64) (copyOf int, p int64) {
 	for {
 		u := int64(rng.Uint64N(uint64(span) * uint64(b.Copies)))
@@ -158,8 +156,8 @@ func (b *rings) span() int64 {
 	return n
 }
 
-// gather writes a transition to a row of dst: its return over up to NStep steps
-// of its episode, and what follows them.
+// gather writes a transition to row i of dst: its return over up to NStep steps of its
+// episode, and the successor.
 func (b *rings) gather(dst *Batch, i int, copyOf int, p int64) {
 	at := b.slot(copyOf, p)
 	row := b.row(at)
@@ -185,14 +183,14 @@ func (b *rings) gather(dst *Batch, i int, copyOf int, p int64) {
 	dst.Index[i] = p*int64(b.Copies) + int64(copyOf)
 }
 
-// position is the place of a slot that is in use.
+// position is the ring position of a slot in use.
 func (b *rings) position(slot int) (copyOf int, p int64) {
 	copyOf = slot / b.slots
 	tail, n := b.each[copyOf].tail, int64(b.slots)
 	return copyOf, tail + (int64(slot%b.slots)-tail%n+n)%n
 }
 
-// find is where an index of a Batch points to, if the buffer still holds it.
+// find returns the slot of a Batch's index, if the buffer still holds it.
 func (b *rings) find(index int64) (slot int, ok bool) {
 	if index < 0 {
 		return 0, false

@@ -8,7 +8,7 @@ import (
 	"math"
 )
 
-// A saved buffer, all of it little-endian:
+// Format of a saved buffer, little-endian:
 //
 //	"steinrpl", version uint32, 1 if prioritized uint32
 //	Capacity, Copies, ObsDim, ActDim, SpareEnds  uint64 each
@@ -22,14 +22,14 @@ const (
 	saveMagic   = "steinrpl"
 	saveVersion = 1
 	saveHeader  = 8 + 4 + 4 + 5*8
-	// maxPosition is where a file's positions are taken for damage. At a million
-	// transitions a second it is reached after 35 years.
+	// maxPosition is the limit above which a file's positions count as damaged. At a
+	// million transitions a second it takes 35 years to reach.
 	maxPosition = 1 << 50
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// shape lists what Save and Load must agree on.
+// shape lists the settings that Save and Load must agree on.
 func (c Config) shape() [5]struct {
 	name  string
 	value int
@@ -51,7 +51,7 @@ func saveBytes(b *rings, q *Prioritized) int64 {
 	return n
 }
 
-// save writes b, and q's weights where q is not nil.
+// save writes b, and the weights of q unless it is nil.
 func save(w io.Writer, b *rings, q *Prioritized) error {
 	e := &encoder{w: w, buf: make([]byte, 0, block)}
 	e.bytes([]byte(saveMagic))
@@ -156,7 +156,7 @@ func readHeader(d *decoder, c Config, kind uint32) error {
 	}
 	for _, s := range c.shape() {
 		if v := d.u64(); d.err == nil && v != uint64(s.value) {
-			return fmt.Errorf("the file holds a buffer of %s %d, this run's has %d: use the configuration it was saved with", s.name, v, s.value)
+			return fmt.Errorf("the file holds a buffer of %s %d, this run's has %d: use the same configuration as the saved run", s.name, v, s.value)
 		}
 	}
 	return d.err
@@ -169,7 +169,7 @@ func readRing(d *decoder, b *rings, i int) error {
 		return d.err
 	}
 	if head > maxPosition || tail > head || head-tail > uint64(b.slots) || open > 1 || (open == 1 && tail == head) {
-		return fmt.Errorf("damaged: copy %d goes from %d to %d, open %d", i, tail, head, open)
+		return fmt.Errorf("damaged: copy %d has positions %d to %d, open %d", i, tail, head, open)
 	}
 	r.tail, r.head, r.open = int64(tail), int64(head), open == 1
 	for p := r.tail; p < r.head; p++ {
@@ -183,7 +183,7 @@ func readRing(d *decoder, b *rings, i int) error {
 		}
 	}
 	if d.err == nil && (r.count > r.capacity || (r.head > r.tail && b.kinds[b.slot(i, r.head-1)] != only)) {
-		return fmt.Errorf("damaged: copy %d has %d transitions in room for %d, or its last episode has no end", i, r.count, r.capacity)
+		return fmt.Errorf("damaged: copy %d has %d transitions, capacity %d, or its last episode has no end", i, r.count, r.capacity)
 	}
 	for p := r.tail; p < r.head; p++ {
 		d.f32s(b.row(b.slot(i, p)))
@@ -197,7 +197,7 @@ func readWeights(d *decoder, q *Prioritized, i int) error {
 	for p := r.tail; p < r.head; p++ {
 		slot, w := q.b.slot(i, p), d.f64()
 		if d.err == nil && (!(w >= 0 && w <= q.largest) || (w > 0) != (q.b.kinds[slot] != only)) {
-			return fmt.Errorf("damaged: copy %d has the weight %v", i, w)
+			return fmt.Errorf("damaged: copy %d has weight %v", i, w)
 		}
 		q.tree.leaf(slot, w)
 	}

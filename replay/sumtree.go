@@ -1,9 +1,8 @@
 package replay
 
-// A sumTree keeps n weights so that drawing one in proportion takes log n steps.
-// Every inner node is the sum of its two children, computed anew and never by
-// difference: rounding errors do not add up. For any n, node i has the children
-// 2i and 2i+1, and weight k is node n+k.
+// A sumTree stores n weights and draws one in proportion in log n steps. Every inner node
+// is recomputed as the sum of its two children, so that rounding errors do not
+// accumulate. For any n, node i has the children 2i and 2i+1, and weight k is node n+k.
 type sumTree struct {
 	n    int
 	node []float64 // [2n], node 1 is the root
@@ -24,15 +23,15 @@ func (t *sumTree) set(k int, w float64) {
 	}
 }
 
-// sum rebuilds all inner nodes after changes by leaf.
+// sum rebuilds all inner nodes after calls of leaf.
 func (t *sumTree) sum() {
 	for i := t.n - 1; i >= 1; i-- {
 		t.node[i] = t.node[2*i] + t.node[2*i+1]
 	}
 }
 
-// find is the weight in which u falls, 0 ≤ u < total. It is never one of 0, even
-// where u has been rounded.
+// find returns the weight that u falls into, 0 ≤ u < total. The weight is never 0, even
+// if u was rounded.
 func (t *sumTree) find(u float64) int {
 	i := 1
 	for i < t.n {

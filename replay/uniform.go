@@ -18,7 +18,7 @@ var (
 	_ Saver  = (*Uniform)(nil)
 )
 
-// New allocates a buffer, and refuses one that does not fit into memory.
+// New allocates a buffer. It fails if the buffer does not fit into memory.
 func New(c Config) (*Uniform, error) {
 	c, err := c.normal()
 	if err != nil {

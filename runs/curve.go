@@ -10,17 +10,17 @@ import (
 	"gonum.org/v1/plot/vg"
 )
 
-// A Line is a figure of a curve.
+// A Line is a figure to draw.
 type Line struct {
 	Metric, Legend string
 	Bold           bool
 }
 
-// Blue and vermilion of Okabe and Ito, which people tell apart however they see colours.
+// Blue and vermilion of Okabe and Ito's palette, which is safe for colour-blind readers.
 var palette = []color.Color{color.RGBA{R: 0x56, G: 0xb4, B: 0xe9, A: 0xff}, color.RGBA{R: 0xd5, G: 0x5e, A: 0xff}}
 
-// DrawCurve draws figures of a run folder over what it counts into a PNG there, and
-// answers its path.
+// DrawCurve draws figures of a run folder against its step counter into a PNG there, and
+// returns its path.
 func DrawCurve(dir, title, over, of string, lines ...Line) (string, error) {
 	table, err := ReadTable(dir)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package runs is the record of a run, whatever trains in it: the folder with its
-// lock, configuration, metrics, log and checkpoints, the seeds that a run's random
-// numbers come from, and the one skeleton of a training that all kinds share.
+// Package runs manages runs of any kind: the folder with its lock, configuration,
+// metrics, log and checkpoints, the seeds of a run's random streams, and the training
+// skeleton that all kinds share.
 //
-// docs/architecture.md lists the files of a folder.
+// docs/architecture.md lists the files of a run folder.
 package runs

@@ -18,26 +18,27 @@ import (
 	"github.com/stein-rl/stein/internal/settings"
 )
 
-// The files of a run folder, besides metrics.csv, metrics.jsonl and TensorBoard's.
+// The files of a run folder, besides metrics.csv, metrics.jsonl and those for
+// TensorBoard.
 const (
-	configName     = "config.yaml" // resolved: everything, with the seed
+	configName     = "config.yaml" // resolved: all settings, with the seed
 	infoName       = "run.json"
 	checkpointsDir = "checkpoints"
 	curveName      = "curve.png"
 	lockName       = ".lock"
 )
 
-// A Folder is where a run keeps everything. It is locked while it is open, so that
-// no second process writes into it.
+// A Folder stores everything about a run. It is locked while it is open, so that no
+// second process writes to it.
 type Folder struct {
 	Dir  string
 	Info Info
 	lock *flock.Flock
 }
 
-// Info is run.json: what a configuration does not say about a run.
+// Info is run.json: facts about a run beyond its configuration.
 type Info struct {
-	ID       string    `json:"id"` // of the folder's first name; log lines carry it
+	ID       string    `json:"id"` // original name of the folder, used in log lines
 	Config   string    `json:"config"`
 	Seed     Seed      `json:"seed"`
 	Created  time.Time `json:"created"`
@@ -58,10 +59,10 @@ type Session struct {
 	Build    Build     `json:"build"`
 }
 
-// A Build says what a binary was made of.
+// A Build describes how a binary was built.
 type Build struct {
 	Version  string `json:"version"`
-	Revision string `json:"revision,omitempty"` // of the source, with + where it was changed
+	Revision string `json:"revision,omitempty"` // of the source, with + if it was modified
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
 }
@@ -94,9 +95,9 @@ func ThisBuild() Build {
 // Settings are the configuration of a run of any kind.
 type Settings interface{ RunSeed() Seed }
 
-// Create makes the folder of a new run: dir itself if it is given, and otherwise one
-// below runs named after configuration, seed and time. It must be new or empty, or
-// that of a run of the same settings that was ended before its first checkpoint.
+// Create creates the folder of a new run: dir if it is not empty, otherwise one below
+// runs named after configuration, seed and time. The folder must be new or empty, or hold
+// a run with the same settings that stopped before its first checkpoint.
 func Create(dir, runs, config string, cfg Settings) (*Folder, error) {
 	seed := cfg.RunSeed()
 	now := time.Now()
@@ -115,7 +116,7 @@ func Create(dir, runs, config string, cfg Settings) (*Folder, error) {
 	if err := f.acquire(); err != nil {
 		return nil, err
 	}
-	// With both files the folder is a run that can be resumed, whatever happens next.
+	// Once both files exist, the folder is a run that can be resumed.
 	if err := errors.Join(f.SaveConfig(cfg), f.saveInfo()); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -124,13 +125,13 @@ func Create(dir, runs, config string, cfg Settings) (*Folder, error) {
 
 func idOf(config string, seed Seed, now time.Time) string {
 	name := strings.TrimSuffix(strings.TrimSuffix(config, ".yaml"), ".yml")
-	if IsFile(config) { // its folder is not of interest
+	if IsFile(config) { // use the file's name without its folder
 		name = filepath.Base(name)
 	}
 	return fmt.Sprintf("%s-%d-%s", strings.ReplaceAll(name, "/", "-"), seed, now.Format("20060102-150405"))
 }
 
-// makeUnique makes a folder that no other process makes at the same time.
+// makeUnique creates a folder atomically, so that two processes never share one.
 func makeUnique(runs, id string) (string, error) {
 	if err := os.MkdirAll(runs, 0o755); err != nil {
 		return "", fmt.Errorf("run folder: %w", err)
@@ -148,15 +149,15 @@ func makeUnique(runs, id string) (string, error) {
 	}
 }
 
-// makeNamed looks at the folder that the user named, if it is there already.
+// makeNamed checks the folder that the user named, if it exists.
 func (f *Folder) makeNamed(cfg Settings) error {
 	files, err := os.ReadDir(f.Dir)
 	if err != nil || len(files) == 0 {
-		return nil // what else is wrong with it, making it says
+		return nil // creating it reports any other problem
 	}
 	info, begun := Unstarted(f.Dir)
 	if !begun {
-		return fmt.Errorf("run folder %s is not empty: name another, or continue it with --resume", f.Dir)
+		return fmt.Errorf("run folder %s is not empty: choose another folder, or continue the run with --resume", f.Dir)
 	}
 	text, err := settings.Encode(cfg)
 	if err != nil {
@@ -164,14 +165,14 @@ func (f *Folder) makeNamed(cfg Settings) error {
 	}
 	there, err := os.ReadFile(filepath.Join(f.Dir, configName))
 	if err != nil || !bytes.Equal(there, text) {
-		return fmt.Errorf("run folder %s holds a run of other settings that has no checkpoint yet: start that one with --resume, remove the folder, or name another", f.Dir)
+		return fmt.Errorf("run folder %s holds a run with other settings and no checkpoint yet: start it with --resume, remove the folder, or choose another", f.Dir)
 	}
 	f.Info = info
 	return nil
 }
 
-// Unstarted says whether a folder is that of a run which was ended before its first
-// checkpoint, so that it has nothing to lose, and what is known of it.
+// Unstarted reports whether a folder holds a run that stopped before its first
+// checkpoint, so that nothing is lost by starting over, and returns its Info.
 func Unstarted(dir string) (Info, bool) {
 	info, err := ReadInfo(dir)
 	if err != nil {
@@ -207,11 +208,11 @@ func Open(dir string) (*Folder, error) {
 func ReadInfo(dir string) (Info, error) {
 	var info Info
 	if !exists(dir) {
-		return info, fmt.Errorf("no run folder %s", dir)
+		return info, fmt.Errorf("run folder %s does not exist", dir)
 	}
 	data, err := os.ReadFile(filepath.Join(dir, infoName))
 	if errors.Is(err, fs.ErrNotExist) {
-		return info, fmt.Errorf("%s is no run folder: it has no %s", dir, infoName)
+		return info, fmt.Errorf("%s is not a run folder: it has no %s", dir, infoName)
 	}
 	if err != nil {
 		return info, fmt.Errorf("run folder: %w", err)
@@ -234,7 +235,7 @@ func (f *Folder) acquire() error {
 	return nil
 }
 
-// Begin notes that this process trains here.
+// Begin records that this process trains here.
 func (f *Folder) Begin(s Session) error {
 	f.Info.Sessions = append(f.Info.Sessions, s)
 	return f.saveInfo()
@@ -254,16 +255,16 @@ func (f *Folder) Checkpoints() string { return Checkpoints(f.Dir) }
 // Checkpoints is the folder of a run's checkpoints.
 func Checkpoints(dir string) string { return filepath.Join(dir, checkpointsDir) }
 
-// Close lets others have the folder.
+// Close unlocks the folder.
 func (f *Folder) Close() error { return f.lock.Unlock() }
 
-// WriteFile replaces a file at once: whoever reads it sees the old or the new one.
+// WriteFile replaces a file atomically.
 func WriteFile(path string, data []byte) error {
 	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return fmt.Errorf("run folder: %w", err)
 	}
-	defer os.Remove(temp.Name()) // gone already when all went well
+	defer os.Remove(temp.Name()) // no-op after a successful rename
 	_, err = temp.Write(data)
 	err = errors.Join(err, temp.Chmod(0o644), temp.Sync(), temp.Close())
 	if err == nil {

@@ -16,14 +16,14 @@ import (
 	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
-// A Keeper keeps the record of a training: its folder's figures, its checkpoints, and
-// what there is to close.
+// A Keeper records a training: its figures, its checkpoints, and what to close at the
+// end.
 type Keeper struct {
 	training Training
 	work     Work
 	log      *slog.Logger
 	record   recorders
-	events   *tfevents.Writer // once the records are open
+	events   *tfevents.Writer // set once the records are open
 	closers  []func() error
 
 	last      Metrics  // of the training
@@ -38,7 +38,8 @@ func newKeeper(t Training, w Work) *Keeper {
 	return &Keeper{training: t, work: w, log: t.Log, record: recorders{log: t.Log}, saved: -1, evaluated: -1}
 }
 
-// OnClose has a function called at the end of the training, the last one first.
+// OnClose registers a function to call at the end of training, in last-in, first-out
+// order.
 func (k *Keeper) OnClose(f func() error) { k.closers = append(k.closers, f) }
 
 func (k *Keeper) close() error {
@@ -49,7 +50,7 @@ func (k *Keeper) close() error {
 	return errors.Join(all...)
 }
 
-// open opens what figures are written to, from the step that training is at.
+// open opens the files for figures, starting at the current training step.
 func (k *Keeper) open(from int64) error {
 	dir := k.training.Folder.Dir
 	table, err := openTable(dir, from, k.log)
@@ -74,14 +75,14 @@ func (k *Keeper) open(from int64) error {
 
 var _ Recorder = (*Keeper)(nil)
 
-// Record tells all recorders figures of the training, which are kept until the next.
-// The keeper owns m from here on.
+// Record passes figures of the training to all recorders and keeps them until the next
+// call. The keeper owns m from here on.
 func (k *Keeper) Record(step int64, m Metrics) error {
 	k.last = m
 	return k.record.Record(step, m)
 }
 
-// Picture shows a picture to TensorBoard and gives its bytes as PNG.
+// Picture writes an image to TensorBoard and returns it as PNG.
 func (k *Keeper) Picture(step int64, name string, img image.Image) ([]byte, error) {
 	var data bytes.Buffer
 	if err := png.Encode(&data, img); err != nil {
@@ -91,12 +92,12 @@ func (k *Keeper) Picture(step int64, name string, img image.Image) ([]byte, erro
 	return data.Bytes(), nil
 }
 
-// Evaluated records what an evaluation measured, and keeps a checkpoint if its figure,
-// the higher the better, is the best so far. The best goes among the metrics by the
-// name given, if there is one.
+// Evaluated records the metrics of an evaluation, and saves a checkpoint if its figure,
+// larger is better, is the best so far. If best is not empty, the best figure is added to
+// the metrics under that name.
 func (k *Keeper) Evaluated(step int64, m Metrics, figure float64, best string) error {
 	better := false
-	if !math.IsNaN(figure) && !math.IsInf(figure, 0) { // a figure that is none can't be the best
+	if !math.IsNaN(figure) && !math.IsInf(figure, 0) { // a figure that is not finite cannot be the best
 		k.evaluated, k.figure = step, &figure
 		better = k.best == nil || figure > *k.best
 	}
@@ -115,19 +116,19 @@ func (k *Keeper) Evaluated(step int64, m Metrics, figure float64, best string) e
 	return nil
 }
 
-// EvaluatedAt says whether the last evaluation was at this step.
+// EvaluatedAt reports whether the last evaluation was at this step.
 func (k *Keeper) EvaluatedAt(step int64) bool { return k.evaluated == step }
 
-// PeriodicSave writes a checkpoint. One that can't be written costs no training.
+// PeriodicSave writes a checkpoint. If that fails, it logs the error and training
+// continues.
 func (k *Keeper) PeriodicSave(context.Context, int64) error {
 	if err := k.Save(); err != nil {
-		k.log.Warn("no checkpoint was written; training goes on", "step", k.work.Step(), "error", err.Error())
+		k.log.Warn("cannot write a checkpoint; training continues", "step", k.work.Step(), "error", err.Error())
 	}
 	return nil
 }
 
-// Save writes a checkpoint of this step, unless there is one, and removes those
-// that nobody needs.
+// Save writes a checkpoint of this step if there is none, and prunes old ones.
 func (k *Keeper) Save() error {
 	step := k.work.Step()
 	if step == k.saved {
@@ -155,12 +156,12 @@ func (k *Keeper) Save() error {
 	}
 	k.log.Debug("checkpoint", "step", step, "path", path, "bytes", bytes, "seconds", time.Since(started).Seconds())
 	if _, err := checkpoint.Prune(checkpoints, k.training.Keep, 1); err != nil {
-		k.log.Warn("old checkpoints were not removed", "error", err.Error())
+		k.log.Warn("cannot remove old checkpoints", "error", err.Error())
 	}
 	return nil
 }
 
-// restored notes which checkpoint training goes on from.
+// restored records which checkpoint training resumes from.
 func (k *Keeper) restored(c *checkpoint.Checkpoint) {
 	k.saved, k.savedAt = c.Manifest.Step, c.Path
 	if best, _, err := checkpoint.Best(k.training.Folder.Checkpoints()); err == nil {
@@ -168,17 +169,17 @@ func (k *Keeper) restored(c *checkpoint.Checkpoint) {
 	}
 }
 
-// newest is the checkpoint to go on from; nil: the run was ended before its first.
+// newest is the checkpoint to resume from; nil: the run has none yet.
 func (k *Keeper) newest() (*checkpoint.Checkpoint, error) {
 	dir := k.training.Folder.Dir
 	if _, ok := Unstarted(dir); ok {
-		k.log.Info("no checkpoint was written yet: the run begins from its start", "folder", dir)
+		k.log.Info("no checkpoint found: the run starts from the beginning", "folder", dir)
 		return nil, nil
 	}
 	return newest(dir, k.log)
 }
 
-// peakMemory is the most that this process has had in memory, in bytes.
+// peakMemory is the peak resident memory of this process, in bytes.
 func peakMemory() int64 {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {

@@ -12,22 +12,22 @@ import (
 	"github.com/stein-rl/stein/internal/settings"
 )
 
-// A Ladder reads configurations that extend one another: those that a binary holds,
-// by name, and files.
+// A Ladder reads configurations that extend one another: embedded ones, by name, and
+// files.
 type Ladder struct {
-	Files   fs.FS // NAME.yaml each; those in parts/ are made to be extended only
-	Version int   // of the format: what files of a newer one say is not understood
-	Oldest  int   // version that Migrate brings up to date
+	Files   fs.FS // NAME.yaml; those in parts/ can only be extended
+	Version int   // of the format; newer files are rejected
+	Oldest  int   // oldest version that Migrate can convert
 
-	// Migrate brings layers of older versions up to date, and warns of old names once;
-	// nil: nothing has changed. warn may be nil.
+	// Migrate converts layers of older versions and warns once of old names; nil: no
+	// conversion is needed. warn may be nil.
 	Migrate func(layers []*settings.Tree, warn func(string)) error
 }
 
-// Names lists the configurations that Files hold, without parts.
+// Names lists the configurations in Files, without parts.
 func (l Ladder) Names() []string {
 	var names []string
-	// The callback passes on errors of an embedded file system, which has none.
+	// An embedded file system returns no errors.
 	_ = fs.WalkDir(l.Files, ".", func(path string, d fs.DirEntry, err error) error {
 		name, isYAML := strings.CutSuffix(path, ".yaml")
 		if err == nil && isYAML && !strings.HasPrefix(name, "parts/") {
@@ -39,8 +39,8 @@ func (l Ladder) Names() []string {
 	return names
 }
 
-// Layers reads the configurations named and all that they extend, in the order in
-// which they are laid one upon the other. whole is what errors call them together.
+// Layers reads the named configurations and all that they extend, from the lowest layer
+// to the highest. Errors refer to them as whole.
 func (l Ladder) Layers(whole string, names ...string) ([]*settings.Tree, error) {
 	var layers []*settings.Tree
 	for _, name := range names {
@@ -53,19 +53,19 @@ func (l Ladder) Layers(whole string, names ...string) ([]*settings.Tree, error) 
 	return layers, nil
 }
 
-// Reread reads the resolved configuration of a run folder, and says where it is. Decode
-// brings it up to date.
+// Reread reads the resolved configuration of a run folder and returns its path. Decode
+// converts it if it is old.
 func (l Ladder) Reread(dir string) (layers []*settings.Tree, path string, err error) {
 	path = filepath.Join(dir, configName)
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, path, fmt.Errorf("no run folder: %w", err)
+		return nil, path, fmt.Errorf("not a run folder: %w", err)
 	}
 	tree, err := settings.Parse(path, data)
 	if err != nil {
 		return nil, path, err
 	}
-	// An older version may have keys that are unknown today: look at it first.
+	// Check the version first: an older file may have keys that are unknown today.
 	var version int
 	if err := tree.Get("version", &version); err != nil {
 		return nil, path, err
@@ -77,20 +77,20 @@ func (l Ladder) Reread(dir string) (layers []*settings.Tree, path string, err er
 	return []*settings.Tree{tree.Recorded(), ours}, path, err
 }
 
-// CheckVersion refuses another version of the format, and says what to do.
+// CheckVersion returns an error that says what to do if the format version is not
+// supported.
 func (l Ladder) CheckVersion(v int) error {
 	switch {
 	case v > l.Version:
-		return fmt.Errorf("version: %d is newer than this stein, which reads %d: take a newer one", v, l.Version)
+		return fmt.Errorf("version: %d is newer than this stein supports (%d): use a newer stein", v, l.Version)
 	case v < l.Version:
-		return fmt.Errorf("version: %d is older than this stein, which reads %d: run it with the binary that wrote it (run.json names its build), or copy what you want to keep into a new file", v, l.Version)
+		return fmt.Errorf("version: %d is older than this stein supports (%d): use the version of stein that wrote it (see run.json), or copy the settings into a new file", v, l.Version)
 	}
 	return nil
 }
 
-// Decode fills in a configuration of some kind by layers, then by assignments
-// key=value in their order, and checks the whole. warn is told of old names; it may
-// be nil.
+// Decode fills in cfg from layers, then from assignments key=value in order, and
+// validates the result. It calls warn with old names; warn may be nil.
 func (l Ladder) Decode(name string, cfg any, layers []*settings.Tree, sets []string, warn func(string)) error {
 	var all []error
 	for _, s := range sets {
@@ -111,9 +111,8 @@ func (l Ladder) Decode(name string, cfg any, layers []*settings.Tree, sets []str
 	return nil
 }
 
-// load reads a configuration and those that it extends, in the order in which they
-// are laid one upon the other. Files name others relative to their own folder; whose
-// is that of the one who asks.
+// load reads a configuration and those that it extends, from the lowest layer to the
+// highest. Relative file names are relative to the extending file, whose.
 func (l Ladder) load(name, whose string, asking []string) ([]*settings.Tree, error) {
 	if slices.Contains(asking, name) {
 		return nil, fmt.Errorf("extends itself: %s", strings.Join(append(asking, name), " → "))
@@ -157,10 +156,10 @@ func (l Ladder) read(name, whose string) (place string, data []byte, err error) 
 	if n := settings.Nearest(name, l.Names()); n != "" {
 		near = fmt.Sprintf("; did you mean %s?", n)
 	}
-	return "", nil, fmt.Errorf("no configuration of that name%s (`stein configs` lists them; a file's name ends in .yaml)", near)
+	return "", nil, fmt.Errorf("unknown configuration%s (`stein configs` lists them; a file's name ends in .yaml)", near)
 }
 
-// IsFile says whether a configuration is named by its file.
+// IsFile reports whether a configuration is named by its file.
 func IsFile(name string) bool {
 	return strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")
 }

@@ -10,16 +10,15 @@ import (
 	"sync"
 )
 
-// The log of a run, and the part before it. A run of months that loses a worker now
-// and then must not fill the disk: where the log would grow beyond its size, it takes
-// the place of the part before, and begins anew.
+// The log of a run, and its previous part. To keep a long run from filling the disk, a
+// log that reaches its maximum size replaces the previous part, and a new log starts.
 const (
 	logName    = "log.jsonl"
 	oldLogName = "log.1.jsonl"
 	logSize    = 10 << 20
 )
 
-// A runLog appends whole lines to a folder's log. Safe for concurrent use.
+// A runLog appends whole lines to a folder's log. It is safe for concurrent use.
 type runLog struct {
 	dir  string
 	most int64 // bytes
@@ -72,7 +71,7 @@ func (l *runLog) rotate() error {
 	return errors.Join(err, l.open())
 }
 
-// Close closes it.
+// Close closes the file.
 func (l *runLog) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
-// OpenCheckpoint opens a checkpoint of a run: last, best, or the one of a step.
+// OpenCheckpoint opens a checkpoint of a run: last, best, or a step.
 func OpenCheckpoint(dir, which string, log *slog.Logger) (*checkpoint.Checkpoint, error) {
 	switch which {
 	case "", "last":
@@ -18,7 +18,7 @@ func OpenCheckpoint(dir, which string, log *slog.Logger) (*checkpoint.Checkpoint
 		c, skipped, err := checkpoint.Best(Checkpoints(dir))
 		warnSkipped(skipped, log)
 		if err != nil {
-			return nil, fmt.Errorf("best of %s: %w (a run has a best one once it was evaluated while training)", dir, err)
+			return nil, fmt.Errorf("best of %s: %w (the best checkpoint exists after the first evaluation)", dir, err)
 		}
 		return c, nil
 	}
@@ -38,11 +38,11 @@ func OpenCheckpoint(dir, which string, log *slog.Logger) (*checkpoint.Checkpoint
 		steps = append(steps, entries[i].Manifest.Step)
 	}
 	slices.Sort(steps)
-	return nil, fmt.Errorf("%s has no checkpoint of step %d; it has those of %v", dir, step, steps)
+	return nil, fmt.Errorf("%s has no checkpoint of step %d; available steps: %v", dir, step, steps)
 }
 
-// newest opens the newest usable checkpoint of a run folder and says which damaged
-// ones it passed over.
+// newest opens the newest usable checkpoint of a run folder and logs the damaged ones
+// that it skips.
 func newest(dir string, log *slog.Logger) (*checkpoint.Checkpoint, error) {
 	c, skipped, err := checkpoint.Latest(Checkpoints(dir))
 	warnSkipped(skipped, log)
@@ -54,6 +54,6 @@ func newest(dir string, log *slog.Logger) (*checkpoint.Checkpoint, error) {
 
 func warnSkipped(skipped []checkpoint.Skipped, log *slog.Logger) {
 	for _, s := range skipped {
-		log.Warn("a damaged checkpoint is passed over", "path", s.Path, "error", s.Err.Error())
+		log.Warn("skipping a damaged checkpoint", "path", s.Path, "error", s.Err.Error())
 	}
 }

@@ -8,24 +8,24 @@ import (
 	"github.com/stein-rl/stein/internal/tfevents"
 )
 
-// Metrics are scalars by their Stable-Baselines3 name, such as train/critic_loss.
+// Metrics are scalars by Stable-Baselines3's names, such as train/critic_loss.
 type Metrics = map[string]float64
 
-// A Recorder is told figures as training goes; step counts what the run counts:
-// environment steps, or updates. It must not keep m.
+// A Recorder receives figures during training. step counts environment steps, or updates.
+// It must not keep m.
 type Recorder interface {
 	Record(step int64, m Metrics) error
 }
 
-// A Watcher shows how far a run is.
+// A Watcher displays the progress of a run.
 type Watcher interface {
 	Recorder
 	Start(from, total int64)
 	Stepped(step int64)
 }
 
-// recorders tells several. One that fails, on a full disk for instance, costs no
-// training: it is logged, at most once a minute.
+// recorders calls several Recorders. If one fails, for instance on a full disk, training
+// continues and the failure is logged at most once a minute.
 type recorders struct {
 	all    []Recorder
 	log    *slog.Logger
@@ -38,7 +38,7 @@ func (r *recorders) Record(step int64, m Metrics) error {
 	for _, one := range r.all {
 		err := one.Record(step, m)
 		if err != nil && time.Since(r.warned) > time.Minute {
-			r.log.LogAttrs(context.Background(), slog.LevelWarn, "metrics were not written; training goes on",
+			r.log.LogAttrs(context.Background(), slog.LevelWarn, "cannot write metrics; training continues",
 				slog.Int64("step", step), slog.String("error", err.Error()))
 			r.warned = time.Now()
 		}
@@ -46,7 +46,7 @@ func (r *recorders) Record(step int64, m Metrics) error {
 	return nil
 }
 
-// board records for TensorBoard.
+// board writes to TensorBoard.
 type board struct{ w *tfevents.Writer }
 
 var _ Recorder = board{}

@@ -7,12 +7,12 @@ import (
 	"fmt"
 )
 
-// A Seed is the one number that a run's random streams all come from. Two runs of
-// one seed, binary and machine are equal; other processors, plugins or thread
-// counts may round differently.
+// A Seed is the number that all random streams of a run derive from. Two runs with the
+// same seed, binary and machine are equal; other processors, plugins or thread counts may
+// round differently.
 type Seed uint64
 
-// DrawSeed takes a seed from the operating system. It is small enough to be typed.
+// DrawSeed draws a seed from the operating system. It is short enough to type.
 func DrawSeed() (Seed, error) {
 	var b [4]byte
 	if _, err := rand.Read(b[:]); err != nil {
@@ -21,9 +21,9 @@ func DrawSeed() (Seed, error) {
 	return Seed(binary.LittleEndian.Uint32(b[:]) >> 1), nil
 }
 
-// Stream derives the seed of one stream by its name: 62 bits, so that it is not
-// negative in any language and seeds of single copies can be counted up from it.
-// Streams of two names share no numbers, and a new one changes none of the others.
+// Stream derives the seed of a named stream. It has 62 bits: it is not negative in any
+// language, and the seeds of copies can count up from it. Streams are independent, and a
+// new stream does not change the others.
 func (s Seed) Stream(name string) int64 {
 	b := binary.LittleEndian.AppendUint64(nil, uint64(s))
 	sum := sha256.Sum256(append(b, name...))

@@ -24,15 +24,15 @@ const (
 	jsonlName = "metrics.jsonl"
 )
 
-// Columns that every row has: environment steps, and seconds of this run so far
-// without the time between a stop and its resumption.
+// Columns of every row: environment steps, and seconds of training, excluding time
+// between a stop and its resumption.
 const (
 	stepColumn = "step"
 	timeColumn = "time"
 )
 
-// A table writes figures as metrics.csv, a column for each name ever seen, and as
-// metrics.jsonl, an object a row. Both are complete after every row.
+// A table writes figures as metrics.csv, with a column per name, and as metrics.jsonl,
+// with an object per row. Both are complete after every row.
 type table struct {
 	dir     string
 	columns []string
@@ -42,9 +42,8 @@ type table struct {
 	started time.Time
 }
 
-// openTable opens the table of a run folder. What was recorded beyond step upTo is
-// forgotten; a new run gives 0. A table that can't be read is set aside: training is
-// worth more than its figures.
+// openTable opens the table of a run folder. It drops rows beyond step upTo (0 for a new
+// run). An unreadable table is renamed, so that training can continue.
 func openTable(dir string, upTo int64, log *slog.Logger) (*table, error) {
 	t := &table{dir: dir, columns: []string{stepColumn, timeColumn}, started: time.Now()}
 	rows, err := ReadTable(dir)
@@ -71,13 +70,13 @@ func openTable(dir string, upTo int64, log *slog.Logger) (*table, error) {
 	return t, nil
 }
 
-// setAside gives a damaged table another name.
+// setAside renames a damaged table.
 func setAside(dir string, why error, log *slog.Logger) error {
 	aside := filepath.Join(dir, "damaged-"+csvName)
 	if err := os.Rename(filepath.Join(dir, csvName), aside); err != nil {
 		return errors.Join(why, fmt.Errorf("runs: %w", err))
 	}
-	log.Warn("the metrics can't be read: they are set aside, and a new table begins", "path", aside, "error", why.Error())
+	log.Warn("cannot read the metrics: renamed the file and started a new one", "path", aside, "error", why.Error())
 	return nil
 }
 
@@ -95,7 +94,7 @@ func (t *table) Record(step int64, m Metrics) error {
 			columns = append(columns, name)
 		}
 	}
-	if len(columns) > len(t.columns) { // the header grows: write the file again
+	if len(columns) > len(t.columns) { // a new column: rewrite the file
 		rows, err := ReadTable(t.dir)
 		if err != nil {
 			return err
@@ -114,7 +113,7 @@ func (t *table) Record(step int64, m Metrics) error {
 	return appendCSV(t.csv, row)
 }
 
-// number has every bit, so that equal runs have equal files.
+// number formats a number with full precision, so that equal runs have equal files.
 func number(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
 
 func appendCSV(f *os.File, row []string) error {
@@ -127,7 +126,7 @@ func appendCSV(f *os.File, row []string) error {
 	return appendLine(f, line.Bytes())
 }
 
-// appendLine appends all of a line or, on a full disk, nothing of it.
+// appendLine appends a whole line or, on a full disk, nothing.
 func appendLine(f *os.File, line []byte) error {
 	end, err := f.Seek(0, io.SeekEnd)
 	if err == nil {
@@ -145,7 +144,7 @@ func (t *table) recordJSON(step int64, elapsed float64, m Metrics) error {
 	object := map[string]any{stepColumn: step, timeColumn: elapsed}
 	for name, x := range m {
 		object[name] = x
-		if math.IsNaN(x) || math.IsInf(x, 0) { // JSON has no such numbers
+		if math.IsNaN(x) || math.IsInf(x, 0) { // not representable in JSON
 			object[name] = nil
 		}
 	}
@@ -156,15 +155,15 @@ func (t *table) recordJSON(step int64, elapsed float64, m Metrics) error {
 	return appendLine(t.jsonl, append(line, '\n'))
 }
 
-// rewrite replaces metrics.csv by one with these columns. Rows may have fewer. After an
-// error, as on a full disk, file and columns are those before.
+// rewrite replaces metrics.csv by a file with these columns. Rows may have fewer. After
+// an error, such as a full disk, file and columns are unchanged.
 func (t *table) rewrite(columns []string, rows [][]float64) error {
 	path := filepath.Join(t.dir, csvName)
 	f, err := os.CreateTemp(t.dir, csvName+".*")
 	if err != nil {
 		return fmt.Errorf("runs: %w", err)
 	}
-	defer os.Remove(f.Name()) // gone already when all went well
+	defer os.Remove(f.Name()) // no-op after a successful rename
 	var out bytes.Buffer
 	w := csv.NewWriter(&out)
 	w.Write(columns)
@@ -190,7 +189,7 @@ func (t *table) rewrite(columns []string, rows [][]float64) error {
 	return nil
 }
 
-// trimJSONL keeps the whole lines up to a step.
+// trimJSONL keeps the complete lines up to a step.
 func (t *table) trimJSONL(upTo int64) (*os.File, error) {
 	path := filepath.Join(t.dir, jsonlName)
 	old, err := os.ReadFile(path)
@@ -222,14 +221,14 @@ func (t *table) trimJSONL(upTo int64) (*os.File, error) {
 // Close closes both files.
 func (t *table) Close() error { return errors.Join(t.csv.Close(), t.jsonl.Close()) }
 
-// A Table is metrics.csv in memory. A figure that a row does not have is NaN.
+// A Table is metrics.csv in memory. Missing figures are NaN.
 type Table struct {
 	Columns []string
 	Rows    [][]float64
 }
 
-// ReadTable reads the metrics of a run folder. A last line that was cut short by a
-// crash is left out. A file without a line is a table without rows.
+// ReadTable reads the metrics of a run folder. It drops a last line that was cut off by a
+// crash. An empty file is a table without rows.
 func ReadTable(dir string) (Table, error) {
 	path := filepath.Join(dir, csvName)
 	data, err := os.ReadFile(path)
@@ -252,25 +251,25 @@ func parseTable(data []byte) (Table, error) {
 	r.FieldsPerRecord = -1
 	rows, err := r.ReadAll()
 	if err != nil {
-		return Table{}, fmt.Errorf("no table: %w", err)
+		return Table{}, fmt.Errorf("not a table: %w", err)
 	}
 	if len(rows) == 0 {
-		return Table{}, errors.New("no table: empty lines alone")
+		return Table{}, errors.New("not a table: the file has only empty lines")
 	}
 	t := Table{Columns: rows[0]}
 	step := t.column(stepColumn)
 	if step < 0 || t.column(timeColumn) < 0 {
-		return Table{}, fmt.Errorf("no columns %s and %s", stepColumn, timeColumn)
+		return Table{}, fmt.Errorf("columns %s and %s are missing", stepColumn, timeColumn)
 	}
 	for i, name := range t.Columns {
 		if slices.Index(t.Columns, name) != i {
-			return Table{}, fmt.Errorf("two columns %q", name)
+			return Table{}, fmt.Errorf("column %q appears twice", name)
 		}
 	}
 	for i, cells := range rows[1:] {
 		row, err := parseRow(cells, len(t.Columns))
 		if err == nil && !(row[step] >= 0 && row[step] <= maxStep && row[step] == math.Trunc(row[step])) {
-			err = fmt.Errorf("%s %q: want a whole number from 0 on", stepColumn, cells[step])
+			err = fmt.Errorf("%s %q: want a whole number of at least 0", stepColumn, cells[step])
 		}
 		if err != nil {
 			return Table{}, fmt.Errorf("row %d: %w", i+1, err)
@@ -280,12 +279,12 @@ func parseTable(data []byte) (Table, error) {
 	return t, nil
 }
 
-// maxStep is the last whole number up to which a float64 has them all.
+// maxStep is the largest integer that float64 represents without gaps.
 const maxStep = 1 << 53
 
 func parseRow(cells []string, n int) ([]float64, error) {
 	if len(cells) != n {
-		return nil, fmt.Errorf("%d cells under %d columns", len(cells), n)
+		return nil, fmt.Errorf("got %d cells for %d columns", len(cells), n)
 	}
 	row := make([]float64, n)
 	for i, cell := range cells {
@@ -293,7 +292,7 @@ func parseRow(cells []string, n int) ([]float64, error) {
 		if cell != "" {
 			x, err := strconv.ParseFloat(cell, 64)
 			if err != nil && !errors.Is(err, strconv.ErrRange) { // 1e999 is infinite
-				return nil, fmt.Errorf("%q is no number", cell)
+				return nil, fmt.Errorf("%q is not a number", cell)
 			}
 			row[i] = x
 		}
@@ -304,7 +303,7 @@ func parseRow(cells []string, n int) ([]float64, error) {
 // Step is the number of environment steps of row i.
 func (t Table) Step(i int) int64 { return int64(t.Rows[i][t.column(stepColumn)]) }
 
-// Series gives the steps at which a figure was recorded, and its values.
+// Series returns the steps at which a figure was recorded, and its values.
 func (t Table) Series(name string) (steps, values []float64) {
 	c := t.column(name)
 	if c < 0 {

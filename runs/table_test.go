@@ -73,12 +73,12 @@ func TestTable(t *testing.T) {
 func TestTableDamage(t *testing.T) {
 	for _, c := range []struct{ name, csv, want string }{
 		{"cut short", "step,time,a\n1,1,5\n2,1,5", ""},
-		{"in the middle", "step,time,a\n1,1,5\n2,1\n3,1,6\n", "row 2: 2 cells under 3 columns"},
-		{"no number", "step,time,a\n1,1,x\n2,1,3\n", `row 1: "x" is no number`},
+		{"in the middle", "step,time,a\n1,1,5\n2,1\n3,1,6\n", "row 2: got 2 cells for 3 columns"},
+		{"no number", "step,time,a\n1,1,x\n2,1,3\n", `row 1: "x" is not a number`},
 		{"steps that are none", "step,time,a\n1,1,5\nNaN,2,3\n", `row 2: step "NaN": want a whole number`},
-		{"a column twice", "step,time,a,a\n1,1,5,5\n", `two columns "a"`},
-		{"no steps", "time,a\n1,5\n", "no columns step and time"},
-		{"a quote", "step,time,\"a\n1,1,5\n", "no table"},
+		{"a column twice", "step,time,a,a\n1,1,5,5\n", `column "a" appears twice`},
+		{"no steps", "time,a\n1,5\n", "columns step and time are missing"},
+		{"a quote", "step,time,\"a\n1,1,5\n", "not a table"},
 	} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, csvName), []byte(c.csv), 0o644); err != nil {

@@ -13,58 +13,58 @@ import (
 	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
-// A Training is a run about to go on in its folder, from its start or from a checkpoint.
+// A Training is a run to train in its folder, from the start or from a checkpoint.
 type Training struct {
 	Folder  *Folder
 	Config  Settings
-	Total   int64  // steps to be done in all
-	Unit    string // what a step is called, such as update
-	Keep    int    // newest checkpoints kept, besides the best
-	Threads int    // that it computes with, for the record
+	Total   int64  // total number of steps
+	Unit    string // name of a step, such as update
+	Keep    int    // number of newest checkpoints to keep, besides the best
+	Threads int    // number of compute threads, for the record
 
 	Resume    bool
 	Command   []string // as the user typed it, for the record
 	Log       *slog.Logger
-	Watch     Watcher    // nil: nobody
-	Recorders []Recorder // told figures besides the folder's files and Watch
+	Watch     Watcher    // nil: none
+	Recorders []Recorder // recorders besides the folder's files and Watch
 }
 
-// A Work is what is trained.
+// A Work is the thing that is trained.
 type Work interface {
 	State
-	// Build makes every part and names the backend that computes. What is to be closed
-	// is handed to the keeper.
+	// Build builds all parts and returns the backend's name. It registers what must be
+	// closed with the keeper.
 	Build(ctx context.Context, k *Keeper) (backend string, err error)
-	// Train goes on from Step to the end. After an error, ctx's included, the state is
+	// Train trains from Step to the end. After an error, including ctx's, the state is
 	// that of the last good step.
 	Train(ctx context.Context) error
-	// Finish measures what a whole training led to.
+	// Finish runs the final measurements of a completed training.
 	Finish(ctx context.Context) error
 }
 
-// A State is what checkpoints hold.
+// A State is what checkpoints store.
 type State interface {
 	Step() int64
 	Save(w *checkpoint.Writer) error
 	Restore(c *checkpoint.Checkpoint) error
 }
 
-// A Follower is a Work that is told of each checkpoint that was written.
+// A Follower is a Work that is notified of each new checkpoint.
 type Follower interface{ Saved(step int64) error }
 
-// An End is how a training ended.
+// An End is the outcome of a training.
 type End struct {
 	Step        int64
 	Interrupted bool // by the context; a checkpoint was written
 	Checkpoint  string
-	Best        *float64 // highest figure of the evaluations; nil: there was none
+	Best        *float64 // highest figure of the evaluations; nil: there were none
 	Last        Metrics  // the last figures of the training
-	AlreadyDone bool     // the folder had all its steps: nothing was trained
+	AlreadyDone bool     // all steps were already done; nothing was trained
 }
 
-// Train trains until Total steps are done or ctx ends; both leave a checkpoint of the
-// last step. After any other error there is one of the last good state, and the error
-// says where.
+// Train trains until Total steps are done or ctx ends, and then saves a checkpoint of the
+// last step. After any other error it saves the last good state and names the checkpoint
+// in the error.
 func (t Training) Train(ctx context.Context, w Work) (end End, err error) {
 	k := newKeeper(t, w)
 	defer func() { err = errors.Join(err, k.close()) }()
@@ -97,25 +97,24 @@ func (t Training) Train(ctx context.Context, w Work) (end End, err error) {
 		t.Log.Error("training stopped", t.Unit, end.Step, "checkpoint", end.Checkpoint, "error", err.Error())
 		return end, fmt.Errorf("%w; the last good state, of %s %d, is in %s", Brief(err), t.Unit, end.Step, end.Checkpoint)
 	}
-	if err := w.Finish(ctx); err != nil && ctx.Err() == nil { // the training itself is done
+	if err := w.Finish(ctx); err != nil && ctx.Err() == nil { // the training itself succeeded
 		return end, Brief(err)
 	}
 	end.Best, end.Checkpoint = k.best, k.savedAt
 	return end, nil
 }
 
-// nothingLeft is the end of a training that has its steps already.
+// nothingLeft handles a training whose steps are already done.
 func (t Training) nothingLeft(at *checkpoint.Checkpoint) (End, error) {
 	step := at.Manifest.Step
 	if step > t.Total {
-		return End{}, fmt.Errorf("%s has %d %ss already, more than the %d asked for: name more with --%ss to go on", t.Folder.Dir, step, t.Unit, t.Total, t.Unit)
+		return End{}, fmt.Errorf("%s already has %d %ss, more than the requested %d: set a larger --%ss to continue", t.Folder.Dir, step, t.Unit, t.Total, t.Unit)
 	}
-	t.Log.Info("nothing is left to train", "folder", t.Folder.Dir, t.Unit, step, "of", t.Total)
+	t.Log.Info("all steps are already done", "folder", t.Folder.Dir, t.Unit, step, "of", t.Total)
 	return End{Step: step, Checkpoint: at.Path, AlreadyDone: true}, nil
 }
 
-// start builds the work, puts a checkpoint's state into it, if there is one, and opens
-// the record.
+// start builds the work, restores a checkpoint if there is one, and opens the records.
 func (t Training) start(ctx context.Context, w Work, k *Keeper, from *checkpoint.Checkpoint) error {
 	backend, err := w.Build(ctx, k)
 	if err != nil {
@@ -142,7 +141,7 @@ func (t Training) start(ctx context.Context, w Work, k *Keeper, from *checkpoint
 	return nil
 }
 
-// logEnd says what the training led to, and what it spent its time on.
+// logEnd logs the result of the training and how its time was spent.
 func (t Training) logEnd(end End) {
 	attrs := []any{t.Unit, end.Step, "of", t.Total, "peak_rss_mb", peakMemory() >> 20}
 	var times []string
@@ -158,8 +157,8 @@ func (t Training) logEnd(end End) {
 	t.Log.Info("trained", attrs...)
 }
 
-// Brief is the first line of an error: tracebacks and a worker's last lines go to
-// the log alone.
+// Brief is the first line of an error. Tracebacks and a worker's last lines are only
+// logged.
 func Brief(err error) error {
 	if err == nil {
 		return nil

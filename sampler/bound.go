@@ -2,32 +2,32 @@ package sampler
 
 import . "github.com/gomlx/gomlx/core/graph"
 
-// BoundKind is the form of the step-size bound that keeps x ↦ x + εφ(x) invertible
-// and log det(I + εJ) near its first order.
+// BoundKind selects the step-size bound. The bound keeps x ↦ x + εφ(x) invertible and log
+// det(I + εJ) close to its first-order expansion.
 type BoundKind int
 
 // The bounds.
 const (
 	Unbounded BoundKind = iota
-	// Spectral is the reference implementation's: with m = |T|/D and s² = |Tr JᵀJ/D −
-	// m²|, α / (√(s²(D−1)) + m + 1e-5). It bounds the eigenvalues of a symmetric J
-	// (Wolkowicz and Styan 1980), and so does not promise invertibility otherwise.
+	// Spectral is the reference implementation's bound: α / (√(s²(D−1)) + m + 1e-5) with
+	// m = |T|/D and s² = |Tr JᵀJ/D − m²|. It bounds the eigenvalues of a symmetric J
+	// (Wolkowicz and Styan 1980); for other J it does not guarantee invertibility.
 	Spectral
-	// Frobenius is α / √(Tr JᵀJ): always enough, and up to √D shorter.
+	// Frobenius is α / √(Tr JᵀJ): always sufficient, and up to √D smaller.
 	Frobenius
 )
 
-// A Bound keeps ε below the smallest bound among the particles of a system. It is
-// constant in differentiation.
+// A Bound keeps ε below the smallest bound among the particles of a system. Gradients
+// treat it as a constant.
 type Bound struct {
 	Kind  BoundKind
 	Alpha float64 // α; 0: 0.9
-	// Leaky: above the bound ε is bound − 1e-5(ε − bound), never below zero, so that
-	// the gradient lives. Else ε is cut.
+	// Leaky replaces an ε above the bound by max(0, bound − 1e-5(ε − bound)), so that the
+	// gradient does not vanish. Without it, ε is cut at the bound.
 	Leaky bool
-	// Probe estimates Tr JᵀJ by ‖Jv‖² with the step's probes, at M²D a system. Without
-	// it, it is the reference's number: exact but for the Hessian, at M²D² up to
-	// D = 48 and at M²D + M³ above.
+	// Probe estimates Tr JᵀJ by ‖Jv‖² with the step's probes, at a cost of M²D per
+	// system. Without it, the value is the reference's, exact except for the Hessian, at
+	// M²D² for D ≤ 48 and at M²D + M³ above.
 	Probe bool
 }
 

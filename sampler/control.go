@@ -9,20 +9,21 @@ type Move struct {
 	From    State
 	X       *Node // x̃, [B, M, D]
 	Epsilon *Node // [B, 1]
-	LogDet  *Node // what log q falls by when the move is made, [B, M]
-	// Field is φ at y [B, M, D], each y_i with the other particles held.
+	LogDet  *Node // log q decreases by this if the move is made, [B, M]
+	// Field is φ at y [B, M, D]: each y_i is evaluated against the other particles as
+	// they are.
 	Field func(t Target, y *Node) *Node
 }
 
-// A Verdict is what a control decided, to report.
+// A Verdict reports what a control decided.
 type Verdict struct {
-	Accepted  *Node // share that moved, [B]
-	LogAccept *Node // log α, [B, M]; nil where there is no such test
-	Moved     *Node // who moved, bool [B, M]; nil: all
+	Accepted  *Node // share of particles that moved, [B]
+	LogAccept *Node // log α, [B, M]; nil without an accept test
+	Moved     *Node // which particles moved, bool [B, M]; nil: all
 }
 
-// A Control decides what follows a move. The State it answers has X, LogQ and Alive;
-// Run asks the target there.
+// A Control decides what follows a move. The State it returns holds X, LogQ and Alive;
+// Run evaluates the target there.
 type Control interface {
 	Resolve(at At, t Target, m Move) (State, Verdict)
 }
@@ -30,7 +31,7 @@ type Control interface {
 // None makes every move.
 type None struct{}
 
-// Resolve moves.
+// Resolve accepts the move.
 func (None) Resolve(_ At, _ Target, m Move) (State, Verdict) {
 	s := State{X: m.X, Alive: m.From.Alive}
 	if m.LogDet != nil {
@@ -39,12 +40,12 @@ func (None) Resolve(_ At, _ Target, m Move) (State, Verdict) {
 	return s, Verdict{Accepted: Ones(m.X.Graph(), systems(m.X))}
 }
 
-// Truncation makes every move and gives a particle up for good when a coordinate of
-// it is more than Width (zero: 3) standard deviations of q⁰ from q⁰'s mean. The dead
-// still move and carry a density; the living no longer feel them.
+// Truncation accepts every move. A particle dies for good when one of its coordinates is
+// more than Width (zero: 3) standard deviations of q⁰ from the mean of q⁰. Dead particles
+// still move and carry a density, but living ones no longer feel them.
 type Truncation struct{ Width float64 }
 
-// Resolve moves and masks.
+// Resolve moves all particles and marks the dead.
 func (c Truncation) Resolve(at At, t Target, m Move) (State, Verdict) {
 	s, v := None{}.Resolve(at, t, m)
 	width := c.Width
@@ -62,14 +63,15 @@ func (c Truncation) Resolve(at At, t Target, m Move) (State, Verdict) {
 
 // MetropolisHastings accepts a move with probability α_i = min(1, p̄(x̃)/p̄(x)·e^{rεT}).
 type MetropolisHastings struct {
-	// Rademacher draws r = ±1 with equal chance; r = −1 proposes the inverse map, found
-	// by Iterations (zero: 20) of y ← x − εφ(y), and is the form that leaves p̄
-	// unchanged. Without it r = 1, the reference implementation's.
+	// Rademacher draws r = ±1 with equal probability. r = −1 proposes the inverse map,
+	// found by Iterations (zero: 20) of y ← x − εφ(y); this form leaves p̄ invariant.
+	// Without it, r = 1 as in the reference implementation.
 	Rademacher bool
 	Iterations int
 }
 
-// Resolve tests each particle. Gradients flow through α and not through who moved.
+// Resolve tests each particle. Gradients flow through α but not through the accept
+// decisions.
 func (c MetropolisHastings) Resolve(at At, t Target, m Move) (State, Verdict) {
 	x, shape := m.From.X, particleShape(m.From.X)
 	logDet := m.LogDet
@@ -89,7 +91,7 @@ func (c MetropolisHastings) Resolve(at At, t Target, m Move) (State, Verdict) {
 		shift = Mul(direction, logDet)
 	}
 	raw := Add(Sub(logP, m.From.LogP), shift)
-	// A proposal of no density, or of none that is a number, is never taken.
+	// Reject proposals whose density is zero or not finite.
 	sound := LogicalAnd(IsFinite(raw), IsFinite(logP))
 	logAlpha := Where(sound, MinScalar(raw, 0), MulScalar(OnesLike(raw), -1e30))
 	alpha := Exp(logAlpha)
@@ -104,7 +106,8 @@ func (c MetropolisHastings) Resolve(at At, t Target, m Move) (State, Verdict) {
 	return s, Verdict{Accepted: share, LogAccept: logAlpha, Moved: accept}
 }
 
-// logMix is log of α|det|^{−1} + (1 − α), or of its mean with α|det| + (1 − α).
+// logMix is the log of α|det|^{−1} + (1 − α), or of the mean of that and α|det| + (1 −
+// α).
 func (c MetropolisHastings) logMix(logAlpha, logDet, stay *Node) *Node {
 	forward := logAddExp(Sub(logAlpha, logDet), stay)
 	if !c.Rademacher {
@@ -114,7 +117,7 @@ func (c MetropolisHastings) logMix(logAlpha, logDet, stay *Node) *Node {
 	return AddScalar(logAddExp(forward, back), -0.6931471805599453)
 }
 
-// logAddExp is log(e^a + e^b) of finite a and b.
+// logAddExp is log(e^a + e^b) for finite a and b.
 func logAddExp(a, b *Node) *Node {
 	return Add(Max(a, b), Log1P(Exp(Neg(Abs(Sub(a, b))))))
 }

@@ -4,20 +4,20 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// Faults say where runs went wrong.
+// Faults report where runs went wrong.
 type Faults struct {
 	// NotFinite is, for each system, the first step at whose start the position, log p̄,
-	// score or log q of a living particle was not finite: [B] in the type of the particles,
-	// L for the end of the run, −1 for never.
+	// score or log q of a living particle was not finite: [B] in the dtype of the
+	// particles; L means the end of the run, −1 never.
 	NotFinite *Node
 }
 
-// never are faults that have not happened.
+// never is the value for runs without faults.
 func never(x *Node) Faults {
 	return Faults{NotFinite: MulScalar(Ones(x.Graph(), systems(x)), -1)}
 }
 
-// after are the faults once the state at the start of step l is known.
+// after updates the faults with the state at the start of step l.
 func (f Faults) after(l int, s State) Faults {
 	sound := LogicalAnd(IsFinite(ReduceSum(Add(s.X, s.Score), -1)), IsFinite(s.LogP))
 	if s.LogQ != nil {

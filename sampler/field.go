@@ -4,26 +4,26 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// A field is SVGD's velocity at the particles, with what its divergence needs:
+// A field is SVGD's velocity at the particles, with the terms that its divergence needs:
 //
 //	φ_i = (1/n) Σ_j [κ_ij s_j + ∇_{x_j}κ_ij]                       (Liu and Wang 2016, eq. 8)
 //
-// n counts the particles alive and sums run over them. With κ a function of the
-// squared distance, r = x_i − x_j: ∇_{x_i}κ = 2κ'r and Tr ∇_i∇_jκ = −2Dκ' − 4sκ”.
-// Everything is products of [M, M] with [M, D]; no [M, M, D] is made.
+// n counts the living particles, and sums run over them. κ is a function of the squared
+// distance; with r = x_i − x_j, ∇_{x_i}κ = 2κ'r and Tr ∇_i∇_jκ = −2Dκ' − 4sκ”. All terms
+// are products of [M, M] with [M, D]; no [M, M, D] tensor is built.
 type field struct {
 	s            State
 	kernel       Kernel
-	x            *Node // particles, centred: [B, M, D]
-	metric       *Node // per-dimension kernel: 1/σ_d² up to γ, [B, 1, D]; nil: all one
+	x            *Node // centred particles, [B, M, D]
+	metric       *Node // per-dimension kernel: 1/σ_d² up to γ, [B, 1, D]; nil: all ones
 	squared      *Node // ‖x_i − x_j‖² in the kernel's metric, [B, M, M]
-	gram         *Node // x_i·x_j, [B, M, M]; nil where there is a metric
+	gram         *Node // x_i·x_j, [B, M, M]; nil with a metric
 	whole        *Node // κ, [B, M, M]
-	k, dk, d2k   *Node // κ, κ', κ”, columns of the dead zero, [B, M, M]
+	k, dk, d2k   *Node // κ, κ', κ” with zero columns for dead particles, [B, M, M]
 	n, weight    *Node // [B, 1], [B, M]
 	phi          *Node // [B, M, D]
-	gamma, sigma *Node // [B, 1, 1]; σ as the scale gave it
-	z, fused     *Node // z and y of fuse, [B, M, D]; nil where φ is not fused
+	gamma, sigma *Node // [B, 1, 1]; σ as the scale returned it
+	z, fused     *Node // z and y of fuse, [B, M, D]; nil if φ is not fused
 }
 
 // newField evaluates the kernel at the particles of s.
@@ -35,7 +35,7 @@ func newField(at At, kernel Kernel, bandwidth Scale, s State) *field {
 	f.sigma = bandwidth.Value(at, Particles{X: s.X, Squared: f.squared, Count: f.n, Weight: f.weight})
 	f.gamma = Inverse(AddScalar(MulScalar(Square(f.sigma), 2), 1e-8))
 	if f.sigma.Shape().Dimensions[2] > 1 {
-		// κ = κ(Σ_d γ_d r_d²): the metric carries γ_d, and γ becomes one.
+		// κ = κ(Σ_d γ_d r_d²): the metric holds γ_d, and γ becomes one.
 		f.metric, f.gram = f.gamma, nil
 		f.squared, _ = distances(Mul(f.x, Sqrt(f.metric)))
 		f.gamma = OnesLike(ReduceAndKeep(f.sigma, ReduceMax, 2))
@@ -58,19 +58,20 @@ func newField(at At, kernel Kernel, bandwidth Scale, s State) *field {
 	return f
 }
 
-// fusible says whether φ costs one product and not two: the RBF's κ' = −γκ, and a
-// dimension where products are what a step costs.
+// fusible reports whether φ takes one product instead of two. That needs an RBF kernel
+// (κ' = −γκ) and enough dimensions for products to dominate the cost of a step.
 func (f *field) fusible() bool {
 	_, rbf := f.kernel.(RBF)
 	return rbf && f.metric == nil && f.x.Shape().Dimensions[2] > smallD
 }
 
-// fuse is n·φ by one product with z_j = s_j − 2γx_j: with K° the kernel off its
-// diagonal, y = K°z and
+// fuse computes n·φ by one product with z_j = s_j − 2γx_j. With K° the kernel without its
+// diagonal and y = K°z,
 //
 //	n·φ_i = y_i + 2γ(Σ_j K°_ij) x_i + κ(0) s_i
 //
-// The diagonal stands apart because a narrow kernel's 2γx would drown s in rounding.
+// The diagonal is added separately: with a narrow kernel, s would be lost in the rounding
+// of 2γx.
 func (f *field) fuse() *Node {
 	off := Mul(f.k, offDiagonal(f.x))
 	twice := MulScalar(f.gamma, 2)
@@ -94,7 +95,7 @@ func (f *field) scaled(r *Node) *Node {
 	return Mul(r, f.metric)
 }
 
-// living is x [B, M] with zero for the dead.
+// living is x [B, M] with zeros for dead particles.
 func (f *field) living(x *Node) *Node {
 	if f.s.Alive == nil {
 		return x
@@ -110,9 +111,9 @@ func (f *field) metricTrace(x *Node) *Node {
 	return Mul(x, ReduceAndKeep(f.metric, ReduceSum, 2))
 }
 
-// kernelTrace is Σ_j [s_j·∇_{x_i}κ_ij + Tr ∇_i∇_jκ_ij] over the living j, [B, M];
-// without the term j = i unless self is set. The self term is what the divergence of
-// the map that moves x_i with the others held does not have.
+// kernelTrace is Σ_j [s_j·∇_{x_i}κ_ij + Tr ∇_i∇_jκ_ij] over the living j, [B, M]. The
+// term j = i is included only if self is set: it is absent from the divergence of the map
+// that moves x_i and holds the others.
 func (f *field) kernelTrace(self bool) *Node {
 	curve := Neg(MulScalar(f.metricTrace(f.dk), 2))
 	curve = Sub(curve, MulScalar(Mul(f.metricSquared(), f.d2k), 4))
@@ -126,13 +127,13 @@ func (f *field) kernelTrace(self bool) *Node {
 	own := ReduceAndKeep(Mul(f.s.Score, f.scaled(f.x)), ReduceSum, -1)
 	sr := Sub(sx, TransposeAllAxes(own, 0, 2, 1)) // s_j·r_ij, zero for j = i
 	if !self {
-		sr = Mul(sr, offDiagonal(f.x)) // what rounding leaves of that zero
+		sr = Mul(sr, offDiagonal(f.x)) // remove rounding errors from that zero
 	}
 	return ReduceSum(Add(MulScalar(Mul(f.dk, sr), 2), curve), 2)
 }
 
-// fusedDrift is Σ_j s_j·∇_{x_i}κ_ij of a fused field, [B, M], with no product of its
-// own: Σ_j κ_ij s_j·x_i = x_i·y_i + 2γ Σ_j κ_ij x_j·x_i.
+// fusedDrift is Σ_j s_j·∇_{x_i}κ_ij of a fused field, [B, M], without another product:
+// Σ_j κ_ij s_j·x_i = x_i·y_i + 2γ Σ_j κ_ij x_j·x_i.
 func (f *field) fusedDrift() *Node {
 	off := Mul(f.k, offDiagonal(f.x))
 	twice := MulScalar(f.gamma, 2)
@@ -142,7 +143,7 @@ func (f *field) fusedDrift() *Node {
 	return Neg(Mul(Squeeze(twice, -1), Sub(toX, toOwn)))
 }
 
-// metricSquared is Σ_d metric_d² r_d², which is s where there is no metric.
+// metricSquared is Σ_d metric_d² r_d², which equals s without a metric.
 func (f *field) metricSquared() *Node {
 	if f.metric == nil {
 		return f.squared

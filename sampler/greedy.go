@@ -7,14 +7,14 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// A Schedule is a number that goes from Start to End over the first Duration of the
-// training (a share of it; zero: all of it), by a straight line or by equal factors.
+// A Schedule goes from Start to End over the first Duration of training (a fraction;
+// zero: all of it), linearly or geometrically.
 type Schedule struct {
 	Start, End, Duration float64
 	Exponential          bool
 }
 
-// At is the value at a progress in [0, 1], scalar.
+// At is the value at progress, a scalar in [0, 1].
 func (s Schedule) At(progress *Node) *Node {
 	duration := s.Duration
 	if duration == 0 {
@@ -27,14 +27,15 @@ func (s Schedule) At(progress *Node) *Node {
 	return AddScalar(MulScalar(way, s.End-s.Start), s.Start)
 }
 
-// Sometimes uses a control in a share of the runs that changes over the training, and
-// makes every move in the others: low early to explore, high late to exploit.
+// Sometimes applies a control in a fraction of the runs, which changes over training, and
+// accepts every move in the others: a low fraction early to explore, a high one late to
+// exploit.
 type Sometimes struct {
 	Of    Control
 	Share Schedule
 }
 
-// Resolve asks At.Lot, one number for the whole run, whether this run is corrected.
+// Resolve applies the control if this run's number At.Lot selects it.
 func (c Sometimes) Resolve(at At, t Target, m Move) (State, Verdict) {
 	on, verdict := c.Of.Resolve(at, t, m)
 	off, free := None{}.Resolve(at, t, m)
@@ -51,7 +52,7 @@ func (c Sometimes) Resolve(at At, t Target, m Move) (State, Verdict) {
 	return s, verdict
 }
 
-// On says whether this run is corrected, bool, scalar.
+// On reports whether this run applies the control, a bool scalar.
 func (c Sometimes) On(at At, x *Node) *Node {
 	lot := at.Lot
 	if lot == nil {

@@ -10,26 +10,26 @@ import (
 
 // An Initial is the distribution q⁰ that particles start from.
 type Initial interface {
-	// Draw gives m reparameterised particles for each system, [B, M, D], and their
+	// Draw returns m reparameterised particles per system, [B, M, D], and their
 	// log-density, [B, M].
 	Draw(noise Noise, m int) (x, logQ *Node)
 }
 
-// A Located is an Initial with a mean and a standard deviation, [B, 1, D]: truncation
-// counts in them.
+// A Located is an Initial with a mean and a standard deviation, [B, 1, D]. Truncation
+// needs both.
 type Located interface {
 	Located() (mean, std *Node)
 }
 
-// DiagonalGaussian is N(mean, diag std²), both [B, D]: a network's output, or variables
-// broadcast to the systems.
+// DiagonalGaussian is N(mean, diag std²), both [B, D]. They are a network's output or
+// variables broadcast to the systems.
 type DiagonalGaussian struct {
 	Mean, Std *Node
-	// Truncate draws each coordinate from the normal cut at that many standard
-	// deviations, directly by its inverse distribution function; 0: not cut.
+	// Truncate is the number of standard deviations at which each coordinate's normal is
+	// truncated. Draws use the inverse distribution function. 0: not truncated.
 	Truncate float64
-	// Renormalise adds the constant −D·ln P(|z| < Truncate) to the density. The
-	// earlier code leaves it out.
+	// Renormalise adds the constant −D·ln P(|z| < Truncate) to the density. The earlier
+	// code omits it.
 	Renormalise bool
 }
 
@@ -64,8 +64,8 @@ func truncatedNormal(u *Node, width float64) *Node {
 	return MulScalar(erfInv(MulScalar(AddScalar(MulScalar(u, 2), -1), p)), math.Sqrt2)
 }
 
-// erfInv is the inverse error function on (−1, 1): Giles 2010, single precision (its
-// relative error is below 4e-7), one Newton step on erf beyond.
+// erfInv is the inverse error function on (−1, 1): the single-precision formula of Giles
+// 2010 (relative error below 4e-7), refined by one Newton step on erf.
 func erfInv(x *Node) *Node {
 	w := Neg(Log(Mul(OneMinus(x), OnePlus(x))))
 	near := polynomial(AddScalar(w, -2.5), 2.81022636e-08, 3.43273939e-07, -3.5233877e-06,
@@ -77,7 +77,7 @@ func erfInv(x *Node) *Node {
 	return Sub(y, Div(Sub(Erf(y), x), MaxScalar(slope, 1e-20)))
 }
 
-// polynomial is Horner's rule, the highest power first.
+// polynomial evaluates by Horner's rule, the highest power first.
 func polynomial(x *Node, c ...float64) *Node {
 	sum := MulScalar(OnesLike(x), c[0])
 	for _, a := range c[1:] {
@@ -89,7 +89,7 @@ func polynomial(x *Node, c ...float64) *Node {
 // GaussianMixture is an equal mixture of K diagonal normals: Means and Stds [B, K, D].
 type GaussianMixture struct{ Means, Stds *Node }
 
-// Draw picks a component for each particle; the density is the whole mixture's.
+// Draw picks a component for each particle; the density is that of the whole mixture.
 func (g GaussianMixture) Draw(noise Noise, m int) (x, logQ *Node) {
 	dims := g.Means.Shape().Dimensions
 	b, k, d := dims[0], dims[1], dims[2]
@@ -118,7 +118,7 @@ var (
 	_ Initial = Flow(nil)
 )
 
-// Start draws from q⁰ and runs.
+// Start draws from q⁰ and runs the sampler.
 func Start(at At, q Initial, smp Sampler, t Target, m int, steps Steps) Result {
 	x, logQ := q.Draw(at.Noise, m)
 	if l, ok := q.(Located); ok {

@@ -2,16 +2,16 @@ package sampler
 
 import . "github.com/gomlx/gomlx/core/graph"
 
-// smallD is up to which dimension J_i is formed, at M²D² a system; above it Tr JᵀJ
-// comes out of Gram matrices, at M²D + M³.
+// smallD is the largest dimension in which J_i is built, at M²D² per system. Above it, Tr
+// JᵀJ comes from Gram matrices, at M²D + M³.
 const smallD = 48
 
-// kernelJacobian is the part of J_i = ∇φ(x_i) that has no second derivative of p̄,
+// kernelJacobian is the part of J_i = ∇φ(x_i) without second derivatives of p̄,
 //
 //	A_i = (1/n) Σ_j [2κ' s_j rᵀ − 2κ' I − 4κ” r rᵀ],
 //
-// [B, M, D, D], rows along s_j and columns along r, without j = i unless self is set.
-// The sums over j are products of [M, M] with [M, D²].
+// [B, M, D, D], rows along s_j and columns along r. The term j = i is included only if
+// self is set. The sums over j are products of [M, M] with [M, D²].
 func (f *field) kernelJacobian(self bool) *Node {
 	dims := f.x.Shape().Dimensions
 	b, m, d := dims[0], dims[1], dims[2]
@@ -45,12 +45,12 @@ func (f *field) kernelJacobian(self bool) *Node {
 	return Div(sum, InsertAxes(f.n, -1, -1))
 }
 
-// jacobianSquared is Tr J_iᵀJ_i, [B, M]: with A as above and the probe v,
+// jacobianSquared is Tr J_iᵀJ_i, [B, M]. With A as above and the probe v it is
 //
 //	‖A‖² + (2/n) vᵀA(Hv) + ‖Hv‖²/n²
 //
-// where the trace term is on, ‖A‖² where it is off. It is for the bound alone, which
-// is constant in differentiation.
+// with the trace term, and ‖A‖² without it. Only the bound uses it, which gradients treat
+// as a constant.
 func (f *field) jacobianSquared(self, hessian bool) *Node {
 	var square *Node
 	var probeA func(v, h *Node) *Node // vᵀA h
@@ -82,9 +82,9 @@ func (f *field) jacobianSquared(self, hessian bool) *Node {
 	return Add(square, MulScalar(sum, 1/float64(len(f.s.Probes))))
 }
 
-// A grams is A_i for large D, by inner products alone. With r' the difference in the
-// metric m of a kernel with a bandwidth per dimension (r and 1 where there is none),
-// A_i = Σ_j [a_ij s_j r'_ijᵀ + c_ij r'_ij r'_ijᵀ] + e_i diag(m).
+// A grams represents A_i for large D by inner products. With r' the difference in the
+// metric m of a per-dimension kernel (r and 1 without one), A_i = Σ_j [a_ij s_j r'_ijᵀ +
+// c_ij r'_ij r'_ijᵀ] + e_i diag(m).
 type grams struct {
 	f    *field
 	x    *Node // m∘x
@@ -112,7 +112,7 @@ func (f *field) metricSquares() *Node {
 	return ReduceSum(Square(f.metric), 2)
 }
 
-// square is ‖A_i‖², [B, M], at M³ a system.
+// square is ‖A_i‖², [B, M], at M³ per system.
 func (g grams) square() *Node {
 	x, s := g.x, g.f.s.Score
 	xx := Einsum("bid,bjd->bij", x, x)
@@ -159,7 +159,7 @@ func (g grams) between(v, h *Node) *Node {
 }
 
 // jacobianProbe estimates Tr J_iᵀJ_i by the mean of ‖J_i v‖² over the probes, [B, M], at
-// M²D a system and no M³.
+// M²D per system without an M³ term.
 func (f *field) jacobianProbe(self, hessian bool) *Node {
 	dk, d2k := f.dk, f.d2k
 	if !self {

@@ -2,11 +2,11 @@ package sampler
 
 import . "github.com/gomlx/gomlx/core/graph"
 
-// A Kernel is a function κ of the squared distance s = ‖x_i − x_j‖². Drift,
-// repulsion, trace and Jacobian need κ and two derivatives in s alone, so a new
-// kernel is one formula.
+// A Kernel is a function κ of the squared distance s = ‖x_i − x_j‖². Drift, repulsion,
+// trace and Jacobian need only κ and its first two derivatives in s, so a new kernel is
+// one formula.
 type Kernel interface {
-	// Radial answers κ, κ' and κ” at s [B, M, M] for γ = 1/(2σ² + 1e-8), [B, 1, 1].
+	// Radial returns κ, κ' and κ” at s [B, M, M] for γ = 1/(2σ² + 1e-8), [B, 1, 1].
 	Radial(s, gamma *Node) (k, dk, d2k *Node)
 }
 
@@ -37,10 +37,10 @@ var (
 	_ Kernel = IMQ{}
 )
 
-// centred is x less a point among its system's particles, since the products of
-// far-away ones cancel: their mean, or in many dimensions, where a mean is a pass over
-// everything, the first. The point is held constant: what is built of differences does
-// not depend on it.
+// centred subtracts a point near each system's particles, because products of distant
+// particles cancel in rounding. The point is the mean, or in many dimensions, where a
+// mean costs a pass over the data, the first particle. Gradients treat it as a constant:
+// functions of differences do not depend on it.
 func centred(x *Node) *Node {
 	return Sub(x, centre(x))
 }
@@ -58,13 +58,13 @@ func squaredDistances(x *Node) *Node {
 	return squared
 }
 
-// distances are ‖x_i − x_j‖² of centred particles, [B, M, M], by way of the products
-// x_i·x_j, which come along. The diagonal is zero exactly, which a narrow kernel needs.
+// distances returns ‖x_i − x_j‖² of centred particles and the products x_i·x_j it is
+// computed from, [B, M, M] each. The diagonal is exactly zero, which narrow kernels need.
 func distances(x *Node) (squared, gram *Node) {
 	gram = Einsum("bid,bjd->bij", x, x)
 	var own *Node // x_i·x_i, [B, M]
 	if x.Shape().Dimensions[2] > smallD {
-		own = ReduceSum(Mul(gram, OneMinus(offDiagonal(x))), 2) // sooner than a pass over x
+		own = ReduceSum(Mul(gram, OneMinus(offDiagonal(x))), 2) // cheaper than a pass over x
 	} else {
 		own = ReduceSum(Square(x), -1)
 	}
@@ -72,7 +72,7 @@ func distances(x *Node) (squared, gram *Node) {
 	return Mul(MaxScalar(squared, 0), offDiagonal(x)), gram
 }
 
-// offDiagonal is 1 − I, [1, M, M], in the type of x [B, M, D].
+// offDiagonal is 1 − I, [1, M, M], in the dtype of x [B, M, D].
 func offDiagonal(x *Node) *Node {
 	m := x.Shape().Dimensions[1]
 	eye := ConvertDType(Diagonal(x.Graph(), m), x.DType())

@@ -2,31 +2,31 @@ package sampler
 
 import . "github.com/gomlx/gomlx/core/graph"
 
-// ULA is unadjusted Langevin: x ← x + εs + √(2ε)·ξ (Roberts and Tweedie 1996). It has no
-// tractable density.
+// ULA is unadjusted Langevin dynamics: x ← x + εs + √(2ε)·ξ (Roberts and Tweedie 1996).
+// It has no tractable density.
 type ULA struct{ StepSize Scale }
 
-// Probes wants none.
+// Probes returns none: ULA needs no Hessian.
 func (ULA) Probes(At, *Node) []*Node { return nil }
 
-// Step diffuses.
+// Step takes one Langevin step.
 func (u ULA) Step(at At, _ Target, s State) (State, Info) {
 	x, info, _ := langevinMove(at, u.StepSize, s)
 	info.Accepted = Ones(x.Graph(), systems(x))
 	return State{X: x, Alive: s.Alive}, info
 }
 
-// MALA is ULA with the accept test that makes p̄ its stationary distribution.
+// MALA is ULA with a Metropolis-Hastings test that makes p̄ its stationary distribution.
 type MALA struct{ StepSize Scale }
 
-// Probes wants none.
+// Probes returns none: MALA needs no Hessian.
 func (MALA) Probes(At, *Node) []*Node { return nil }
 
-// Step proposes and tests.
+// Step proposes a Langevin step and accepts or rejects it.
 func (m MALA) Step(at At, t Target, s State) (State, Info) {
 	x, info, epsilon := langevinMove(at, m.StepSize, s)
 	logP, score := t.Score(x)
-	// log of the transition density from a to b, its constant left out
+	// log of the transition density from a to b, up to a constant
 	step := func(a, score, b *Node) *Node {
 		gap := ReduceSum(Square(Sub(Sub(b, a), Mul(epsilon, score))), -1)
 		return Neg(Div(gap, MulScalar(Squeeze(epsilon, -1), 4)))
@@ -42,7 +42,7 @@ func (m MALA) Step(at At, t Target, s State) (State, Info) {
 	return State{X: x, Alive: s.Alive}, info
 }
 
-// langevinMove is the diffusion step; ε comes back as [B, 1, 1].
+// langevinMove is the Langevin step; it returns ε as [B, 1, 1].
 func langevinMove(at At, scale Scale, s State) (x *Node, info Info, epsilon *Node) {
 	n, weight := s.count()
 	asked := scale.Value(at, Particles{X: s.X, Count: n, Weight: weight})

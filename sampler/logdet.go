@@ -6,9 +6,9 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// logDet is log|det(I + εJ_i)|, [B, M], with the whole Hessian, and the smallest
-// determinant in each system, [B]. Elimination with no exchange of rows: I + εJ is
-// near I below the bound. Guarded pivots keep a singular one finite.
+// logDet is log|det(I + εJ_i)|, [B, M], with the full Hessian, and the smallest
+// determinant in each system, [B]. It eliminates without pivoting, since I + εJ is near I
+// below the bound. Guarded pivots keep the result finite for a singular matrix.
 func (v SVGD) logDet(f *field, epsilon *Node) (logDet, smallest *Node) {
 	a := f.kernelJacobian(v.Trace.SelfTerm || !v.Trace.HessianTrace)
 	d := f.x.Shape().Dimensions[2]
@@ -22,7 +22,7 @@ func (v SVGD) logDet(f *field, epsilon *Node) (logDet, smallest *Node) {
 	}
 	eye := Reshape(ConvertDType(Diagonal(a.Graph(), d), a.DType()), 1, 1, d, d)
 	work := Add(Mul(a, InsertAxes(epsilon, -1, -1)), eye)
-	// Row and column k are taken out with masks, since slices have no second gradient.
+	// Masks select row and column k, because slices have no second gradient.
 	var sum, det *Node
 	for k := range d {
 		unit := Slice(eye, AxisRange(), AxisRange(), AxisElem(k)) // [1, 1, 1, D]

@@ -7,26 +7,26 @@ import (
 	"github.com/stein-rl/stein/random"
 )
 
-// Noise is where a sampler's random numbers come from. A run draws from a KeyNoise;
-// a test injects recorded numbers.
+// Noise is a sampler's source of random numbers. Runs use a KeyNoise; tests inject
+// recorded numbers.
 type Noise interface {
 	Normal(use Use, step int, shape shapes.Shape) *Node
 	Uniform(use Use, step int, shape shapes.Shape) *Node // in [0, 1)
-	Sign(use Use, step int, shape shapes.Shape) *Node    // ±1 with equal chance
+	Sign(use Use, step int, shape shapes.Shape) *Node    // ±1 with equal probability
 }
 
-// A Use names what a draw is for: no two uses share numbers.
+// A Use names the purpose of a draw. Draws for different uses are independent.
 type Use int
 
 // The uses of random numbers.
 const (
 	ForInitial   Use = iota // x⁰
-	ForComponent            // which component of a mixture x⁰ comes from
+	ForComponent            // which component of a mixture x⁰ is drawn from
 	ForProbe                // Hutchinson's probes; probe v of V is ForProbe at step·V+v
 	ForAccept               // the accept test
 	ForDirection            // forward or inverse proposal
 	ForDiffusion            // Langevin's noise
-	ForLot                  // whether this run corrects (ε-greedy)
+	ForLot                  // whether this run applies the accept test (ε-greedy)
 )
 
 // KeyNoise draws everything from one key.

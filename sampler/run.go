@@ -2,25 +2,25 @@ package sampler
 
 import . "github.com/gomlx/gomlx/core/graph"
 
-// Steps is how long a run is.
+// Steps is the length of a run.
 type Steps struct {
 	Max int // L
-	// StopBelow ends a system's run once √|Stein identity| at its particles is below
-	// it (L_c); 0: never. A system that has ended keeps its particles and density.
+	// StopBelow ends a system's run once √|Stein identity| at its particles falls below
+	// it (L_c); 0: never. A stopped system keeps its particles and density.
 	StopBelow float64
 }
 
-// A Result is where a run ended.
+// A Result is the outcome of a run.
 type Result struct {
 	State
-	Path   []State // at the start of each step
-	Infos  []Info  // one a step
+	Path   []State // state at the start of each step
+	Infos  []Info  // one per step
 	Taken  *Node   // steps taken, L_c, [B]
-	Faults Faults  // what went wrong, for whoever runs the graph to check
+	Faults Faults  // what went wrong; the code that runs the graph must check it
 }
 
-// Mean is the mean of a figure over steps and systems, scalar; nil where the steps have
-// none.
+// Mean is the mean of a figure over steps and systems, a scalar; nil if the steps do not
+// report it.
 func (r Result) Mean(of func(Info) *Node) *Node {
 	var sum *Node
 	for _, info := range r.Infos {
@@ -39,8 +39,7 @@ func (r Result) Mean(of func(Info) *Node) *Node {
 	return MulScalar(sum, 1/float64(len(r.Infos)))
 }
 
-// Run takes the steps one after the other. The loop is unrolled, so that gradients
-// flow through it.
+// Run takes the steps in order. The loop is unrolled, so that gradients flow through it.
 func Run(at At, smp Sampler, t Target, x, logQ *Node, steps Steps) Result {
 	at.Steps = steps.Max
 	r := Result{Faults: never(x)}
@@ -73,8 +72,7 @@ func Run(at At, smp Sampler, t Target, x, logQ *Node, steps Steps) Result {
 	return r
 }
 
-// hold keeps the old state in systems that have ended: the one place where states are
-// merged.
+// hold keeps the old state of systems that have stopped. States are merged nowhere else.
 func hold(running *Node, next, old State) State {
 	pick := func(a, b *Node) *Node {
 		if a == nil || b == nil {

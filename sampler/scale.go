@@ -13,13 +13,13 @@ import (
 	"github.com/gomlx/gomlx/ml/nn"
 )
 
-// A Scale is a positive number per system, [B or 1, 1, 1] or, one for each
-// dimension, [B or 1, 1, D]: a bandwidth σ, or a step size before its bound.
+// A Scale is a positive number per system, [B or 1, 1, 1], or per system and dimension,
+// [B or 1, 1, D]: a bandwidth σ, or a step size before its bound.
 type Scale interface {
 	Value(at At, p Particles) *Node
 }
 
-// Particles is what a heuristic looks at.
+// Particles is the input of bandwidth heuristics.
 type Particles struct {
 	X       *Node // [B, M, D]
 	Squared *Node // ‖x_i − x_j‖², [B, M, M]
@@ -35,10 +35,10 @@ func (c Fixed) Value(_ At, p Particles) *Node {
 	return Reshape(Scalar(p.X.Graph(), p.X.DType(), float64(c)), 1, 1, 1)
 }
 
-// PerStep has a number for each step; the last one goes on.
+// PerStep has one number per step; the last one repeats.
 type PerStep []float64
 
-// Value is the number of the step, [1, 1, 1].
+// Value is the number of at.Step, [1, 1, 1].
 func (c PerStep) Value(at At, p Particles) *Node {
 	return Fixed(c[min(at.Step, len(c)-1)]).Value(at, p)
 }
@@ -46,26 +46,26 @@ func (c PerStep) Value(at At, p Particles) *Node {
 // Decaying is From·Rate^l, never below Floor.
 type Decaying struct{ From, Rate, Floor float64 }
 
-// Value is the number of the step, [1, 1, 1].
+// Value is the number of at.Step, [1, 1, 1].
 func (d Decaying) Value(at At, p Particles) *Node {
 	return Fixed(max(d.Floor, d.From*math.Pow(d.Rate, float64(at.Step)))).Value(at, p)
 }
 
-// Given is a scale computed elsewhere in the graph: one node [1 or B, 1, 1 or D], or
-// one for each step.
+// Given is a scale computed elsewhere in the graph, [1 or B, 1, 1 or D]: one node, or one
+// per step.
 type Given []*Node
 
-// Value is the node of the step.
+// Value is the node of at.Step.
 func (g Given) Value(at At, _ Particles) *Node { return g[min(at.Step, len(g)-1)] }
 
-// Learned is a variable of the scope, kept as a logarithm and clamped to [Min, Max]
+// Learned is a variable in the scope, stored as a logarithm and clamped to [Min, Max]
 // (zero: no limit).
 type Learned struct {
-	Name          string // of the variable, below at.Scope
+	Name          string // name of the variable, below at.Scope
 	Init          float64
 	Min, Max      float64
-	EachStep      bool // a number for each step
-	EachDimension bool // a number for each dimension
+	EachStep      bool // one number per step
+	EachDimension bool // one number per dimension
 }
 
 // Value is exp of the variable, [1, 1, 1 or D].
@@ -86,7 +86,7 @@ func (l Learned) Value(at At, p Particles) *Node {
 	return Reshape(Exp(clampLog(row, l.Min, l.Max)), 1, 1, dims)
 }
 
-// Network is exp of a small network of at.Cond, clamped to [Min, Max], that starts at
+// Network is exp of a small network of at.Cond, clamped to [Min, Max]. It starts near
 // Init in every state.
 type Network struct {
 	Name     string
@@ -102,13 +102,14 @@ func (n Network) Value(at At, _ Particles) *Node {
 		x = activation.Relu(dense(scope.At("fnn_hidden_layer_%d", i), x, width))
 	}
 	out := dense(scope.At("fnn_output_layer"), x, 1) // [B, 1]
-	// The answer starts flat: a tenth of what the network says, around Init.
+	// The network's output is scaled by 0.1, so that the initial value is close to Init
+	// everywhere.
 	logs := AddScalar(MulScalar(out, 0.1), math.Log(n.Init))
 	return Reshape(Exp(clampLog(logs, n.Min, n.Max)), -1, 1, 1)
 }
 
-// dense is a layer, x [B, I] -> [B, out], with the names and initial values of GoMLX's
-// package fnn, which has one width for all layers.
+// dense is a layer, x [B, I] -> [B, out], with the variable names and initial values of
+// GoMLX's package fnn, which supports only one width for all layers.
 func dense(scope *model.Scope, x *Node, out int) *Node {
 	weights := scope.VariableWithShape("weights", shapes.Make(x.DType(), x.Shape().Dim(-1), out)).NodeValue(x)
 	biases := scope.VariableWithShape("biases", shapes.Make(x.DType(), out)).NodeValue(x)
@@ -125,9 +126,9 @@ func clampLog(x *Node, low, high float64) *Node {
 	return x
 }
 
-// Median is the heuristic σ = √(med / (2 ln(n+1))), med the lower median of all M²
-// squared distances, the zero diagonal among them and pairs with a dead particle as
-// zero, n the particles alive. It is held constant in differentiation.
+// Median is the heuristic σ = √(med / (2 ln(n+1))). med is the lower median of all M²
+// squared distances, including the zero diagonal and counting pairs with a dead particle
+// as zero; n is the number of living particles. Gradients treat it as a constant.
 type Median struct{}
 
 // Value is [B, 1, 1].
@@ -138,14 +139,15 @@ func (Median) Value(_ At, p Particles) *Node {
 	return p.bandwidth(StopGradient(med))
 }
 
-// Fifteen cuts into four leave 2^−30 of the largest number, below float32's spacing. Few cuts
-// at a time ask for the fewest comparisons, many for the smallest graph.
+// Fifteen rounds of three cuts narrow the interval to 2^−30 of the largest number, below
+// float32's spacing. Fewer cuts per round need fewer comparisons; more cuts need a
+// smaller graph.
 const medianRounds, medianCuts = 15, 3
 
-// lowerMedian is the element of rank (N+1)/2 of each row, [B, N] -> [B, 1], N numbers
-// that are not negative. It narrows an interval by counting, and takes the smallest
-// element above its lower end: GoMLX can't build Sort inside of a While, which is
-// where a learner fuses its updates.
+// lowerMedian is the element of rank (N+1)/2 of each row, [B, N] -> [B, 1], for N
+// non-negative numbers. It narrows an interval by counting and returns the smallest
+// element above its lower end. Sort is not an option: GoMLX cannot build it inside a
+// While, in which learners fuse their updates.
 func lowerMedian(x *Node) *Node {
 	g, dtype := x.Graph(), x.DType()
 	rank := float64((x.Shape().Dimensions[1] + 1) / 2)
@@ -169,8 +171,8 @@ func lowerMedian(x *Node) *Node {
 	return ReduceAndKeep(Where(above, x, BroadcastToShape(top, x.Shape())), ReduceMin, -1)
 }
 
-// Mean is Median with the mean of the squared distances, times Factor (zero: 1). The
-// earlier code's default is a half.
+// Mean is like Median with the mean of the squared distances times Factor (zero: 1). The
+// earlier code's default is 0.5.
 type Mean struct{ Factor float64 }
 
 // Value is [B, 1, 1].
@@ -183,13 +185,14 @@ func (m Mean) Value(_ At, p Particles) *Node {
 	return p.bandwidth(mean)
 }
 
-// masked are the squared distances with those to the dead as zero, constant.
+// masked is the squared distances, with zeros for pairs with a dead particle, as a
+// constant.
 func (p Particles) masked() *Node {
 	pairs := Mul(InsertAxes(p.Weight, 1), InsertAxes(p.Weight, 2))
 	return StopGradient(Mul(p.Squared, pairs))
 }
 
-// bandwidth is √(h / (2 ln(n+1))) of h [B, 1], as [B, 1, 1].
+// bandwidth is √(h / (2 ln(n+1))): h [B, 1] -> [B, 1, 1].
 func (p Particles) bandwidth(h *Node) *Node {
 	return InsertAxes(Sqrt(Div(h, MulScalar(Log(OnePlus(p.Count)), 2))), -1)
 }
@@ -205,10 +208,11 @@ var (
 	_ Scale = Mean{}
 )
 
-// systems is the shape [B] in the type of x.
+// systems is the shape [B] in the dtype of x.
 func systems(x *Node) shapes.Shape { return shapes.Make(x.DType(), x.Shape().Dimensions[0]) }
 
-// ParticlesOf looks at x [B, M, D], all alive: for a heuristic beside a learned scale.
+// ParticlesOf describes x [B, M, D] with all particles alive, for heuristics next to a
+// learned scale.
 func ParticlesOf(x *Node) Particles {
 	n, weight := State{X: x}.count()
 	return Particles{X: x, Squared: squaredDistances(x), Count: n, Weight: weight}

@@ -8,16 +8,16 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// A Target is an unnormalised log-density p̄. Neither systems nor particles meet in
-// it: row (b, m) of an answer depends on particle (b, m) alone.
+// A Target is an unnormalised log-density p̄. Rows are independent: row (b, m) of the
+// result depends only on particle (b, m).
 type Target interface {
-	// Score answers log p̄ [B, M] and its gradient [B, M, D] at x [B, M, D]. The
-	// gradient is itself differentiable.
+	// Score returns log p̄ [B, M] and its gradient [B, M, D] at x [B, M, D]. The gradient
+	// is itself differentiable.
 	Score(x *Node) (logP, score *Node)
 }
 
-// LogDensity is a target known by log p̄ alone, [B, M, D] -> [B, M]; its score comes
-// by automatic differentiation.
+// LogDensity is a target given by log p̄ alone, [B, M, D] -> [B, M]; its score is
+// computed by automatic differentiation.
 type LogDensity func(x *Node) *Node
 
 // Score differentiates f.
@@ -28,8 +28,8 @@ func (f LogDensity) Score(x *Node) (logP, score *Node) {
 
 var _ Target = LogDensity(nil)
 
-// Gaussian is the normalised log-density of a normal with a diagonal covariance;
-// mean and std broadcast to [B, M, D].
+// Gaussian is the normalised log-density of a normal with diagonal covariance; mean and
+// std broadcast to [B, M, D].
 func Gaussian(mean, std *Node) LogDensity {
 	return func(x *Node) *Node {
 		z := Div(Sub(x, mean), std)
@@ -40,7 +40,7 @@ func Gaussian(mean, std *Node) LogDensity {
 
 // Mixture is the normalised log-density of a mixture of K normals: means [B, K, D],
 // precisions [B, K, D, D], their log-determinants and the log-weights [B, K] (nil:
-// equal). B = 1 is shared by all systems.
+// equal). If B is 1, all systems share the mixture.
 func Mixture(means, precisions, logDets, logWeights *Node) LogDensity {
 	dims := means.Shape().Dimensions
 	k, d := dims[1], dims[2]
@@ -70,7 +70,7 @@ func logSumExp(x *Node, axis int) *Node {
 }
 
 // MLP is a network's scalar output minus quadratic·‖x‖²: weights [in, out] and biases
-// [out], ELU between layers, the last one linear.
+// [out], ELU between the layers, a linear output.
 func MLP(weights, biases []*Node, quadratic float64) LogDensity {
 	return func(x *Node) *Node {
 		dims := x.Shape().Dimensions

@@ -13,11 +13,10 @@ import (
 	"time"
 )
 
-// processes is the Executor of this machine.
+// processes is the Executor that runs trials on this machine.
 type processes struct{ dir, program string }
 
-// Here runs the trials of a sweep's folder as processes of this machine, with the
-// program that is running.
+// Here runs the trials of a sweep as processes of this machine, with the running program.
 func Here(dir string) (Executor, error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -40,7 +39,7 @@ func (p processes) Train(ctx context.Context, j Job, started func(string) error)
 	cmd := exec.Command(p.program, args...)
 	cmd.Stdout, cmd.Stderr = &out, said
 	cmd.SysProcAttr = processAttributes()
-	// The kernel ends the process when the thread ends that started it.
+	// The kernel kills the process when the thread that started it ends.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := cmd.Start(); err != nil {
@@ -59,8 +58,7 @@ func (p processes) Train(ctx context.Context, j Job, started func(string) error)
 	return end, nil
 }
 
-// Arguments are those of the process, with what stands for run folder and
-// configuration replaced.
+// Arguments are the process's arguments with run folder and configuration filled in.
 func (j Job) Arguments(run, config string) []string {
 	args := make([]string, len(j.Args))
 	for i, a := range j.Args {
@@ -75,7 +73,7 @@ func (j Job) Arguments(run, config string) []string {
 	return args
 }
 
-// tail keeps the end of what a process says.
+// tail keeps the end of a process's output.
 type tail struct{ all []byte }
 
 const tailSize = 64 << 10

@@ -13,23 +13,23 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// The files of a sweep's folder, beside a folder for each trial.
+// The files of a sweep's folder, besides a folder for each trial.
 const (
 	planName    = "sweep.json"    // the trials
-	journalName = "journal.jsonl" // what has happened, a line each
-	logsDir     = "logs"          // what each trial's processes said on stderr
+	journalName = "journal.jsonl" // one event per line
+	logsDir     = "logs"          // stderr of each trial's processes
 	lockName    = ".lock"
 )
 
-// What can happen to a trial.
+// The events of a trial.
 const (
-	began   = "began"   // a process trains it from its start
-	resumed = "resumed" // a process goes on with it
+	began   = "began"   // a process started to train it
+	resumed = "resumed" // a process resumed it
 	done    = "done"
 	failed  = "failed"  // its process ended with an error
-	stopped = "stopped" // its process was told to stop, and left a checkpoint
-	lost    = "lost"    // the machine that its process was on
-	early   = "early"   // it was ended before its last step: a Source had seen enough
+	stopped = "stopped" // its process was stopped and left a checkpoint
+	lost    = "lost"    // the machine of its process was lost
+	early   = "early"   // a Source ended it before its last step
 )
 
 // An event is a line of the journal.
@@ -40,16 +40,16 @@ type event struct {
 	Attempt int       `json:"attempt,omitempty"`
 	Step    int64     `json:"step,omitempty"`
 	Code    int       `json:"code,omitempty"`
-	Node    string    `json:"node,omitempty"` // machine that it begins on, where that isn't this one
+	Node    string    `json:"node,omitempty"` // machine it runs on; empty: this one
 	Why     string    `json:"why,omitempty"`
 }
 
-// A journal is a file that events are appended to. Each is on the disk before what
-// follows from it happens.
+// A journal is a file of appended events. Each event is on disk before the sweep acts on
+// it.
 type journal struct{ file *os.File }
 
-// openJournal reads what is there and opens it to append. A last line that was cut
-// short by a crash is dropped.
+// openJournal reads the events and opens the file for appending. It drops a last line
+// that was cut off by a crash.
 func openJournal(dir string) (*journal, []event, error) {
 	path := filepath.Join(dir, journalName)
 	data, err := os.ReadFile(path)
@@ -101,7 +101,7 @@ type plan struct {
 
 const planVersion = 1
 
-// readPlan gives an empty one where there is none.
+// readPlan returns an empty plan if the file does not exist.
 func readPlan(dir string) (plan, error) {
 	p := plan{Version: planVersion}
 	path := filepath.Join(dir, planName)
@@ -116,7 +116,7 @@ func readPlan(dir string) (plan, error) {
 		return p, fmt.Errorf("sweep: %s: %w", path, err)
 	}
 	if p.Version != planVersion {
-		return p, fmt.Errorf("sweep: %s is of version %d, this stein reads %d", path, p.Version, planVersion)
+		return p, fmt.Errorf("sweep: %s has version %d, this stein reads version %d", path, p.Version, planVersion)
 	}
 	return p, nil
 }
@@ -136,9 +136,9 @@ func (p plan) write(dir string) error {
 	return nil
 }
 
-// merge adds trials to the plan and answers them as the plan has them: what was
-// planned before keeps its threads. One that now has another configuration is an
-// error: its run would be two halves of different ones.
+// merge adds trials to the plan and returns them with their planned threads. A trial
+// whose configuration differs from the plan is an error: its run would mix two
+// configurations.
 func (p *plan) merge(trials []Trial, threads int) ([]Trial, error) {
 	byName := map[string]Trial{}
 	for _, t := range p.Trials {
@@ -148,7 +148,7 @@ func (p *plan) merge(trials []Trial, threads int) ([]Trial, error) {
 	for _, t := range trials {
 		old, ok := byName[t.Name]
 		if ok && old.Sum != t.Sum {
-			return nil, fmt.Errorf("sweep: trial %s was planned with another configuration: name another --out, or give what was given then (%v)", t.Name, old.Sets)
+			return nil, fmt.Errorf("sweep: trial %s was planned with another configuration: choose another --out, or use the original settings (%v)", t.Name, old.Sets)
 		}
 		if ok {
 			t = old
@@ -163,7 +163,7 @@ func (p *plan) merge(trials []Trial, threads int) ([]Trial, error) {
 	return merged, nil
 }
 
-// lock keeps a second sweep out of a folder.
+// lock locks a sweep's folder against a second sweep.
 func lock(dir string) (*flock.Flock, error) {
 	l := flock.New(filepath.Join(dir, lockName))
 	ok, err := l.TryLock()

@@ -1,6 +1,6 @@
-// Package study makes many runs, of agents and of image models: a matrix of configurations, settings
-// and seeds, a folder and a process for each, a journal of what has happened, so that
-// a sweep that was stopped or killed goes on where it was.
+// Package study runs sweeps of agents and image models: a matrix of configurations,
+// settings and seeds. Each trial has its own folder and process. A journal records
+// events, so that a sweep that was stopped or killed can resume.
 package study
 
 import (
@@ -24,22 +24,22 @@ import (
 	"github.com/stein-rl/stein/runs"
 )
 
-// A Matrix says which trials a sweep has: every configuration, with every entry of
-// the list, every combination of the grid, and every seed.
+// A Matrix defines the trials of a sweep: every configuration with every entry of the
+// list, every combination of the grid, and every seed.
 type Matrix struct {
 	Configs []string      `yaml:"configs"` // names, patterns such as walker2d/met-*, files
-	Seeds   Seeds         `yaml:"seeds"`   // a number of them, from 0, or a list
+	Seeds   Seeds         `yaml:"seeds"`   // their number, counting from 0, or a list
 	Set     Assignments   `yaml:"set"`     // for all trials
 	Grid    Grid          `yaml:"grid"`    // key: [values]
-	List    []Assignments `yaml:"list"`    // settings that belong together
-	Size    string        `yaml:"size"`    // of image models: tiny, small or paper; empty: as the configuration says
+	List    []Assignments `yaml:"list"`    // combinations of settings
+	Size    string        `yaml:"size"`    // of image models: tiny, small or paper; empty: as configured
 }
 
-// Assignments are key=value, the value YAML, as stein train --set has them. In a file
-// they are a mapping.
+// Assignments are key=value with a YAML value, as in stein train --set. In a file they
+// are a mapping.
 type Assignments []string
 
-// A Grid has several values for each key, in the file's order.
+// A Grid has a list of values for each key, in the file's order.
 type Grid [][]string // [key][value], each key=value
 
 // Seeds of the trials of one configuration.
@@ -55,7 +55,7 @@ type Trial struct {
 	Sets    []string `json:"sets,omitempty"`
 	Steps   int64    `json:"steps"`   // environment steps, or updates
 	Sum     string   `json:"sum"`     // of the resolved configuration
-	Threads int      `json:"threads"` // to compute with; 0: not said yet
+	Threads int      `json:"threads"` // compute threads; 0: not set
 }
 
 // UnmarshalYAML reads a mapping.
@@ -101,7 +101,7 @@ func (s *Seeds) UnmarshalYAML(n *yaml.Node) error {
 	if n.Kind == yaml.SequenceNode {
 		var list []uint64
 		if err := n.Decode(&list); err != nil {
-			return fmt.Errorf("line %d: seeds: want numbers from 0 on", n.Line)
+			return fmt.Errorf("line %d: seeds: want whole numbers of at least 0", n.Line)
 		}
 		*s = list
 		return nil
@@ -111,7 +111,7 @@ func (s *Seeds) UnmarshalYAML(n *yaml.Node) error {
 	return err
 }
 
-// countOf are the first so many seeds.
+// countOf returns the first n seeds.
 func countOf(text string) (Seeds, error) {
 	n, err := strconv.ParseUint(text, 10, 64)
 	if err != nil || n < 1 || n > 10_000 {
@@ -124,7 +124,8 @@ func countOf(text string) (Seeds, error) {
 	return s, nil
 }
 
-// ParseSeeds reads 5, for the seeds 0 to 4, or a list: 3,7 (one alone: 3,).
+// ParseSeeds parses 5, for the seeds 0 to 4, or a list: 3,7. A trailing comma makes a
+// list of one: 3,
 func ParseSeeds(text string) (Seeds, error) {
 	if !strings.Contains(text, ",") {
 		return countOf(text)
@@ -133,14 +134,14 @@ func ParseSeeds(text string) (Seeds, error) {
 	for item := range strings.SplitSeq(strings.Trim(text, ", "), ",") {
 		x, err := strconv.ParseUint(strings.TrimSpace(item), 10, 64)
 		if err != nil {
-			return nil, fmt.Errorf("seeds %q: %q is no number", text, item)
+			return nil, fmt.Errorf("seeds %q: %q is not a number", text, item)
 		}
 		s = append(s, x)
 	}
 	return s, nil
 }
 
-// Flow is a YAML value on one line.
+// Flow formats a YAML value on one line.
 func Flow(n *yaml.Node) (string, error) {
 	var style func(*yaml.Node)
 	style = func(n *yaml.Node) {
@@ -173,9 +174,9 @@ func ReadMatrix(file string) (Matrix, error) {
 		return m, fmt.Errorf("sweep: %s: %s", file, strings.TrimPrefix(err.Error(), "yaml: "))
 	}
 	if len(m.Configs) == 0 {
-		return m, fmt.Errorf("sweep: %s: configs: which? Such as [walker2d/sac, walker2d/met-*]", file)
+		return m, fmt.Errorf("sweep: %s: configs is missing, such as configs: [walker2d/sac, walker2d/met-*]", file)
 	}
-	for i, c := range m.Configs { // files are named relative to the matrix's
+	for i, c := range m.Configs { // file names are relative to the matrix file
 		if runs.IsFile(c) && !filepath.IsAbs(c) {
 			m.Configs[i] = filepath.Join(filepath.Dir(file), c)
 		}
@@ -183,8 +184,8 @@ func ReadMatrix(file string) (Matrix, error) {
 	return m, nil
 }
 
-// Folder is the matrix of an embedded folder: all of its configurations that have a
-// published figure, or all where none has; or of one configuration.
+// Folder is the matrix of an embedded folder or of one configuration. Of a folder it has
+// the configurations with a published figure, or all if none has one.
 func Folder(name string) Matrix {
 	var all, published []string
 	for _, c := range experiments.AllNames() {
@@ -199,14 +200,14 @@ func Folder(name string) Matrix {
 		all = published
 	}
 	if len(all) == 0 {
-		all = []string{name} // a pattern, or a file: Trials says what is wrong with it
+		all = []string{name} // a pattern, or a file: Trials reports errors
 	}
 	return Matrix{Configs: all}
 }
 
-// Trials lists the matrix's trials whose configuration's name, or its last part,
-// matches one of the patterns only, where there are any. Every one is resolved: what
-// is wrong with a setting is an error before anything starts.
+// Trials lists the matrix's trials. If there are patterns, it keeps those whose
+// configuration matches one by its full name or its last part. It resolves every trial,
+// so that bad settings fail before anything starts.
 func (m Matrix) Trials(catalog experiments.Catalog, only []string) ([]Trial, error) {
 	configs, err := m.configs(only)
 	if err != nil {
@@ -221,7 +222,7 @@ func (m Matrix) Trials(catalog experiments.Catalog, only []string) ([]Trial, err
 	}
 	var trials []Trial
 	names := map[string]bool{}
-	for _, seed := range seeds { // the first seed of all comes before the second of any
+	for _, seed := range seeds { // the first seed of all configurations, then the second
 		for _, config := range configs {
 			for _, varied := range m.variants() {
 				t, err := m.trial(catalog, config, varied, seed)
@@ -229,7 +230,7 @@ func (m Matrix) Trials(catalog experiments.Catalog, only []string) ([]Trial, err
 					return nil, err
 				}
 				if names[t.Name] {
-					return nil, fmt.Errorf("sweep: two trials are named %s: is a value or a seed given twice?", t.Name)
+					return nil, fmt.Errorf("sweep: two trials are named %s: a value or a seed appears twice", t.Name)
 				}
 				names[t.Name] = true
 				trials = append(trials, t)
@@ -239,7 +240,7 @@ func (m Matrix) Trials(catalog experiments.Catalog, only []string) ([]Trial, err
 	return trials, nil
 }
 
-// configs are those named and matched.
+// configs returns the configurations that are named and match.
 func (m Matrix) configs(only []string) ([]string, error) {
 	var all []string
 	for _, c := range m.Configs {
@@ -272,7 +273,7 @@ func (m Matrix) configs(only []string) ([]string, error) {
 	return kept, nil
 }
 
-// variants are the list's entries, each with every combination of the grid.
+// variants returns the list's entries, each with every combination of the grid.
 func (m Matrix) variants() [][]string {
 	all := [][]string{nil}
 	if len(m.List) > 0 {
@@ -293,9 +294,9 @@ func (m Matrix) variants() [][]string {
 	return all
 }
 
-// Resolve is the trial of one configuration, settings and seed, without a name.
+// Resolve returns the trial of one configuration, settings and seed, without a name.
 func Resolve(catalog experiments.Catalog, config, size string, sets []string, seed uint64) (Trial, error) {
-	if runs.IsFile(config) { // the sweep may be continued from elsewhere
+	if runs.IsFile(config) { // absolute, since the sweep may resume from another folder
 		path, err := filepath.Abs(config)
 		if err != nil {
 			return Trial{}, fmt.Errorf("sweep: %w", err)
@@ -342,7 +343,7 @@ func sum(data []byte) string {
 	return hex.EncodeToString(s[:8])
 }
 
-// plain is a text that can name a folder.
+// plain turns a text into a folder name.
 func plain(text string) string {
 	return strings.Map(func(c rune) rune {
 		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("=._-", c) {

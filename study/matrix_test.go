@@ -99,7 +99,7 @@ list:
 func TestBadMatrix(t *testing.T) {
 	dir := t.TempDir()
 	for text, want := range map[string]string{
-		"seeds: 2\n":                                          "configs: which?",
+		"seeds: 2\n":                                          "configs is missing",
 		"configs: [pendulum/sac]\nseed: 2\n":                  "field seed not found",
 		"configs: [pendulum/sac]\nseeds: none\n":              `seeds "none"`,
 		"configs: [pendulum/sac]\nseeds: [1, 1]\n":            "two trials are named",

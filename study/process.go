@@ -15,11 +15,11 @@ import (
 	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
-// A start says how a trial's process begins.
+// A start says how to start a trial's process.
 type start struct {
 	args     []string
 	from     int64 // step
-	complete bool  // there is nothing to do
+	complete bool  // nothing is left to do
 }
 
 // An outcome is what an End means for the trial.
@@ -31,9 +31,8 @@ type outcome struct {
 	why         string
 }
 
-// prepare looks at what there is of a trial: nothing, a run to continue, or one that
-// has all its steps. A run without a usable checkpoint has nothing to continue from,
-// and is removed.
+// prepare inspects a trial's folder: it may be missing, resumable, or complete. A run
+// without a usable checkpoint cannot be resumed and is removed.
 func (w *at) prepare(ctx context.Context, t Trial) (start, error) {
 	dir := filepath.Join(w.Dir, t.Name)
 	s := start{args: w.Commands.Begin(t)}
@@ -56,12 +55,12 @@ func (w *at) prepare(ctx context.Context, t Trial) (start, error) {
 		}
 	}
 	if err := os.RemoveAll(dir); err != nil {
-		return s, fmt.Errorf("sweep: clearing away what was begun: %w", err)
+		return s, fmt.Errorf("sweep: removing an incomplete run: %w", err)
 	}
 	return s, nil
 }
 
-// train runs a trial's process to its end and keeps what it said.
+// train runs a trial's process to its end and logs its output.
 func (w *at) train(ctx context.Context, t Trial, s start, started func(string) error) outcome {
 	end, err := w.On.Train(ctx, Job{t, s.args}, started)
 	if err == nil {
@@ -74,7 +73,7 @@ func (w *at) train(ctx context.Context, t Trial, s start, started func(string) e
 		lines := strings.Split(strings.TrimSpace(end.Stderr), "\n")
 		why := strings.TrimPrefix(lines[len(lines)-1], "stein: ")
 		if why == "" {
-			why = fmt.Sprintf("it ended with code %d and said nothing", end.Code)
+			why = fmt.Sprintf("the process exited with code %d and no error message", end.Code)
 		}
 		return outcome{code: max(1, end.Code), lost: end.Lost, why: why}
 	}
@@ -83,18 +82,18 @@ func (w *at) train(ctx context.Context, t Trial, s start, started func(string) e
 		Diverged    *struct{ Cause string } // an image model's
 	}
 	if err := json.Unmarshal([]byte(end.Stdout), &result); err != nil {
-		return outcome{code: 1, why: fmt.Sprintf("its result is no JSON: %v", err)}
+		return outcome{code: 1, why: fmt.Sprintf("the process's result is not valid JSON: %v", err)}
 	}
 	switch {
 	case result.Interrupted:
-		return outcome{interrupted: true, why: "it was told to stop by someone else"}
+		return outcome{interrupted: true, why: "the process was interrupted from outside"}
 	case result.Diverged != nil:
 		return outcome{diverged: true, why: "diverged: " + result.Diverged.Cause}
 	}
 	return outcome{}
 }
 
-// log adds to what a trial's processes said.
+// log appends a trial's output to its log.
 func (w *at) log(trial, said string) error {
 	f, err := os.OpenFile(filepath.Join(w.Dir, logsDir, trial+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -104,8 +103,8 @@ func (w *at) log(trial, said string) error {
 	return errors.Join(err, f.Close())
 }
 
-// free waits until no process is in a run's folder: those of a sweep that was killed
-// may still be dying.
+// free waits until no process uses a run's folder: those of a killed sweep may take a
+// moment to end.
 func free(ctx context.Context, dir string, patience time.Duration) error {
 	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		folder, err := runs.Open(dir)
@@ -118,7 +117,7 @@ func free(ctx context.Context, dir string, patience time.Duration) error {
 	}
 }
 
-// look reads how far a trial is from its metrics.
+// look reads a trial's progress from its metrics.
 func (w *at) look(s *Status) {
 	s.Figure = math.NaN()
 	table, err := runs.ReadTable(filepath.Join(w.Dir, s.Name))

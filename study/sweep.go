@@ -13,34 +13,33 @@ import (
 	"time"
 )
 
-// A Sweep is trials to run, and how.
+// A Sweep runs trials.
 type Sweep struct {
 	Dir      string
 	Trials   []Trial
-	Source   Source // of more trials; nil: there are none
+	Source   Source // source of further trials; nil: none
 	Jobs     int    // trials at a time
-	Threads  int    // of a trial whose configuration doesn't say; 0: this machine's by Jobs
+	Threads  int    // of a trial whose configuration sets none; 0: this machine's divided by Jobs
 	Retries  int    // of a trial that failed
 	On       Executor
 	Commands Commands
-	Watch    func([]Status) // told of every change and once a second; nil: nobody
+	Watch    func([]Status) // called on every change and once a second; may be nil
 }
 
-// An Executor runs the processes of trials somewhere.
+// An Executor runs the processes of trials.
 type Executor interface {
-	// Fetch makes the trial's run folder here what it is where the trial ran, if that
-	// is elsewhere.
+	// Fetch updates the local run folder of a trial that ran elsewhere.
 	Fetch(ctx context.Context, trial string) error
-	// Train runs a process to its end. started is called as it begins; after an error
-	// of it the process is ended at once. When ctx ends the process is told to write a
-	// checkpoint and stop. The error is a process that could not be run.
+	// Train runs a process to its end. It calls started when the process begins and kills
+	// the process if started fails. When ctx ends, Train tells the process to write a
+	// checkpoint and stop. The error reports a process that could not be run.
 	Train(ctx context.Context, j Job, started func(node string) error) (End, error)
-	// Dying is how long a process may be gone before its run folder is free.
+	// Dying is how long the run folder of a lost process may stay locked.
 	Dying() time.Duration
 }
 
-// Commands spell what a process is told. RunFolder and ConfigFile stand in them for
-// what the Executor knows; the threads are the trial's.
+// Commands build the command line of a trial's process. They use RunFolder and ConfigFile
+// as placeholders for values that the Executor fills in.
 type Commands interface {
 	Begin(t Trial) []string
 	Resume(t Trial) []string
@@ -49,10 +48,10 @@ type Commands interface {
 // A Job is a process to run.
 type Job struct {
 	Trial
-	Args []string // of stein; RunFolder and ConfigFile stand for what the Executor knows
+	Args []string // arguments of stein, with the placeholders RunFolder and ConfigFile
 }
 
-// Arguments that an Executor replaces.
+// Placeholders that an Executor replaces.
 const (
 	RunFolder  = "{run}"
 	ConfigFile = "{config}" // the trial's configuration: a name, or a file
@@ -61,21 +60,22 @@ const (
 // An End is how a process ended.
 type End struct {
 	Code           int
-	Stdout, Stderr string // of the latter the end
-	Lost           bool   // the machine went, not the process
+	Stdout, Stderr string // only the end of Stderr
+	Lost           bool   // the machine was lost
 }
 
-// A Source thinks of trials while others run.
+// A Source proposes trials while others run.
 type Source interface {
-	// Next is the next trial, false where there is none. It is asked when there is room.
+	// Next returns the next trial, or false if there is none. It is called when a job is
+	// free.
 	Next(ctx context.Context) (Trial, bool, error)
-	// Look is told how far a running trial is, and says whether it may go on.
+	// Look receives the progress of a running trial and reports whether it may continue.
 	Look(ctx context.Context, s Status) (bool, error)
-	// Ended is told of a trial that is Done, Failed or Early.
+	// Ended is called for a trial that is Done, Failed or Early.
 	Ended(ctx context.Context, s Status) error
 }
 
-// A State is where a trial stands.
+// A State is the state of a trial.
 type State string
 
 // The states of a trial.
@@ -83,34 +83,34 @@ const (
 	Waiting State = "waiting"
 	Running State = "running"
 	Done    State = "done"
-	Failed  State = "failed" // and not tried again
+	Failed  State = "failed" // and not retried
 	Stopped State = "stopped"
 	Early   State = "early" // ended before its last step
 )
 
-// A Status is how far a trial is.
+// A Status is the progress of a trial.
 type Status struct {
 	Trial
 	State   State
 	Attempt int
 	Step    int64
-	Figure  float64   // of the last evaluation: return or distance; or return while training; NaN before the first
+	Figure  float64   // of the last evaluation: return or distance; else return while training; NaN before the first
 	Since   time.Time // when its process started
 	From    int64     // step that the process started at
-	Node    string    // machine that it is on, where that isn't this one
-	Why     string    // it failed
+	Node    string    // machine it runs on; empty: this one
+	Why     string    // why it failed
 }
 
 // Planned lists the trials of a sweep's folder.
 func Planned(dir string) ([]Trial, error) {
 	p, err := readPlan(dir)
 	if err == nil && len(p.Trials) == 0 {
-		err = fmt.Errorf("sweep: %s is no sweep's folder: it has no %s", dir, planName)
+		err = fmt.Errorf("sweep: %s is not a sweep's folder: it has no %s", dir, planName)
 	}
 	return p.Trials, err
 }
 
-// at is a Sweep at work.
+// at is a running Sweep.
 type at struct {
 	Sweep
 	plan    plan
@@ -118,25 +118,24 @@ type at struct {
 	stop    context.CancelFunc
 
 	taking sync.Mutex
-	taken  int // trials that are done or were begun
+	taken  int // trials that are done or started
 
 	mu     sync.Mutex
 	status []Status
-	ends   map[int]context.CancelCauseFunc // of what runs
-	broken error                           // of the journal, or the Source
+	ends   map[int]context.CancelCauseFunc // cancels running trials
+	broken error                           // error of the journal or the Source
 }
 
-// errEarly is why a trial's context ends that a Source has seen enough of.
+// errEarly is the cancel cause of a trial that a Source ended.
 var errEarly = errors.New("seen enough")
 
-// Run runs all trials that are not done, Jobs at a time, and answers how they ended.
-// When ctx ends, every process is told to write a checkpoint and stop. The same call
-// goes on later: trials that are done are left alone, those begun are resumed from
-// their newest checkpoint. The error is about the sweep; that of a trial is in its
-// Status.
+// Run runs all trials that are not done, Jobs at a time, and returns their statuses. When
+// ctx ends, it tells every process to write a checkpoint and stop. Run can be called
+// again to continue: it skips trials that are done and resumes started ones from their
+// newest checkpoint. The error is the sweep's; a trial's error is in its Status.
 func (s Sweep) Run(ctx context.Context) (statuses []Status, err error) {
 	if s.Jobs < 1 || s.Retries < 0 {
-		return nil, fmt.Errorf("sweep: %d jobs, %d retries: want 1 or more jobs, 0 or more retries", s.Jobs, s.Retries)
+		return nil, fmt.Errorf("sweep: %d jobs, %d retries: want at least 1 job and 0 retries", s.Jobs, s.Retries)
 	}
 	if s.On == nil {
 		if s.On, err = Here(s.Dir); err != nil {
@@ -165,8 +164,8 @@ func (s Sweep) Run(ctx context.Context) (statuses []Status, err error) {
 	return w.snapshot(), w.broken
 }
 
-// open merges the trials into the folder's plan and reads from its journal which of
-// them are done.
+// open merges the trials into the folder's plan and reads from its journal which are
+// done.
 func (w *at) open() (err error) {
 	if w.plan, err = readPlan(w.Dir); err != nil {
 		return err
@@ -212,7 +211,7 @@ func (w *at) runAll(ctx context.Context) {
 	w.tell()
 }
 
-// take is the next trial that is not done.
+// take returns the next trial that is not done.
 func (w *at) take(ctx context.Context) (i int, ok bool) {
 	w.taking.Lock()
 	defer w.taking.Unlock()
@@ -244,7 +243,7 @@ func (w *at) take(ctx context.Context) (i int, ok bool) {
 	return len(w.status) - 1, true
 }
 
-// fail stops the sweep for an error that is not a trial's.
+// fail stops the sweep because of an error that is not a trial's.
 func (w *at) fail(ctx context.Context, err error) {
 	if err == nil || ctx.Err() != nil {
 		return
@@ -255,7 +254,7 @@ func (w *at) fail(ctx context.Context, err error) {
 	w.stop()
 }
 
-// run brings one trial to its end, with as many attempts as it is allowed.
+// run runs one trial to its end, with retries.
 func (w *at) run(ctx context.Context, i int) {
 	failures, from, wasLost := 0, int64(0), false
 	for attempt := 1; ctx.Err() == nil; attempt++ {
@@ -267,14 +266,14 @@ func (w *at) run(ctx context.Context, i int) {
 		seenEnough := errors.Is(context.Cause(mine), errEarly)
 		end(nil)
 		if wasLost && start.from > from {
-			failures-- // machines may go as often as they like, if the trial gets on
+			failures-- // lost machines do not count if the trial makes progress
 		}
 		failures, from, wasLost = failures+1, start.from, how.lost
 		if w.ended(ctx, i, attempt, how, failures > w.Retries, seenEnough) {
 			w.report(ctx, i)
 			return
 		}
-		select { // what failed may need a moment: a port, memory, a disk
+		select { // give a port, memory or disk time to become free
 		case <-time.After(time.Duration(failures) * time.Second):
 		case <-ctx.Done():
 		}
@@ -289,7 +288,7 @@ func (w *at) attempt(ctx context.Context, i, attempt int) (start, outcome) {
 	if err != nil {
 		return start, outcome{code: 1, why: err.Error()}
 	}
-	if start.complete { // its process ended, and the sweep's did before it said so
+	if start.complete { // the trial is complete, but the journal does not say so yet
 		return start, outcome{}
 	}
 	return start, w.train(ctx, trial, start, func(node string) error {
@@ -304,7 +303,7 @@ func (w *at) attempt(ctx context.Context, i, attempt int) (start, outcome) {
 	})
 }
 
-// ended notes how a process ended and says whether that was the last of its trial.
+// ended records how a process ended and reports whether the trial is over.
 func (w *at) ended(ctx context.Context, i, attempt int, end outcome, tooOften, seenEnough bool) bool {
 	trial := w.trial(i)
 	w.mu.Lock()
@@ -337,7 +336,7 @@ func (w *at) ended(ctx context.Context, i, attempt int, end outcome, tooOften, s
 		e.Event = lost
 	}
 	_ = w.note(e) // without a journal the sweep stops
-	// Code 2 is a command line or configuration that makes no sense: it won't make more.
+	// Code 2 is a bad command line or configuration: retrying does not help.
 	final := tooOften || end.code == 2
 	w.change(i, func(s *Status) {
 		s.State, s.Why = Waiting, end.why
@@ -356,7 +355,7 @@ func (w *at) report(ctx context.Context, i int) {
 	}
 }
 
-// note writes to the journal. A sweep that can't keep one stops.
+// note writes to the journal. If that fails, the sweep stops.
 func (w *at) note(e event) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -392,7 +391,7 @@ func (w *at) tell() {
 	}
 }
 
-// watch looks at what runs, once a second.
+// watch updates the running trials once a second.
 func (w *at) watch(ctx context.Context, ended <-chan struct{}) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -414,7 +413,7 @@ func (w *at) watch(ctx context.Context, ended <-chan struct{}) {
 	}
 }
 
-// judge asks the Source which of the running trials may go on.
+// judge asks the Source which running trials may continue.
 func (w *at) judge(ctx context.Context) {
 	if w.Source == nil {
 		return

@@ -11,23 +11,23 @@ import (
 // twin is the number of critics.
 const twin = 2
 
-// critics are the values of twin networks. The states' part of the first layer is a
-// node of its own: it is worked out once however many actions are asked about, and no
-// Concatenate stands between the value and the action, whose gradient's gradient a
-// sampler takes.
+// critics are the twin critic networks. The first layer handles states and actions
+// separately. The state part is computed once for any number of actions, and no
+// Concatenate comes between value and action: samplers differentiate twice with respect
+// to the action.
 type critics struct {
 	net     nn.Network
 	believe string // Config.Value
 	scope   *model.Scope
 }
 
-// critics are those of a scope.
+// critics returns the networks in scope.
 func (s *Learner) critics(scope *model.Scope) critics {
 	return critics{s.cfg.Critic, s.cfg.Value, scope}
 }
 
-// first is the first layer of critic k before its activation, apart for what it sees of
-// the states, [N, S] -> [N, H], and of the actions, [..., A] -> [..., H].
+// first is the first layer of critic k before its activation, split into a part of the
+// states, [N, S] -> [N, H], and one of the actions, [..., A] -> [..., H].
 func (c critics) first(k int, obs, action *Node, how nn.Statistics) (state, act *Node) {
 	scope, width := c.scope.At("q%d", k), c.net.Hidden[0]
 	fanIn := obs.Shape().Dim(-1) + action.Shape().Dim(-1)
@@ -35,7 +35,7 @@ func (c critics) first(k int, obs, action *Node, how nn.Statistics) (state, act 
 	return state, c.net.Dense(scope.At("of_action"), action, width, fanIn, false, how)
 }
 
-// after is the value of what first gave, [N, H] -> [N].
+// after computes the value from the sum of the parts of first, [N, H] -> [N].
 func (c critics) after(k int, x *Node, how nn.Statistics) *Node {
 	scope := c.scope.At("q%d", k)
 	rest := c.net
@@ -44,7 +44,7 @@ func (c critics) after(k int, x *Node, how nn.Statistics) *Node {
 	return Squeeze(rest.Apply(scope.At("rest"), x, 1, how), -1)
 }
 
-// Each answers obs [B, S] and actions [B, M, A] with the value by each critic, [B, M].
+// Each returns the value by each critic, [B, M], for obs [B, S] and actions [B, M, A].
 // Batch normalisation uses its running statistics.
 func (c critics) Each(obs, action *Node) [twin]*Node { return c.each(obs, action, nn.Statistics{}) }
 
@@ -58,11 +58,11 @@ func (c critics) each(obs, action *Node, how nn.Statistics) (q [twin]*Node) {
 	return q
 }
 
-// Joint asks about transitions and about what follows them in one pass, so that one
-// batch normalises both (Bhatt et al. 2024, section 4): obs [B, S], action [B, A] give
-// now [B]; next [B, S], ahead [B, M, A] give then [B, M], which has no gradient of its
-// own. The first particle of each state is in that batch; the others are normalised as
-// it is. Particles that are not alive, bool [B, M] or nil for all, do not count.
+// Joint evaluates transitions and their successors in one pass, so that batch
+// normalisation uses the statistics of both (Bhatt et al. 2024, section 4). obs [B, S]
+// and action [B, A] give now [B]; next [B, S] and ahead [B, M, A] give then [B, M], which
+// has no gradient. The statistics include only the first particle of each state; they are
+// applied to all. Dead particles (false in alive, bool [B, M] or nil) do not count.
 func (c critics) Joint(obs, action, next, ahead, alive *Node) (now, then [twin]*Node) {
 	b, m := ahead.Shape().Dim(0), ahead.Shape().Dim(1)
 	how := nn.Statistics{Learn: true, Maps: nn.Maps{}}
@@ -86,18 +86,19 @@ func (c critics) Joint(obs, action, next, ahead, alive *Node) (now, then [twin]*
 	return now, then
 }
 
-// halves are the weights of Joint's rows, [2B], sum 1: transitions and what follows them
-// weigh the same, but for what is not alive, bool [B].
+// halves is the weights of Joint's rows, [2B], sum 1. Transitions and successors have the
+// same total weight, except for dead successors (false in alive, bool [B]).
 func halves(alive *Node) *Node {
 	living := ConvertDType(StopGradient(alive), dtypes.Float32)
 	both := Concatenate([]*Node{OnesLike(living), living}, 0)
 	return Div(both, ReduceAllSum(both))
 }
 
-// Value is what is believed of both values, obs [B, S], actions [B, M, A] -> [B, M].
+// Value combines both critics' values by Config.Value, obs [B, S], actions [B, M, A] ->
+// [B, M].
 func (c critics) Value(obs, action *Node) *Node { return c.believed(c.Each(obs, action)) }
 
-// believed makes one value of two.
+// believed combines two values into one by Config.Value.
 func (c critics) believed(q [twin]*Node) *Node {
 	if c.believe == "mean" {
 		return DivScalar(Add(q[0], q[1]), 2.0)

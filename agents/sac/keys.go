@@ -1,6 +1,6 @@
 package sac
 
-// The streams of random numbers of a learner.
+// The random-number streams of a learner.
 const (
 	updateStream = 1
 	actStream    = 2

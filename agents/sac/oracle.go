@@ -16,18 +16,18 @@ import (
 	"github.com/stein-rl/stein/random"
 )
 
-// An Oracle is an agents.Oracle whose graphs are compiled once for each size.
+// An Oracle is an agents.Oracle with one set of graphs compiled per batch size.
 type Oracle struct {
 	sac           *Learner
-	sizes         []int // rows of a batch, rising
+	sizes         []int // rows of a batch, ascending
 	drawn, greedy *model.Exec
-	both          *model.Exec // in place of the two, where the best action is one of a draw
+	both          *model.Exec // replaces the other two if greedy actions come from the policy's draw
 	padded        []float32
 }
 
 var _ agents.Oracle = (*Oracle)(nil)
 
-// Oracle compiles the graphs for batches of these sizes.
+// Oracle compiles the graphs for batches of the given sizes.
 func (s *Learner) Oracle(sizes []int) (agents.Oracle, error) {
 	o, err := newOracle(s, sizes)
 	if err != nil {
@@ -39,12 +39,12 @@ func (s *Learner) Oracle(sizes []int) (agents.Oracle, error) {
 func newOracle(s *Learner, sizes []int) (*Oracle, error) {
 	sizes = slices.Compact(slices.Sorted(slices.Values(sizes)))
 	if len(sizes) == 0 || sizes[0] < 1 {
-		return nil, fmt.Errorf("sac: an oracle for batches of %v: want sizes of 1 or more", sizes)
+		return nil, fmt.Errorf("sac: oracle with batch sizes %v: want at least one, each at least 1", sizes)
 	}
 	o := &Oracle{sac: s, sizes: sizes}
 	graphs := map[**model.Exec]func(*model.Scope, *Node, *Node, *Node) []*Node{&o.drawn: s.drawnGraph, &o.greedy: s.chosenGraph}
 	if _, ok := s.policy.(policies.Chooser); ok {
-		// A sampler takes long to compile: it is in one graph, not in two.
+		// Samplers are slow to compile, so one graph serves both.
 		graphs = map[**model.Exec]func(*model.Scope, *Node, *Node, *Node) []*Node{&o.both: s.bothGraph}
 	}
 	for exec, graph := range graphs {
@@ -69,17 +69,17 @@ func (o *Oracle) compile(exec *model.Exec) error {
 	return nil
 }
 
-// Batch is the largest number of rows that are worked out in one call.
+// Batch is the largest number of rows computed in one call.
 func (o *Oracle) Batch() int { return o.sizes[len(o.sizes)-1] }
 
-// Ask answers obs [n*S], any n, filling batches up with zeros. What is drawn follows
-// from seed, the call's number and the row. An observation that is too much for the
-// networks gets an answer that is not finite, which spoils no other row.
+// Ask answers obs [n*S], for any n; it pads batches with zeros. Random draws depend on
+// seed, call and row. If the networks overflow on an observation, its answer is not
+// finite; other rows are not affected.
 func (o *Oracle) Ask(obs []float32, greedy bool, seed, call uint64) (agents.Answer, error) {
 	width := o.sac.spec.ObsDim
 	n := len(obs) / width
 	if n == 0 || n*width != len(obs) {
-		return agents.Answer{}, fmt.Errorf("sac: oracle: %d numbers are no observations of %d", len(obs), width)
+		return agents.Answer{}, fmt.Errorf("sac: oracle: got %d numbers, not a multiple of the observation size %d", len(obs), width)
 	}
 	var all agents.Answer
 	for from := 0; from < n; from += o.Batch() {
@@ -92,7 +92,7 @@ func (o *Oracle) Ask(obs []float32, greedy bool, seed, call uint64) (agents.Answ
 	return all, nil
 }
 
-// ask adds the answer to n observations, at most a batch.
+// ask appends the answers to n observations, at most one batch.
 func (o *Oracle) ask(all *agents.Answer, obs []float32, n int, greedy bool, k [3]uint64) error {
 	at, _ := slices.BinarySearch(o.sizes, n)
 	size, width := o.sizes[at], o.sac.spec.ObsDim
@@ -130,8 +130,8 @@ func (o *Oracle) ask(all *agents.Answer, obs []float32, n int, greedy bool, k [3
 	return err
 }
 
-// Draws says whether even the greedy actions are drawn, so that they depend on the
-// seed and on the place in a batch: those of particles are.
+// Draws reports whether even greedy actions are random, so that they depend on the seed
+// and the position in a batch. Those of particle policies are.
 func (o *Oracle) Draws() (bool, error) {
 	obs := make([]float32, 2*o.sac.spec.ObsDim)
 	first, err := o.Ask(obs, true, 1, 0)
@@ -142,7 +142,7 @@ func (o *Oracle) Draws() (bool, error) {
 	return !slices.Equal(first.Action, second.Action), err
 }
 
-// Close frees what was compiled, the learner's own excepted.
+// Close frees the Oracle's compiled graphs, but not the learner's.
 func (o *Oracle) Close() {
 	for _, exec := range []*model.Exec{o.drawn, o.greedy, o.both} {
 		if exec != nil {
@@ -151,25 +151,26 @@ func (o *Oracle) Close() {
 	}
 }
 
-// drawnGraph answers obs [N, S] with actions drawn as by actGraph, [N, A], the
-// policy's entropy, the actions' values and their log-probabilities, [N] each.
+// drawnGraph maps obs [N, S] to actions drawn as in actGraph, [N, A], the policy's
+// entropy, the actions' values and their log-probabilities, [N] each.
 func (s *Learner) drawnGraph(scope *model.Scope, progress, k, obs *Node) []*Node {
 	q := s.query(scope, s.trained(), obs, random.NewKey(k), progress)
 	d, one := s.drawOne(q)
 	return []*Node{one.Action, Neg(meanAlive(d.LogProb, d.Alive)), valueOf(q, one.Action), one.LogProb}
 }
 
-// chosenGraph is drawnGraph for the policy's best actions, without log-probabilities.
+// chosenGraph is drawnGraph for greedy actions, without log-probabilities.
 func (s *Learner) chosenGraph(scope *model.Scope, progress, k, obs *Node) []*Node {
 	action := s.greedyGraph(scope, progress, k, obs)
-	// The key that policies fold to draw what they choose from: the same particles,
-	// which the engine then works out once.
+	// Policies fold this key to draw their candidates. With the same key they are the
+	// same particles, and the engine computes them once.
 	q := s.query(scope, s.trained(), obs, random.NewKey(k).Fold(0), progress)
 	d := s.policy.Sample(q)
 	return []*Node{action, Neg(meanAlive(d.LogProb, d.Alive)), valueOf(q, action)}
 }
 
-// bothGraph is drawnGraph, then the best actions of the same draw and their values.
+// bothGraph is drawnGraph followed by the greedy actions of the same draw and their
+// values.
 func (s *Learner) bothGraph(scope *model.Scope, progress, k, obs *Node) []*Node {
 	q := s.query(scope, s.trained(), obs, random.NewKey(k), progress)
 	d, one := s.drawOne(q)

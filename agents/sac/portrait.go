@@ -12,13 +12,13 @@ import (
 	"github.com/stein-rl/stein/random"
 )
 
-// Portrait draws from the policy at obs [S], a number of times its particles, and
-// asks the critic about actions [G*A]. It takes random numbers from the stream of
-// greedy actions, and compiles a graph of its own.
+// Portrait draws times·Particles actions from the policy at obs [S] and evaluates the
+// critic at actions [G*A]. It uses the random numbers of greedy actions, and compiles its
+// own graph.
 func (s *Learner) Portrait(obs []float32, times int, actions []float32) (agents.Portrait, error) {
 	a := s.spec.ActDim
 	if len(obs) != s.spec.ObsDim || times < 1 || len(actions) == 0 || len(actions)%a != 0 {
-		return agents.Portrait{}, fmt.Errorf("sac: portrait: an observation of %d numbers, %d draws, %d numbers of actions, in an environment of %d and %d", len(obs), times, len(actions), s.spec.ObsDim, a)
+		return agents.Portrait{}, fmt.Errorf("sac: portrait: got %d observation numbers, %d draws and %d action numbers; the environment has observations of %d and actions of %d", len(obs), times, len(actions), s.spec.ObsDim, a)
 	}
 	exec, err := model.NewExec(s.backend, s.store, s.portraitGraph)
 	if err != nil {
@@ -49,9 +49,8 @@ func (s *Learner) Portrait(obs []float32, times int, actions []float32) (agents.
 	return p, nil
 }
 
-// portraitGraph answers draws [N, M, A], their log-probabilities and whether they
-// are alive, both [N, M], the values of actions [G, A] at the first row of obs, [G],
-// and α.
+// portraitGraph returns draws [N, M, A], their log-probabilities and which are alive,
+// both [N, M], the values of actions [G, A] at the first row of obs, [G], and α.
 func (s *Learner) portraitGraph(scope *model.Scope, in []*Node) []*Node {
 	progress, k, obs, actions := in[0], in[1], in[2], in[3]
 	q := s.query(scope, s.trained(), obs, random.NewKey(k), progress)

@@ -37,8 +37,8 @@ type Learner struct {
 	store   *model.Store // all variables
 
 	updating, acting, greedy *model.Exec
-	figures                  []string // names of what an update reports, in order: the critics', then
-	ofPolicy                 int      // so many of the policy's
+	figures                  []string // names of an update's figures, in order: the critics', then the policy's
+	ofPolicy                 int      // number of figures of the policy
 
 	state      agents.Counters
 	greedySeed uint64
@@ -56,9 +56,9 @@ var (
 	_ agents.Reseeder  = (*Learner)(nil)
 )
 
-// New builds the learner for a task: its variables get their first values from the
-// seed, and the graphs that its use needs are compiled, so that one that can't be
-// built is an error here. The graph of an update takes the longest.
+// New builds the learner for a task: it initialises the variables from the seed and
+// compiles the graphs that the task's use needs, so that a bad graph fails here. The
+// graph of an update takes the longest.
 func New(cfg Config, t agents.Task) (*Learner, error) {
 	if err := errors.Join(cfg.Validate(), t.Validate()); err != nil {
 		return nil, fmt.Errorf("sac: %w", err)
@@ -72,7 +72,7 @@ func New(cfg Config, t agents.Task) (*Learner, error) {
 		}
 	}
 	if t.Use == agents.ToLearn && cfg.Critic.Norm == "batch" && t.Schedule.BatchSize < 2 {
-		return nil, fmt.Errorf("sac: critic.norm batch with batch_size %d: one transition has no spread to normalise by", t.Schedule.BatchSize)
+		return nil, fmt.Errorf("sac: critic.norm batch with batch_size %d: batch normalisation needs at least 2 transitions", t.Schedule.BatchSize)
 	}
 	s := &Learner{
 		cfg: cfg, spec: t.Spec, policy: t.Policy, seed: t.Seed, greedySeed: t.Seed, backend: t.Backend,
@@ -98,18 +98,17 @@ func New(cfg Config, t agents.Task) (*Learner, error) {
 	return s, nil
 }
 
-// create makes the variables of all parts and of their optimisers, and gives them
-// their first values.
+// create creates and initialises the variables of all parts and of their optimisers.
 func (s *Learner) create() error {
 	return nn.Create(s.backend, s.store, s.seed, s.inputShapes(1, 1), func(scope *model.Scope, in []*Node) {
 		b := minibatch{in[inObs], in[inAction], in[inNext], in[inReward], in[inDiscount], in[inWeight]}
-		// Followers follow variables that must exist first.
+		// Targets and averages need their sources first.
 		if s.cfg.Tau != nil {
 			s.critics(scope.At(targetScope)).Each(b.obs, InsertAxes(b.action, 1))
 			freeze(scope.At(targetScope))
 		}
 		key := random.NewKey(Reshape(in[inKeys], 3))
-		if s.cfg.PolicyLoss == "start" { // what moves particles learns nothing, and is there
+		if s.cfg.PolicyLoss == "start" { // the sampler's variables do not train, but exist
 			s.policy.Sample(s.query(scope, policyScope, b.obs, key, in[inProgress]))
 		}
 		if s.cfg.PolicyAverage > 0 {
@@ -123,14 +122,15 @@ func (s *Learner) create() error {
 	})
 }
 
-// freeze keeps gradients from the variables of a scope.
+// freeze excludes the variables of a scope from gradients.
 func freeze(scope *model.Scope) {
 	for v := range scope.IterVariables() {
 		v.SetTrainable(false)
 	}
 }
 
-// initialise sets the values that are no network's; the target starts as the critic.
+// initialise sets the variables outside networks, and copies the critics to their
+// targets.
 func (s *Learner) initialise() error {
 	if err := s.logAlpha(s.store.RootScope()).SetValue(tensors.FromScalar(float32(math.Log(s.cfg.Alpha)))); err != nil {
 		return err
@@ -146,7 +146,7 @@ func (s *Learner) initialise() error {
 	return nil
 }
 
-// copyScope gives the variables of a scope the values of their counterparts in another.
+// copyScope copies the variables of one scope to their counterparts in another.
 func (s *Learner) copyScope(from, to string) error {
 	for v := range s.store.Scope(from).IterVariables() {
 		if !v.Trainable && !nn.IsRunning(v) {
@@ -197,7 +197,7 @@ func (s *Learner) compileActing() error {
 	return nil
 }
 
-// inputShapes are those of updateGraph, for k minibatches of b.
+// inputShapes are the shapes of updateGraph's inputs, for k minibatches of b.
 func (s *Learner) inputShapes(k, b int) []shapes.Shape {
 	all := make([]shapes.Shape, inCount)
 	all[inProgress] = shapes.Make(dtypes.Float32)
@@ -217,7 +217,7 @@ func (s *Learner) logAlpha(scope *model.Scope) *model.Variable {
 	return scope.At(alphaScope).VariableWithValue("log_alpha", float32(0)).SetTrainable(s.cfg.AutoAlpha)
 }
 
-// targetEntropy is the entropy, in nats, that α is learned to keep.
+// targetEntropy is the entropy, in nats, that α is tuned to keep.
 func (s *Learner) targetEntropy() float64 {
 	if s.cfg.TargetEntropy != nil {
 		return *s.cfg.TargetEntropy
@@ -225,12 +225,13 @@ func (s *Learner) targetEntropy() float64 {
 	return -float64(s.spec.ActDim)
 }
 
-// actGraph draws actions for obs [N, S], [N, A].
+// actGraph draws actions, obs [N, S] -> [N, A].
 func (s *Learner) actGraph(scope *model.Scope, progress, key, obs *Node) *Node {
 	return s.draw(s.query(scope, policyScope, obs, random.NewKey(key), progress))
 }
 
-// greedyGraph is actGraph for the trained policy's best actions, where it knows any.
+// greedyGraph is actGraph for greedy actions of the trained policy, or draws if it has
+// none.
 func (s *Learner) greedyGraph(scope *model.Scope, progress, key, obs *Node) *Node {
 	q := s.query(scope, s.trained(), obs, random.NewKey(key), progress)
 	if p, ok := s.policy.(policies.Greedy); ok {
@@ -239,19 +240,19 @@ func (s *Learner) greedyGraph(scope *model.Scope, progress, key, obs *Node) *Nod
 	return s.draw(q)
 }
 
-// draw takes one of the particles that are alive, each with the same chance.
+// draw selects one of the living particles uniformly.
 func (s *Learner) draw(q policies.Query) *Node {
 	_, chosen := s.drawOne(q)
 	return chosen.Action
 }
 
-// A chosenDraw is one particle of every state.
+// A chosenDraw is one particle per state.
 type chosenDraw struct {
 	Action  *Node // [N, A]
 	LogProb *Node // [N]
 }
 
-// drawOne is draw with the particles that it chose from.
+// drawOne is draw that also returns all particles.
 func (s *Learner) drawOne(q policies.Query) (policies.Draw, chosenDraw) {
 	key := q.Key
 	q.Key = key.Fold(0)
@@ -268,13 +269,12 @@ func (s *Learner) drawOne(q policies.Query) (policies.Draw, chosenDraw) {
 	}
 }
 
-// Act answers one action a row of obs, [N*S] -> [N*A]. Any N will do, but each new
-// one costs the time of a compilation. What is drawn follows from the seed and the
-// number of the call.
+// Act returns one action per row of obs, [N*S] -> [N*A]. N may vary, but each new N
+// compiles a graph. Random draws depend only on the seed and the number of the call.
 func (s *Learner) Act(obs []float32, greedy bool) ([]float32, error) {
 	n := len(obs) / s.spec.ObsDim
 	if n == 0 || n*s.spec.ObsDim != len(obs) {
-		return nil, fmt.Errorf("sac: %d numbers are no observations of %d", len(obs), s.spec.ObsDim)
+		return nil, fmt.Errorf("sac: got %d numbers, not a multiple of the observation size %d", len(obs), s.spec.ObsDim)
 	}
 	exec, k := s.acting, random.KeyOf(s.seed, actStream, s.state.Acts)
 	if greedy {
@@ -300,16 +300,16 @@ func (s *Learner) Act(obs []float32, greedy bool) ([]float32, error) {
 	return s.action, nil
 }
 
-// Update does an update for each minibatch that b holds, all in one call. After one
-// that is not finite it stops: the error names the figure, and the learner is as it
-// was before that update.
+// Update makes one update per minibatch in b, all in one call. It stops at an update that
+// is not finite, names the figure in the error, and leaves the learner as it was before
+// that update.
 func (s *Learner) Update(b *replay.Batch) (agents.Metrics, error) {
 	if s.updating == nil {
-		return nil, errors.New("sac: a learner that was built to act can't be updated")
+		return nil, errors.New("sac: this learner was built only to act and cannot be updated")
 	}
 	k := b.N / s.batch
 	if k == 0 || k*s.batch != b.N {
-		return nil, fmt.Errorf("sac: %d transitions are no minibatches of %d", b.N, s.batch)
+		return nil, fmt.Errorf("sac: got %d transitions, not a multiple of the minibatch size %d", b.N, s.batch)
 	}
 	s.absError = sized(s.absError, b.N)
 	sums := make([]float64, len(s.figures))
@@ -335,27 +335,26 @@ func (s *Learner) Update(b *replay.Batch) (agents.Metrics, error) {
 	return m, nil
 }
 
-// loops says whether the backend can do several updates in one call; the pure Go
-// one can't.
+// loops reports whether the backend can make several updates in one call; the pure Go
+// backend cannot.
 func (s *Learner) loops() bool {
 	return s.backend.Capabilities().Operations[compute.OpTypeDynamicSlice]
 }
 
-// policyUpdates is how many of the updates from one number up to another are the
-// policy's too.
+// policyUpdates is how many of the updates numbered from+1 to to also update the policy.
 func (s *Learner) policyUpdates(from, to uint64) uint64 {
 	d := uint64(s.cfg.PolicyDelay)
 	return to/d - from/d
 }
 
-// branches says whether the backend can leave out what is not due; the pure Go one
-// does it and drops it.
+// branches reports whether the backend can skip computations that are not due; the pure
+// Go backend computes them and drops the results.
 func (s *Learner) branches() bool {
 	return s.backend.Capabilities().Operations[compute.OpTypeIf] && s.loops()
 }
 
-// updates does n updates in one call, from minibatch first of b, and adds their
-// figures to sums.
+// updates makes n updates in one call, from minibatch first of b, and adds their figures
+// to sums.
 func (s *Learner) updates(b *replay.Batch, first, n int, sums []float64) error {
 	keys, due := make([]uint64, 0, 3*n), make([]bool, n)
 	for i := range uint64(n) {
@@ -396,7 +395,7 @@ func (s *Learner) updates(b *replay.Batch, first, n int, sums []float64) error {
 	return nil
 }
 
-// notFinite names the figures that no number was found for.
+// notFinite lists the figures that are not finite.
 func (s *Learner) notFinite(sums []float32) string {
 	var all []string
 	for i, x := range sums {
@@ -407,11 +406,11 @@ func (s *Learner) notFinite(sums []float32) string {
 	return strings.Join(all, ", ")
 }
 
-// AbsError is how far the critics were off in each row of the last Update's batch,
-// for a replay.Prioritizer. It is valid until the next Update.
+// AbsError is the critics' absolute error in each row of the last Update's batch, for a
+// replay.Prioritizer. It is valid until the next Update.
 func (s *Learner) AbsError() []float32 { return s.absError }
 
-// rateNow is the schedule's share of every learning rate, as rateShare has it.
+// rateNow is the schedule's current factor on every learning rate; see rateShare.
 func (s *Learner) rateNow() float64 {
 	if s.cfg.LRSchedule == "linear" {
 		return 1 - float64(tensors.ToScalar[float32](s.progress))
@@ -419,23 +418,23 @@ func (s *Learner) rateNow() float64 {
 	return 1
 }
 
-// SetProgress says which share of the training is behind, in [0, 1].
+// SetProgress sets the fraction of training completed, in [0, 1].
 func (s *Learner) SetProgress(share float64) { s.progress = tensors.FromScalar(float32(share)) }
 
-// SeedGreedy starts the stream of random numbers of greedy actions anew.
+// SeedGreedy resets the random numbers of greedy actions.
 func (s *Learner) SeedGreedy(seed uint64) { s.greedySeed, s.greedyActs = seed, 0 }
 
-// Store holds the learner's variables, optimisers' included. With State it is all
-// that resuming needs.
+// Store holds the learner's variables, including the optimisers'. Resuming needs it and
+// State.
 func (s *Learner) Store() *model.Store { return s.store }
 
-// State is what to save besides the Store.
+// State is what must be saved besides the Store.
 func (s *Learner) State() any { return &s.state }
 
-// Particles are the actions drawn at each state.
+// Particles is the number of actions drawn per state.
 func (s *Learner) Particles() int { return s.cfg.Particles }
 
-// Close frees what was compiled.
+// Close frees the compiled graphs.
 func (s *Learner) Close() {
 	for _, exec := range []*model.Exec{s.updating, s.acting, s.greedy} {
 		if exec != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/stein-rl/stein/nn"
 )
 
-// Weights are the values of what the learner has learned, by the variables' paths:
-// policy, critics, their targets, and log α. What optimisers keep is left out.
+// Weights are the learned values by variable path: policy, critics, their targets, and
+// log α, without the optimisers' state.
 func (s *Learner) Weights() iter.Seq2[string, *tensors.Tensor] {
 	return func(yield func(string, *tensors.Tensor) bool) {
 		for v := range s.store.IterVariables() {
@@ -26,23 +26,23 @@ func (s *Learner) Weights() iter.Seq2[string, *tensors.Tensor] {
 	}
 }
 
-// SetWeights is the way back from Weights: all of them and no others, each in its
-// shape. What optimisers keep is left as it is. Nothing changes where something doesn't fit.
+// SetWeights is the inverse of Weights. It needs exactly those variables, with their
+// shapes; otherwise it changes nothing. The optimisers' state stays as it is.
 func (s *Learner) SetWeights(values map[string]*tensors.Tensor) error {
 	known := map[string]bool{}
 	for path, old := range s.Weights() {
 		known[path] = true
 		value, ok := values[path]
 		if !ok {
-			return fmt.Errorf("sac: no weights for %s", path)
+			return fmt.Errorf("sac: weights for %s are missing", path)
 		}
 		if !value.Shape().Equal(old.Shape()) {
-			return fmt.Errorf("sac: weights for %s are %s, the model has %s", path, value.Shape(), old.Shape())
+			return fmt.Errorf("sac: weights for %s have shape %s, the model's have %s", path, value.Shape(), old.Shape())
 		}
 	}
 	for path := range values {
 		if !known[path] {
-			return fmt.Errorf("sac: the model has no weights %s", path)
+			return fmt.Errorf("sac: unknown weights %s: the model has no such variable", path)
 		}
 	}
 	for path := range known {
@@ -53,8 +53,7 @@ func (s *Learner) SetWeights(values map[string]*tensors.Tensor) error {
 	return nil
 }
 
-// Sizes reads from the variables of a learner how many numbers its observations and
-// actions have.
+// Sizes reads the sizes of observations and actions from a learner's variables.
 func (Config) Sizes(store *model.Store) (obsDim, actDim int, err error) {
 	rows := func(layer string) int {
 		v := store.GetVariable("/" + criticScope + "/q0/" + layer + "/weights")
@@ -65,7 +64,7 @@ func (Config) Sizes(store *model.Store) (obsDim, actDim int, err error) {
 	}
 	obsDim, actDim = rows("of_obs"), rows("of_action")
 	if obsDim == 0 || actDim == 0 {
-		return 0, 0, errors.New("sac: no critic among the variables: they are not those of soft actor-critic")
+		return 0, 0, errors.New("sac: no critic found among the variables: not a checkpoint of soft actor-critic")
 	}
 	return obsDim, actDim, nil
 }

@@ -1,6 +1,6 @@
 // Package td3 is twin delayed deep deterministic policy gradient (Fujimoto et al. 2018,
-// https://arxiv.org/abs/1802.09477): a network that answers one action a state, and twin
-// critics. Read step in update.go first: it is the algorithm.
+// https://arxiv.org/abs/1802.09477): a deterministic actor and twin critics. Read step in
+// update.go first: it is the algorithm.
 package td3
 
 import (
@@ -21,16 +21,16 @@ type Config struct {
 	Critic   nn.Network `yaml:"critic"`
 	ActorLR  float64    `yaml:"actor_lr" want:">= 0"` // Adam's
 	CriticLR float64    `yaml:"critic_lr" want:">= 0"`
-	Tau      float64    `yaml:"tau" want:"> 0, <= 1"` // share that the targets take over whenever the actor is updated
+	Tau      float64    `yaml:"tau" want:"> 0, <= 1"` // fraction of the way that targets move to their networks, at each update of the actor
 
-	PolicyDelay int     `yaml:"policy_delay" want:">= 1"` // updates of the critics to one of actor and targets
-	TargetNoise float64 `yaml:"target_noise" want:">= 0"` // standard deviation, of the target's action
-	NoiseClip   float64 `yaml:"noise_clip" want:">= 0"`   // of that noise
-	Noise       float64 `yaml:"noise" want:">= 0"`        // standard deviation, of actions while training
+	PolicyDelay int     `yaml:"policy_delay" want:">= 1"` // critic updates per update of actor and targets
+	TargetNoise float64 `yaml:"target_noise" want:">= 0"` // standard deviation of the noise on target actions
+	NoiseClip   float64 `yaml:"noise_clip" want:">= 0"`   // largest absolute value of that noise
+	Noise       float64 `yaml:"noise" want:">= 0"`        // standard deviation of the noise on actions in training
 }
 
-// Defaults are Stable-Baselines3's for TD3, with the paper's noise on actions, of which
-// Stable-Baselines3 has none unless asked.
+// Defaults are Stable-Baselines3's for TD3, except that actions have the paper's noise;
+// Stable-Baselines3 adds none by default.
 func Defaults() Config {
 	net := nn.Network{Hidden: []int{400, 300}, Activation: "relu", Norm: "none"}
 	return Config{
@@ -39,7 +39,7 @@ func Defaults() Config {
 	}
 }
 
-// Validate says what is wrong with settings that contradict each other.
+// Validate reports contradictory settings.
 func (c Config) Validate() error {
 	var all []error
 	for name, net := range map[string]nn.Network{"actor": c.Actor, "critic": c.Critic} {
@@ -47,7 +47,7 @@ func (c Config) Validate() error {
 			all = append(all, fmt.Errorf("%s: %w", name, err))
 		}
 		if net.Norm == "batch" {
-			all = append(all, fmt.Errorf("%s.norm: td3 has none or layer", name))
+			all = append(all, fmt.Errorf("%s.norm: td3 supports none and layer", name))
 		}
 	}
 	return errors.Join(all...)
@@ -59,18 +59,19 @@ var _ agents.Maker = Config{}
 func (c Config) Make(t agents.Task) (agents.Learner, error) {
 	s, err := New(c, t)
 	if err != nil {
-		return nil, err // and no Learner that is a nil pointer
+		return nil, err // not a Learner holding a nil pointer
 	}
 	return s, nil
 }
 
-// Discount is that of the rewards that the critic is told.
+// Discount returns γ and the number of steps that the rewards of a transition are summed
+// over.
 func (c Config) Discount() (gamma float64, steps int) { return c.Gamma, c.NStep }
 
-// Check refuses a policy: the actor is the policy.
+// Check rejects a policy: the actor is the policy.
 func (c Config) Check(policy policies.Policy) error {
 	if policy != nil {
-		return errors.New("td3 brings its own network, agent.actor, and trains no policy: write policy: null")
+		return errors.New("td3 does not train a policy; its network is agent.actor: set policy: null")
 	}
 	return nil
 }

@@ -14,18 +14,18 @@ import (
 	"github.com/stein-rl/stein/agents"
 )
 
-// oracle answers with the actor's actions, to which no noise is added.
+// oracle answers with the actor's actions, without noise.
 type oracle struct {
 	of    *Learner
 	exec  *model.Exec
-	sizes []int // rising
+	sizes []int // ascending
 }
 
-// Oracle compiles its graph for batches of these sizes.
+// Oracle compiles the graph for batches of the given sizes.
 func (s *Learner) Oracle(sizes []int) (agents.Oracle, error) {
 	sizes = slices.Compact(slices.Sorted(slices.Values(sizes)))
 	if len(sizes) == 0 || sizes[0] < 1 {
-		return nil, fmt.Errorf("td3: an oracle for batches of %v: want sizes of 1 or more", sizes)
+		return nil, fmt.Errorf("td3: oracle with batch sizes %v: want at least one, each at least 1", sizes)
 	}
 	exec, err := model.NewExec(s.backend, s.store, func(scope *model.Scope, obs *Node) []*Node {
 		action := s.actor(scope, obs)
@@ -43,21 +43,21 @@ func (s *Learner) Oracle(sizes []int) (agents.Oracle, error) {
 	return &oracle{s, exec, sizes}, nil
 }
 
-// Batch is the largest number of rows that are worked out in one call.
+// Batch is the largest number of rows computed in one call.
 func (o *oracle) Batch() int { return o.sizes[len(o.sizes)-1] }
 
-// Draws: nothing is drawn.
+// Draws is false: greedy actions are deterministic.
 func (o *oracle) Draws() (bool, error) { return false, nil }
 
 // Close frees the graph.
 func (o *oracle) Close() { o.exec.Finalize() }
 
-// Ask answers obs [n*S] in batches, the last one filled up with zeros.
+// Ask answers obs [n*S] in batches; it pads the last one with zeros.
 func (o *oracle) Ask(obs []float32, _ bool, _, _ uint64) (agents.Answer, error) {
 	width, all := o.of.spec.ObsDim, agents.Answer{}
 	n := len(obs) / width
 	if n == 0 || n*width != len(obs) {
-		return all, fmt.Errorf("td3: oracle: %d numbers are no observations of %d", len(obs), width)
+		return all, fmt.Errorf("td3: oracle: got %d numbers, not a multiple of the observation size %d", len(obs), width)
 	}
 	for from := 0; from < n; from += o.Batch() {
 		rows := min(n-from, o.Batch())

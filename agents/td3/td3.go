@@ -24,7 +24,7 @@ import (
 	"github.com/stein-rl/stein/replay"
 )
 
-// The streams of random numbers of a learner.
+// The random-number streams of a learner.
 const (
 	updateStream = 1
 	actStream    = 2
@@ -41,12 +41,12 @@ type Learner struct {
 	state   agents.Counters
 
 	acting   *model.Exec
-	updating [2]update // of the critics alone, and of all
+	updating [2]update // of the critics only, and of all
 	absError []float32
 	action   []float32
 }
 
-// An update is a graph, with the names of the figures that it answers.
+// An update is a compiled graph and the names of its figures.
 type update struct {
 	*model.Exec
 	figures []string
@@ -58,7 +58,7 @@ var (
 	_ agents.Answerer = (*Learner)(nil)
 )
 
-// New builds the learner for a task, and compiles what its use needs.
+// New builds the learner for a task and compiles the graphs that the task's use needs.
 func New(cfg Config, t agents.Task) (*Learner, error) {
 	if err := errors.Join(cfg.Validate(), cfg.Check(t.Policy), t.Validate()); err != nil {
 		return nil, fmt.Errorf("td3: %w", err)
@@ -75,7 +75,7 @@ func (s *Learner) build(t agents.Task) (err error) {
 	in := s.inputShapes(max(s.batch, 1))
 	err = nn.Create(s.backend, s.store, s.seed, in, func(scope *model.Scope, in []*Node) {
 		target := scope.At(targetScope)
-		for _, at := range []*model.Scope{scope, target} { // what is followed must exist first
+		for _, at := range []*model.Scope{scope, target} { // the sources of targets must exist first
 			s.actor(at, in[inObs])
 			s.critic(at, 0, in[inObs], in[inAction])
 			s.critic(at, 1, in[inObs], in[inAction])
@@ -137,7 +137,7 @@ func (s *Learner) build(t agents.Task) (err error) {
 	return nil
 }
 
-// inputShapes are those of an update of b transitions.
+// inputShapes are the shapes of the inputs of an update with b transitions.
 func (s *Learner) inputShapes(b int) []shapes.Shape {
 	all := make([]shapes.Shape, inCount)
 	for i := range all {
@@ -148,11 +148,11 @@ func (s *Learner) inputShapes(b int) []shapes.Shape {
 	return all
 }
 
-// Act answers μ(s), [N*S] -> [N*A], and with noise where it is not greedy.
+// Act returns μ(s), [N*S] -> [N*A], with noise unless greedy.
 func (s *Learner) Act(obs []float32, greedy bool) ([]float32, error) {
 	n := len(obs) / s.spec.ObsDim
 	if n == 0 || n*s.spec.ObsDim != len(obs) {
-		return nil, fmt.Errorf("td3: %d numbers are no observations of %d", len(obs), s.spec.ObsDim)
+		return nil, fmt.Errorf("td3: got %d numbers, not a multiple of the observation size %d", len(obs), s.spec.ObsDim)
 	}
 	out, err := s.acting.Call(tensors.FromFlatDataAndDimensions(obs, n, s.spec.ObsDim))
 	if err != nil {
@@ -178,7 +178,7 @@ func (s *Learner) Act(obs []float32, greedy bool) ([]float32, error) {
 	return s.action, nil
 }
 
-// normals are n standard normal numbers, which follow from a seed, a stream and a count.
+// normals draws n standard normal numbers from a seed, a stream and a count.
 func normals(seed, stream, count uint64, n int) []float32 {
 	rng := rand.New(rand.NewPCG(random.Mix(seed, stream), count))
 	z := make([]float32, n)
@@ -188,14 +188,14 @@ func normals(seed, stream, count uint64, n int) []float32 {
 	return z
 }
 
-// Update does an update for each minibatch that b holds, one call each. After one that
-// is not finite it stops: the learner is then as it was before that update.
+// Update makes one update per minibatch in b, each in its own call. It stops at an update
+// that is not finite and leaves the learner as it was before that update.
 func (s *Learner) Update(b *replay.Batch) (agents.Metrics, error) {
 	if s.updating[0].Exec == nil {
-		return nil, errors.New("td3: a learner that was built to act can't be updated")
+		return nil, errors.New("td3: this learner was built only to act and cannot be updated")
 	}
 	if b.N == 0 || b.N%s.batch != 0 {
-		return nil, fmt.Errorf("td3: %d transitions are no minibatches of %d", b.N, s.batch)
+		return nil, fmt.Errorf("td3: got %d transitions, not a multiple of the minibatch size %d", b.N, s.batch)
 	}
 	s.absError = s.absError[:0]
 	sums, counts := map[string]float64{}, map[string]float64{}
@@ -212,7 +212,8 @@ func (s *Learner) Update(b *replay.Batch) (agents.Metrics, error) {
 	return m, nil
 }
 
-// update does one, of the minibatch that begins at a row, and adds up its figures.
+// update makes one update with the minibatch that begins at row first, and adds up its
+// figures.
 func (s *Learner) update(b *replay.Batch, first int, noise []float32, sums, counts map[string]float64) error {
 	in := make([]any, inCount)
 	for i, shape := range s.inputShapes(s.batch) {
@@ -233,7 +234,7 @@ func (s *Learner) update(b *replay.Batch, first int, noise []float32, sums, coun
 	}
 	figures := tensors.MustCopyFlatData[float32](out[2])
 	if tensors.ToScalar[int32](out[0]) == 0 {
-		return fmt.Errorf("td3: update %d was undone: of %s not all are finite: %v", s.state.Updates, strings.Join(u.figures, ", "), figures)
+		return fmt.Errorf("td3: update %d was undone: a figure is not finite: %s: %v", s.state.Updates, strings.Join(u.figures, ", "), figures)
 	}
 	s.absError = append(s.absError, tensors.MustCopyFlatData[float32](out[1])...)
 	for i, name := range u.figures {
@@ -247,16 +248,16 @@ func (s *Learner) update(b *replay.Batch, first int, noise []float32, sums, coun
 	return nil
 }
 
-// AbsError is how far the critics were off in each row of the last Update's batch.
+// AbsError is the critics' absolute error in each row of the last Update's batch.
 func (s *Learner) AbsError() []float32 { return s.absError }
 
-// Store holds the variables, the optimisers' included.
+// Store holds the variables, including the optimisers'.
 func (s *Learner) Store() *model.Store { return s.store }
 
-// State is what to save besides the Store.
+// State is what must be saved besides the Store.
 func (s *Learner) State() any { return &s.state }
 
-// Weights are those of actor, critics and targets, by the variables' paths.
+// Weights are those of actor, critics and targets, by variable path.
 func (s *Learner) Weights() iter.Seq2[string, *tensors.Tensor] {
 	return func(yield func(string, *tensors.Tensor) bool) {
 		for v := range s.store.IterVariables() {
@@ -268,7 +269,7 @@ func (s *Learner) Weights() iter.Seq2[string, *tensors.Tensor] {
 	}
 }
 
-// Close frees what was compiled.
+// Close frees the compiled graphs.
 func (s *Learner) Close() {
 	for _, exec := range []*model.Exec{s.acting, s.updating[0].Exec, s.updating[1].Exec} {
 		if exec != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/stein-rl/stein/nn"
 )
 
-// The scopes of the parts. Their targets are below targetScope.
+// The scopes of the parts. Targets are in a copy below targetScope.
 const (
 	actorScope  = "actor"
 	criticScope = "critic"
@@ -27,25 +27,25 @@ const (
 	inCount
 )
 
-// actor is μ(s) of the networks below a scope, [B, S] -> [B, A].
+// actor is μ(s) by the network in a scope, [B, S] -> [B, A].
 func (s *Learner) actor(scope *model.Scope, obs *Node) *Node {
 	return Tanh(s.cfg.Actor.Apply(scope.At(actorScope), obs, s.spec.ActDim, nn.Statistics{}))
 }
 
-// critic is Q_k(s, a) of the networks below a scope, [B].
+// critic is Q_k(s, a) by the network in a scope, [B].
 func (s *Learner) critic(scope *model.Scope, k int, obs, action *Node) *Node {
 	x := Concatenate([]*Node{obs, action}, -1)
 	return Squeeze(s.cfg.Critic.Apply(scope.At(criticScope).At("q%d", k), x, 1, nn.Statistics{}), -1)
 }
 
-// step builds one update: of the critics, and of the actor and all targets where delayed
-// is their turn.
+// step builds one update of the critics and, if delayed is set, of the actor and all
+// targets.
 //
 //	a' = clip(μ'(s') + clip(σ·noise, −c, c), −1, 1)
 //	y = r + γ·min_k Q'_k(s', a'),   critics: Σ_k mean (Q_k(s, a) − y)²
-//	actor: −mean Q_0(s, μ(s)), by the critic as it has become
+//	actor: −mean Q_0(s, μ(s)), by the updated critic
 //
-// Where a number is not finite, no variable changes, and ok is false.
+// If a number is not finite, no variable changes and ok is false.
 func (s *Learner) step(scope *model.Scope, in []*Node, delayed bool) (ok, absError *Node, stats map[string]*Node) {
 	before := nn.Remember(s.store, in[inObs].Graph())
 	adam := nn.Adam{Epsilon: adamEpsilon}
@@ -75,7 +75,7 @@ func (s *Learner) step(scope *model.Scope, in []*Node, delayed bool) (ok, absErr
 	return ok, absError, stats
 }
 
-// follow moves every target a share Tau towards what it follows.
+// follow moves every target by a fraction Tau towards its network.
 func (s *Learner) follow(g *Graph) {
 	for v, target := range s.followed() {
 		old := target.NodeValue(g)
@@ -83,7 +83,7 @@ func (s *Learner) follow(g *Graph) {
 	}
 }
 
-// followed are the variables of actor and critics, and their targets'.
+// followed maps the variables of actor and critics to their targets.
 func (s *Learner) followed() map[*model.Variable]*model.Variable {
 	all := map[*model.Variable]*model.Variable{}
 	for v := range s.store.IterVariables() {

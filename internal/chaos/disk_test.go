@@ -36,8 +36,8 @@ func testFull(t *testing.T, p place, fill func(*process) (free func())) {
 	trainer := p.train(t, append(endless, "--eval-freq", "300")...)
 	p.untilStep(t, trainer, int64(logged*(1+rng.IntN(4)))) // some columns of the metrics are not there yet
 	free := fill(trainer)
-	trainer.untilLogged(t, "no checkpoint was written; training goes on", 2)
-	trainer.untilLogged(t, "metrics were not written; training goes on", 1)
+	trainer.untilLogged(t, "cannot write a checkpoint; training continues", 2)
+	trainer.untilLogged(t, "cannot write metrics; training continues", 1)
 	saved := len(trainer.logs.named("checkpoint"))
 	if saved > 0 {
 		p.wantCheckpoints(t)

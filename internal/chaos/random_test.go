@@ -154,9 +154,9 @@ func (p *patient) jump() {
 
 func (p *patient) fill() {
 	p.gaps = true
-	failed := len(p.trainer.logs.named("no checkpoint was written; training goes on"))
+	failed := len(p.trainer.logs.named("cannot write a checkpoint; training continues"))
 	free := limitFiles(p.T, p.trainer)
-	p.trainer.untilLogged(p.T, "no checkpoint was written; training goes on", failed+1)
+	p.trainer.untilLogged(p.T, "cannot write a checkpoint; training continues", failed+1)
 	free()
 }
 

@@ -14,29 +14,30 @@ import (
 //
 //	y_d = exp(a_d)·x_d + m_d,   (a_d, m_d) = f(x_before d, cond),   log|det| = Σ_d a_d.
 //
-// It is the masked autoregressive transform of Papamakarios et al. (2017) read in
-// the direction in which sampling is one pass; density of a foreign point would
-// need D passes and is not offered. f is one masked network (MADE, Germain et al.
-// 2015) with two hidden layers, the first of which also sees the condition.
+// It is the masked autoregressive transform of Papamakarios et al. (2017), inverted so
+// that sampling takes one pass. The density of a given point would take D passes and is
+// not implemented. f is one masked network (MADE, Germain et al. 2015) with two hidden
+// layers; the first also reads the condition.
 type Autoregressive struct {
 	Hidden int // width of the masked network's two hidden layers
-	// Order[d] is the place of coordinate d in the order. nil: as they stand. A
-	// chain whose links have different orders needs no permutation between them.
+	// Order[d] is the position of coordinate d in the autoregressive order; nil: the
+	// natural order. Flows of a chain with different orders need no permutation between
+	// them.
 	Order []int
-	// MaxLogScale bounds |a_d| by a tanh; 0: 2. Without a bound a few updates on a
-	// critic that is still wrong can send exp(a) to infinity.
+	// MaxLogScale bounds |a_d| by a tanh; 0: 2. Without a bound, a few updates on an
+	// inaccurate critic can send exp(a) to infinity.
 	MaxLogScale float64
 	Activation  func(x *Node) *Node // of the hidden layers; nil: Tanh
 }
 
 var _ Flow = Autoregressive{}
 
-// headInit bounds the first weights of the two output heads, so that a fresh flow
-// is close to the identity.
+// headInit bounds the initial weights of the two output heads, so that a new flow is
+// close to the identity.
 const headInit = 0.1
 
-// Alternating chains n autoregressive flows of D coordinates whose orders are the
-// natural one, its reverse, and then fixed shuffles with their reverses.
+// Alternating chains n autoregressive flows of D coordinates. Their orders are the
+// natural one, its reverse, then fixed shuffles, each followed by its reverse.
 func Alternating(n, dim, hidden int, act func(x *Node) *Node) Chain {
 	chain := make(Chain, n)
 	var order []int
@@ -66,9 +67,9 @@ func (f Autoregressive) Forward(scope *model.Scope, x, cond *Node) (y, logDet *N
 	if act == nil {
 		act = Tanh
 	}
-	// A hidden unit of degree k may see the coordinates of place < k; the outputs of
-	// a coordinate at place p may see the units of degree <= p. Degree 0 sees only
-	// the condition.
+	// A hidden unit of degree k sees the coordinates at positions < k. The outputs of the
+	// coordinate at position p see the units of degree <= p. Degree 0 sees only the
+	// condition.
 	unit := make([]int, f.Hidden)
 	for k := range unit {
 		unit[k] = k % dim
@@ -81,7 +82,7 @@ func (f Autoregressive) Forward(scope *model.Scope, x, cond *Node) (y, logDet *N
 	h = masked(scope.At("mid"), h, mask(unit, unit, func(from, to int) bool { return from <= to }), 0)
 	h = act(h)
 
-	// Two heads, not one that is cut in half: Slice has no second derivative.
+	// Two heads rather than one that is sliced: Slice has no second derivative.
 	out := mask(unit, order, func(degree, place int) bool { return degree <= place })
 	limit := f.MaxLogScale
 	if limit == 0 {
@@ -122,7 +123,7 @@ func dense(scope *model.Scope, x *Node, out int) *Node {
 	return Dot(x, w).General([]int{-1}, nil, []int{0}, nil)
 }
 
-// mask is 1 where allowed(from[i], to[j]).
+// mask[i][j] is 1 if allowed(from[i], to[j]) and 0 otherwise.
 func mask(from, to []int, allowed func(from, to int) bool) [][]float32 {
 	m := make([][]float32, len(from))
 	for i := range m {
@@ -136,8 +137,8 @@ func mask(from, to []int, allowed func(from, to int) bool) [][]float32 {
 	return m
 }
 
-// shuffled is the identity for round 0 and otherwise a shuffle that depends on
-// round and dim alone: a checkpoint does not have to hold it.
+// shuffled is the identity for round 0 and otherwise a shuffle that depends only on round
+// and dim, so checkpoints need not store it.
 func shuffled(dim, round int) []int {
 	order := make([]int, dim)
 	for d := range order {

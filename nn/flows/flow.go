@@ -6,12 +6,11 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 )
 
-// A Flow is an invertible map. Its methods build graphs and panic on misuse.
-// Variables live under scope; building twice under one scope shares them.
+// A Flow is an invertible map. Its methods build graphs and panic on misuse. Its
+// variables live under scope; building twice under one scope shares them.
 type Flow interface {
-	// Forward maps x, [B, M, D] or an image [B, ...], to y of the same number of
-	// elements and answers log|det ∂y/∂x| of every row. cond conditions the map,
-	// [B, C]; nil where nothing does.
+	// Forward maps x, [B, M, D] or images [B, ...], to y with as many elements, and
+	// returns log|det ∂y/∂x| of each row. cond, [B, C], is the condition; nil: none.
 	Forward(scope *model.Scope, x, cond *Node) (y, logDet *Node)
 }
 
@@ -20,7 +19,7 @@ type Chain []Flow
 
 var _ Flow = Chain{}
 
-// Forward adds up the log-determinants of its links.
+// Forward adds up the log-determinants of the flows.
 func (c Chain) Forward(scope *model.Scope, x, cond *Node) (y, logDet *Node) {
 	y = x
 	for i, link := range c {

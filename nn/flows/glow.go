@@ -8,13 +8,13 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 )
 
-// Glow is the flow of Kingma & Dhariwal (2018) on images: Levels times squeeze, Steps
-// of flow, split; a step is actnorm, an invertible 1×1 convolution and an affine
-// coupling. What a split takes away is normal given what it leaves, so that all of z is
-// standard normal.
+// Glow is the flow of Kingma & Dhariwal (2018) on images. Each of Levels levels is a
+// squeeze, Steps steps and a split. A step is actnorm, an invertible 1×1 convolution and
+// an affine coupling. The half that a split removes is Gaussian given the half that
+// remains, so that z as a whole is standard normal.
 //
-// Gradients hold once, through Forward and through Inverse, with respect to the
-// variables and to what goes in.
+// Forward and Inverse are differentiable once, with respect to the variables and the
+// input.
 type Glow struct {
 	Height   int `want:">= 2"` // of an image; both sides multiples of 2^Levels
 	Width    int `want:">= 2"`
@@ -26,7 +26,7 @@ type Glow struct {
 
 var _ Flow = Glow{}
 
-// Check says what is wrong with the sizes.
+// Check reports sizes that cannot be built.
 func (g Glow) Check() error {
 	if g.Levels < 1 || g.Steps < 1 || g.Hidden < 1 || g.Channels < 1 {
 		return fmt.Errorf("flows: Glow with %d levels, %d steps, %d hidden channels and %d channels: each must be at least 1", g.Levels, g.Steps, g.Hidden, g.Channels)
@@ -40,8 +40,8 @@ func (g Glow) Check() error {
 // Size is the number of values of an image.
 func (g Glow) Size() int { return g.Height * g.Width * g.Channels }
 
-// Forward maps images x, [B, H, W, C], to z, [B, H·W·C], which is standard normal
-// under the model, with log|det ∂z/∂x|, [B]. cond must be nil.
+// Forward maps images x, [B, H, W, C], to z, [B, H·W·C], and returns log|det ∂z/∂x|, [B].
+// z is standard normal under the model. cond must be nil.
 func (g Glow) Forward(scope *model.Scope, x, cond *Node) (z, logDet *Node) {
 	if cond != nil {
 		panic(fmt.Errorf("flows: Glow does not take a condition"))
@@ -49,14 +49,14 @@ func (g Glow) Forward(scope *model.Scope, x, cond *Node) (z, logDet *Node) {
 	return g.forward(pass{}, scope, x)
 }
 
-// Initialise sets the actnorm variables so that what comes out of each has mean 0 and
-// standard deviation 1 on the images x, [B, H, W, C]: run it once, before training
-// (section 3.1). It answers the same as Forward does from then on.
+// Initialise sets the actnorm variables so that each actnorm's output has mean 0 and
+// standard deviation 1 on the images x, [B, H, W, C] (section 3.1). Run it once before
+// training. It returns what Forward returns afterwards.
 func (g Glow) Initialise(scope *model.Scope, x *Node) (z, logDet *Node) {
 	return g.forward(pass{fit: true}, scope, x)
 }
 
-// Inverse maps z, [B, H·W·C], to x, [B, H, W, C], with log|det ∂x/∂z|, [B].
+// Inverse maps z, [B, H·W·C], to x, [B, H, W, C], and returns log|det ∂x/∂z|, [B].
 func (g Glow) Inverse(scope *model.Scope, z *Node) (x, logDet *Node) {
 	g.check(z, z.Shape().Dim(0), g.Size())
 	var p pass
@@ -87,23 +87,24 @@ func (g Glow) Inverse(scope *model.Scope, z *Node) (x, logDet *Node) {
 	return x, logDet
 }
 
-// LogProb is the log-density of images x, [B, H, W, C] to [B].
+// LogProb is the log-density of images x, [B, H, W, C] -> [B].
 func (g Glow) LogProb(scope *model.Scope, x *Node) *Node {
 	z, logDet := g.Forward(scope, x, nil)
 	return Add(logNormal(z), logDet)
 }
 
-// Sample maps standard normal z, [B, H·W·C], to images, [B, H, W, C], with their
-// log-density, [B]. A smaller z, at a temperature below 1, gives likelier images, and
-// a log-density that is still the model's own.
+// Sample maps standard normal z, [B, H·W·C], to images, [B, H, W, C], and returns their
+// log-density, [B]. Scale z by a temperature below 1 for more likely images; the
+// log-density stays the model's.
 func (g Glow) Sample(scope *model.Scope, z *Node) (x, logQ *Node) {
 	x, logDet := g.Inverse(scope, z)
 	return x, Sub(logNormal(z), logDet)
 }
 
-// BitsPerDim turns a log-density of images in [-1, 1], made of bytes with noise of
-// the width of a step, into bits for each value of an image: those that a code of the
-// bytes needs at most (Theis et al. 2016). size is the number of values.
+// BitsPerDim converts a log-density of images in [-1, 1] to bits per value. The images
+// are bytes dequantised with uniform noise one step wide, so the result is an upper bound
+// on the code length of the bytes (Theis et al. 2016). size is the number of values of an
+// image.
 func BitsPerDim(logProb float64, size int) float64 {
 	const step = 2. / 256
 	return -(logProb/float64(size) + math.Log(step)) / math.Ln2
@@ -156,7 +157,7 @@ func (g Glow) check(x *Node, dims ...int) {
 	}
 }
 
-// mixing is the 1×1 convolution of a step, for as many channels as x has.
+// mixing is the 1×1 convolution of a step, for the number of channels of x.
 func (g Glow) mixing(level, step int, x *Node) mixing {
 	return mixing{x.Shape().Dim(3), uint64(level)<<32 | uint64(step)}
 }

@@ -15,12 +15,11 @@ import (
 //	W = R·L·(U + diag(exp(s)))
 //
 // where R is a random rotation, L lower triangular with ones on its diagonal and U
-// strictly upper. The paper (section 3.2, equation 10) decomposes the rotation too,
-// P·L·U, and starts L and U there; what training then adds to L is multiplied by U and
-// the other way around, and with many channels W is soon close to singular. Beside a
-// rotation both start as nothing, and W is as well conditioned as they are small. R
-// stays as it is and follows from channels and seed alone: a checkpoint does not have to
-// hold it.
+// strictly upper triangular. The paper (section 3.2, equation 10) also decomposes the
+// rotation, as P·L·U, and starts L and U from it. Training then changes factors that
+// multiply each other, and with many channels W soon becomes nearly singular. With a
+// separate R, L starts at I and U at zero, and W stays well-conditioned while they are
+// small. R is fixed and follows from channels and seed, so checkpoints need not store it.
 type mixing struct {
 	channels int
 	seed     uint64
@@ -42,8 +41,8 @@ func (m mixing) inverse(scope *model.Scope, x *Node) (inverse, logDet *Node) {
 }
 
 type factors struct {
-	rotation, lower, upper *Node // [C, C]; lower and upper with their diagonals
-	diagonal               *Node // [C]: of upper
+	rotation, lower, upper *Node // [C, C]; lower and upper include their diagonals
+	diagonal               *Node // [C]: diagonal of upper
 	logDet                 *Node
 }
 
@@ -66,10 +65,10 @@ func (m mixing) factors(scope *model.Scope, x *Node) factors {
 	return f
 }
 
-// unitInverse inverts a triangular matrix t, [C, C], with ones on its diagonal. With
-// t = I − N and N nilpotent, t⁻¹ = (I + N)(I + N²)(I + N⁴)… ends after log₂ C products;
-// one step of Newton's takes away what rounding left. (There is no triangular solve to
-// build a graph of, and substitution row by row is C nodes long.)
+// unitInverse inverts a triangular matrix t, [C, C], with ones on its diagonal. With t =
+// I − N and N nilpotent, t⁻¹ = (I + N)(I + N²)(I + N⁴)… ends after log₂ C products. One
+// Newton step corrects rounding errors. GoMLX has no triangular solve, and substitution
+// row by row needs C nodes.
 func unitInverse(t *Node) *Node {
 	c := t.Shape().Dim(0)
 	eye := ConvertDType(Diagonal(t.Graph(), c), t.DType())

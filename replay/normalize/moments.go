@@ -2,10 +2,9 @@ package normalize
 
 import "fmt"
 
-// Moments are a running mean and variance of each of D numbers, batch by batch
-// (Chan, Golub and LeVeque 1979), as Stable-Baselines3's RunningMeanStd has them:
-// they start as if 1e-4 samples with mean 0 and variance 1 had been seen, and the
-// variance divides by the count.
+// Moments are running means and variances of D numbers, updated by batch (Chan, Golub and
+// LeVeque 1979) as in Stable-Baselines3's RunningMeanStd: they start from 1e-4 samples
+// with mean 0 and variance 1, and the variance has divisor n.
 type Moments struct {
 	Mean  []float64 `json:"mean"` // [D]
 	Var   []float64 `json:"var"`  // [D]
@@ -20,7 +19,7 @@ func newMoments(dim int) Moments {
 	return m
 }
 
-// add takes a batch of rows, [N*D].
+// add updates the moments with rows, [N*D].
 func add[T float32 | float64](m *Moments, rows []T) {
 	dim := len(m.Mean)
 	n := float64(len(rows) / dim)
@@ -31,7 +30,7 @@ func add[T float32 | float64](m *Moments, rows []T) {
 			sum += float64(rows[i])
 		}
 		mean := sum / n
-		squares := 0.0 // about the batch's own mean, so that a large one costs no digits
+		squares := 0.0 // around the batch's mean, to keep digits if it is large
 		for i := d; i < len(rows); i += dim {
 			squares += (float64(rows[i]) - mean) * (float64(rows[i]) - mean)
 		}
@@ -42,7 +41,7 @@ func add[T float32 | float64](m *Moments, rows []T) {
 	m.Count = total
 }
 
-// check looks at moments that come from a file.
+// check validates moments read from a file.
 func (m Moments) check(name string, dim int) error {
 	if len(m.Mean) != dim || len(m.Var) != dim {
 		return fmt.Errorf("normalize: the state has %d means and %d variances of the %s, this run's has %d numbers", len(m.Mean), len(m.Var), name, dim)

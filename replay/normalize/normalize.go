@@ -1,8 +1,8 @@
-// Package normalize keeps running statistics of observations and returns, and
-// scales observations and rewards by them, as Stable-Baselines3's VecNormalize.
+// Package normalise keeps running statistics of observations and returns, and scales
+// observations and rewards by them, like Stable-Baselines3's VecNormalize.
 //
-// What the replay buffer and the reports hold stays raw: a learner scales what it
-// has drawn, with the statistics as they are then, and an actor what it acts on.
+// The replay buffer and the reports hold raw numbers. A learner scales each minibatch,
+// and an actor each observation, with the current statistics.
 package normalize
 
 import (
@@ -11,18 +11,19 @@ import (
 	"math"
 )
 
-// A Config says what is scaled. Zeros mean the defaults.
+// A Config selects what is scaled. Zeros mean the defaults.
 type Config struct {
-	Obs, Reward bool // what to scale; what is not is passed through
+	Obs, Reward bool // what to scale; the rest passes through
 	ObsDim      int
 	Copies      int     // environment copies
-	Gamma       float64 // discount of the return that rewards are scaled by
+	Gamma       float64 // discount of the return whose spread scales rewards
 	ClipObs     float64 // largest absolute value of a scaled number; 0: 10
 	ClipReward  float64 // 0: 10
 	Epsilon     float64 // added to a variance; 0: 1e-8
 }
 
-// A Normalizer scales by what it has observed. One goroutine uses it at a time.
+// A Normaliser scales by the statistics of what it observed. One goroutine uses it at a
+// time.
 type Normalizer struct {
 	config  Config
 	obs     Moments
@@ -31,14 +32,14 @@ type Normalizer struct {
 	frozen  bool
 }
 
-// State is what a checkpoint keeps of a Normalizer. The returns of the running
-// episodes are not included: environments start a new episode.
+// State is a Normaliser's checkpoint. It omits the returns of the current episodes:
+// environments start new ones.
 type State struct {
 	Obs    *Moments `json:"obs,omitempty"`    // nil: observations are not scaled
 	Reward *Moments `json:"reward,omitempty"` // of the discounted return; nil: rewards are not scaled
 }
 
-// New checks a configuration. Its statistics are those of nothing seen.
+// New returns a Normaliser without observations.
 func New(c Config) (*Normalizer, error) {
 	for _, v := range []*float64{&c.ClipObs, &c.ClipReward} {
 		if *v == 0 {
@@ -66,17 +67,16 @@ func New(c Config) (*Normalizer, error) {
 	return n, nil
 }
 
-// Frozen is a copy with the statistics of now that never learns: for evaluation
-// and for serving a policy.
+// Frozen returns a copy with the current statistics that never learns, for evaluation and
+// serving.
 func (n *Normalizer) Frozen() *Normalizer {
 	return &Normalizer{config: n.config, obs: n.obs.clone(), reward: n.reward.clone(), returns: make([]float64, len(n.returns)), frozen: true}
 }
 
-// Observe learns from a step of some copies, numbered from first: the observations
-// to act on next, [n*ObsDim], so after a reset those of the new episode; the
-// rewards, and which episodes ended, [n] each. After a reset of all there are no
-// rewards yet (nil). A step with a number that is not finite teaches nothing:
-// whoever stores it has to refuse it by name.
+// Observe learns from a step of the copies numbered from first: the next observations to
+// act on, [n*ObsDim] (after a reset those of the new episode), the rewards, and which
+// episodes ended, [n] each. After a reset of all copies, rewards are nil. A step with a
+// number that is not finite is ignored; the code that stores it must reject it.
 func (n *Normalizer) Observe(first int, obs, reward []float32, terminated, truncated []bool) {
 	if n.frozen || !finite(obs) || !finite(reward) {
 		return
@@ -113,8 +113,8 @@ func (n *Normalizer) Obs(rows []float32) {
 	}
 }
 
-// Reward scales rewards in place. They are divided by the standard deviation of
-// the return, and not shifted.
+// Reward scales rewards in place: it divides them by the standard deviation of the return
+// and does not shift them.
 func (n *Normalizer) Reward(rewards []float32) {
 	if !n.config.Reward {
 		return
@@ -127,7 +127,7 @@ func (n *Normalizer) Reward(rewards []float32) {
 
 func clip(x, limit float64) float32 { return float32(max(-limit, min(limit, x))) }
 
-// State is what to keep; it shares no memory with n.
+// State returns a copy of the statistics.
 func (n *Normalizer) State() State {
 	var s State
 	if n.config.Obs {
@@ -141,8 +141,8 @@ func (n *Normalizer) State() State {
 	return s
 }
 
-// Restore takes the statistics of a State, which must have what n scales and no
-// more. Running episodes count as ended.
+// Restore sets the statistics from a State, which must hold exactly those that n scales.
+// Current episodes count as ended.
 func (n *Normalizer) Restore(s State) error {
 	if (s.Obs != nil) != n.config.Obs || (s.Reward != nil) != n.config.Reward {
 		return fmt.Errorf("normalize: the state has statistics of observations: %t, of returns: %t; this run scales observations: %t, rewards: %t",

@@ -173,7 +173,7 @@ func TestNothingThere(t *testing.T) {
 	_, _, err = checkpoint.Latest(t.TempDir())
 	require.ErrorIs(t, err, checkpoint.ErrNone)
 	_, err = checkpoint.Open(t.TempDir())
-	require.ErrorContains(t, err, "no checkpoint")
+	require.ErrorContains(t, err, "not a checkpoint")
 }
 
 // Whatever file loses its tail, or a bit, at whatever place: the checkpoint before
@@ -247,7 +247,7 @@ func TestPruneKeepsLastAndBest(t *testing.T) {
 	require.Len(t, removed, 3)
 	require.Equal(t, []string{"my notes", "step-000000001", "step-000000004", "step-000000005"}, names(t, root))
 	_, err = checkpoint.Prune(root, 0, 1)
-	require.ErrorContains(t, err, "last one must stay")
+	require.ErrorContains(t, err, "last one must be kept")
 }
 
 // A damaged checkpoint must not take the place of a good one.

@@ -12,18 +12,19 @@ import (
 	"strconv"
 )
 
-// An Entry is a checkpoint below a root, as its manifest and the sizes of its
-// files tell. Its content has not been verified.
+// An Entry is a checkpoint below a root, as described by its manifest and file sizes. Its
+// content has not been verified.
 type Entry struct {
 	Path     string
 	Manifest Manifest
-	// Err says why it is not usable; Manifest is empty then.
+	// Err says why the checkpoint is unusable; Manifest is then empty.
 	Err error
 
-	step, serial int64 // from its name
+	step, serial int64 // parsed from the folder's name
 }
 
-// folderName: step-000100000, and step-000100000.2 for the second of that step.
+// folderName matches step-000100000, and step-000100000.2 for the second checkpoint of
+// that step.
 var folderName = regexp.MustCompile(`^step-([0-9]{9,18})(?:\.([0-9]{1,9}))?$`)
 
 // List returns the checkpoints below root, oldest step first. A root that does
@@ -59,7 +60,7 @@ func (e *Entry) read() error {
 		return err
 	}
 	if m.Step != e.step {
-		return fmt.Errorf("checkpoint: %s says that its step is %d", filepath.Join(e.Path, manifestName), m.Step)
+		return fmt.Errorf("checkpoint: %s has step %d, which does not match the folder's name", filepath.Join(e.Path, manifestName), m.Step)
 	}
 	if err := m.checkSizes(e.Path); err != nil {
 		return err
@@ -68,7 +69,7 @@ func (e *Entry) read() error {
 	return nil
 }
 
-// freeName is the name of the next checkpoint of a step.
+// freeName returns an unused name for a checkpoint of a step.
 func freeName(root string, step int64) (string, error) {
 	name := fmt.Sprintf("step-%09d", step)
 	for i := 2; ; i++ {
@@ -83,13 +84,13 @@ func freeName(root string, step int64) (string, error) {
 	}
 }
 
-// Prune removes the checkpoints below root other than the last keep ones and the
-// best best ones by their figure. Of several of one step the last counts. Those
-// that are damaged count for nothing and go as well, as soon as a usable one of
-// a later step is kept. It returns the folders removed.
+// Prune removes the checkpoints below root except the last keep ones and the best best
+// ones by figure. If a step has several checkpoints, only its last counts. Damaged
+// checkpoints are never kept once a usable one of a later step is. Prune returns the
+// removed folders.
 func Prune(root string, keep, best int) (removed []string, err error) {
 	if keep < 1 || best < 0 {
-		return nil, fmt.Errorf("checkpoint: keeping the last %d and the best %d: at least the last one must stay", keep, best)
+		return nil, fmt.Errorf("checkpoint: cannot keep the last %d and the best %d: at least the last one must be kept", keep, best)
 	}
 	entries, err := List(root)
 	if err != nil {
@@ -137,8 +138,8 @@ func keptOf(entries []Entry, keep, best int) map[string]bool {
 	return kept
 }
 
-// rank orders the usable entries that have a figure, best first and of equals the
-// later one first.
+// rank sorts the usable entries that have a figure, best first; of equal ones the later
+// is first.
 func rank(entries []Entry) []Entry {
 	ranked := slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool {
 		return e.Err != nil || e.Manifest.Figure == nil
@@ -150,7 +151,7 @@ func rank(entries []Entry) []Entry {
 	return ranked
 }
 
-// remove takes a checkpoint away at once, by its name, before its files go.
+// remove removes a checkpoint: it renames the folder before it deletes the files.
 func remove(path string) error {
 	temp := filepath.Join(filepath.Dir(path), tempPrefix+"removed-"+filepath.Base(path))
 	if err := os.Rename(path, temp); err != nil {

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// Format is the version of what this package writes. It grows by one whenever a
-// file of a checkpoint changes its meaning, and migrations gets an entry then.
+// Format is the version of the format that this package writes. It is incremented when a
+// file of a checkpoint changes its meaning, together with a new entry in migrations.
 const Format = 1
 
 const manifestName = "manifest.json"
@@ -28,7 +28,7 @@ type Manifest struct {
 	Stein  string    `json:"stein"` // version of the program that wrote it
 	Step   int64     `json:"step"`  // environment steps
 	Time   time.Time `json:"time"`
-	// Figure is what Best and Prune rank by, larger is better; nil: not known.
+	// Figure is what Best and Prune rank by, larger is better; nil: unknown.
 	Figure *float64 `json:"figure,omitempty"`
 	Files  []File   `json:"files"`
 }
@@ -59,7 +59,7 @@ func (m *Manifest) find(name string) *File {
 	return nil
 }
 
-// A VersionError says that a checkpoint has a format this program can't read.
+// A VersionError reports a checkpoint of a format that this program cannot read.
 type VersionError struct {
 	Path            string
 	Found, Readable int    // formats
@@ -71,22 +71,22 @@ func (e *VersionError) Error() string {
 		return fmt.Sprintf("checkpoint: %s has format %d (written by stein %s), this stein reads up to format %d: use that version or a newer one",
 			e.Path, e.Found, e.WrittenBy, e.Readable)
 	}
-	return fmt.Sprintf("checkpoint: %s has format %d (written by stein %s), this stein reads format %d and has no way from the older one: use that version",
+	return fmt.Sprintf("checkpoint: %s has format %d (written by stein %s), this stein reads format %d and cannot convert the older one: use that version",
 		e.Path, e.Found, e.WrittenBy, e.Readable)
 }
 
-// fileName is what a file of a checkpoint may be called: no folders, nothing hidden.
+// fileName is the pattern of allowed file names: no folders, no hidden files.
 var fileName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
 
-// readManifest reads and checks the manifest of the checkpoint in dir, without
-// looking at the files it names.
+// readManifest reads and validates the manifest of the checkpoint in dir. It does not
+// check the files.
 func readManifest(dir string) (*Manifest, error) {
 	data, err := os.ReadFile(filepath.Join(dir, manifestName))
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(dir); err != nil {
 			return nil, fmt.Errorf("checkpoint: %w", err)
 		}
-		return nil, fmt.Errorf("checkpoint: %s is no checkpoint, it has no %s: %w", dir, manifestName, err)
+		return nil, fmt.Errorf("checkpoint: %s is not a checkpoint, it has no %s: %w", dir, manifestName, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint: %w", err)
@@ -123,7 +123,7 @@ func (m *Manifest) check() error {
 	return nil
 }
 
-// checkSizes is the cheap half of a verification: every file there, of its size.
+// checkSizes checks that every file exists and has its size.
 func (m *Manifest) checkSizes(dir string) error {
 	for _, f := range m.Files {
 		info, err := os.Stat(filepath.Join(dir, f.Name))
@@ -163,13 +163,13 @@ func checkSum(path, want string) error {
 	return nil
 }
 
-// mustHex decodes what Manifest.check has accepted.
+// mustHex decodes hex that Manifest.check has validated.
 func mustHex(s string) []byte {
 	b, _ := hex.DecodeString(s)
 	return b
 }
 
-// buildVersion is the version of this program: its module's, or the commit.
+// buildVersion is the version of this program: of its module, or its commit.
 func buildVersion() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

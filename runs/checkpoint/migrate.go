@@ -2,14 +2,14 @@ package checkpoint
 
 import "fmt"
 
-// A migration reads the files of one format and gives them as the next format
-// has them: it puts what changes into c.migrated, whole. The folder stays as it is.
+// A migration converts the files of one format to the next. It stores the changed files
+// in c.migrated and leaves the folder as it is.
 type migration func(c *Checkpoint) error
 
-// migrations, by the format that they start from. Format 1 is the first.
+// migrations are indexed by the format that they start from. Format 1 is the first.
 var migrations = map[int]migration{}
 
-// migrate brings c up to a format, one version after the other.
+// migrate converts c to a format, one version at a time.
 func (c *Checkpoint) migrate(table map[int]migration, to int) error {
 	for from := c.Manifest.Format; from < to; from++ {
 		step, ok := table[from]
@@ -17,7 +17,7 @@ func (c *Checkpoint) migrate(table map[int]migration, to int) error {
 			return &VersionError{Path: c.Path, Found: c.Manifest.Format, Readable: to, WrittenBy: c.Manifest.Stein}
 		}
 		if err := step(c); err != nil {
-			return fmt.Errorf("checkpoint: bringing %s from format %d to %d: %w", c.Path, from, from+1, err)
+			return fmt.Errorf("checkpoint: converting %s from format %d to %d: %w", c.Path, from, from+1, err)
 		}
 	}
 	return nil

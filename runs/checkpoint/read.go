@@ -15,7 +15,7 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 )
 
-// ErrNone says that there is no usable checkpoint below a root.
+// ErrNone reports that there is no usable checkpoint below a root.
 var ErrNone = errors.New("no usable checkpoint")
 
 const (
@@ -27,18 +27,18 @@ const (
 type Checkpoint struct {
 	Path     string
 	Manifest Manifest
-	migrated map[string][]byte // files of an older format, as they read in this one
+	migrated map[string][]byte // converted files of an older format
 }
 
-// A Skipped is a checkpoint that Latest or Best did not take.
+// A Skipped is a checkpoint that Latest or Best skipped.
 type Skipped struct {
 	Path string
 	Err  error
 }
 
-// Open reads the manifest of the checkpoint in a folder and verifies the sums of
-// all of its files, which takes a pass over them. A checkpoint of a newer format,
-// or of an older one that can't be brought up to date, is a *VersionError.
+// Open reads the manifest of the checkpoint in a folder and verifies the checksums of all
+// its files, which reads them once. A format that is newer, or older and not convertible,
+// is a *VersionError.
 func Open(path string) (*Checkpoint, error) {
 	m, err := readManifest(path)
 	if err != nil {
@@ -60,11 +60,11 @@ func Open(path string) (*Checkpoint, error) {
 	return c, nil
 }
 
-// Latest opens the checkpoint of the highest step below root, of several of one
-// step the last. Where that one is damaged it takes the one before, and says
-// which were skipped and why: the caller should tell the user. A checkpoint of
-// another format is not skipped but an error. No usable checkpoint is ErrNone,
-// a missing root fs.ErrNotExist.
+// Latest opens the checkpoint of the highest step below root; if a step has several, its
+// last. If it is damaged, Latest opens the previous one and returns the skipped ones with
+// the reasons, which the caller should report. A checkpoint of an unreadable format is an
+// error, not skipped. If there is no usable checkpoint the error is ErrNone, if root is
+// missing fs.ErrNotExist.
 func Latest(root string) (*Checkpoint, []Skipped, error) {
 	entries, err := List(root)
 	if err != nil {
@@ -74,7 +74,7 @@ func Latest(root string) (*Checkpoint, []Skipped, error) {
 	return firstUsable(root, entries, nil)
 }
 
-// Best opens the checkpoint with the highest figure, as Latest does the last.
+// Best is like Latest, but opens the checkpoint with the highest figure.
 func Best(root string) (*Checkpoint, []Skipped, error) {
 	entries, err := List(root)
 	if err != nil {
@@ -109,17 +109,17 @@ func firstUsable(root string, entries []Entry, skipped []Skipped) (*Checkpoint, 
 	return nil, nil, fmt.Errorf("checkpoint: %w in %s", ErrNone, root)
 }
 
-// Has says whether the checkpoint has a file, such as replay.bin or state.json.
+// Has reports whether the checkpoint has a file, such as replay.bin or state.json.
 func (c *Checkpoint) Has(name string) bool { return c.Manifest.find(name) != nil }
 
-// Store sets the variables of s to those in NAME.safetensors, as ReadStore does.
+// Store sets the variables of s to those in NAME.safetensors; see ReadStore.
 func (c *Checkpoint) Store(name string, s *model.Store) error {
 	name += storeSuffix
 	return c.File(name, func(in io.Reader) error { return ReadStore(in, c.size(name), s) })
 }
 
-// JSON decodes NAME.json into v. A field that v does not have is an error: it
-// would be lost with the next checkpoint.
+// JSON decodes NAME.json into v. A field that v lacks is an error, because the next
+// checkpoint would lose it.
 func (c *Checkpoint) JSON(name string, v any) error {
 	return c.File(name+jsonSuffix, func(in io.Reader) error {
 		d := json.NewDecoder(in)
@@ -128,10 +128,10 @@ func (c *Checkpoint) JSON(name string, v any) error {
 	})
 }
 
-// File has read read a file, from its start and through a buffer.
+// File calls read with a buffered reader of a file.
 func (c *Checkpoint) File(name string, read func(io.Reader) error) error {
 	if !c.Has(name) {
-		return fmt.Errorf("checkpoint: %s holds no %s: %w", c.Path, name, fs.ErrNotExist)
+		return fmt.Errorf("checkpoint: %s has no %s: %w", c.Path, name, fs.ErrNotExist)
 	}
 	if data, ok := c.migrated[name]; ok {
 		return c.wrap(name, read(bytes.NewReader(data)))
@@ -144,7 +144,7 @@ func (c *Checkpoint) File(name string, read func(io.Reader) error) error {
 	return c.wrap(name, read(bufio.NewReaderSize(in, 1<<20)))
 }
 
-// size of a file as File reads it.
+// size is the size of a file as File reads it.
 func (c *Checkpoint) size(name string) int64 {
 	if data, ok := c.migrated[name]; ok {
 		return int64(len(data))

@@ -16,19 +16,19 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 )
 
-// The safetensors format: the length of the header as a little-endian uint64, the
-// header (JSON: name -> type, shape, begin and end of its data, and free text in
-// __metadata__), then the data of all tensors without a gap. XLA and this package
-// know little-endian machines only, so that the data are those in memory.
+// The safetensors format: the length of the header as a little-endian uint64, the header
+// (JSON: name -> type, shape, start and end of the data, and free text in __metadata__),
+// then the data of all tensors without gaps. XLA and this package support only
+// little-endian machines, so the data is written as it is in memory.
 
 const (
 	maxHeader   = 100e6 // bytes, the limit of the format
 	metadataKey = "__metadata__"
 	orderKey    = "stein.order"  // JSON list of the variables in the order of their creation
-	frozenKey   = "stein.frozen" // JSON list of those that are not Trainable
+	frozenKey   = "stein.frozen" // JSON list of the variables that are not Trainable
 )
 
-// typeNames are the types that safetensors and GoMLX both have.
+// typeNames are the types that both safetensors and GoMLX have.
 var typeNames = map[dtypes.DType]string{
 	dtypes.Bool: "BOOL",
 	dtypes.Int8: "I8", dtypes.Int16: "I16", dtypes.Int32: "I32", dtypes.Int64: "I64",
@@ -44,8 +44,8 @@ type tensorInfo struct {
 	Span  [2]int64 `json:"data_offsets"` // from the end of the header
 }
 
-// WriteStore writes the variables of s as safetensors, under their full paths. The
-// metadata keep the order in which they were created and which are not Trainable.
+// WriteStore writes the variables of s as safetensors under their full paths. The
+// metadata store their order of creation and which are not Trainable.
 func WriteStore(out io.Writer, s *model.Store) error {
 	variables := slices.Collect(s.IterVariables())
 	order, frozen := []string{}, []string{}
@@ -84,10 +84,10 @@ func headerOf(variables []*model.Variable, lists map[string][]string) ([]byte, e
 	for _, v := range variables {
 		name, ok := typeNames[v.DType()]
 		if !ok {
-			return nil, fmt.Errorf("variable %s: safetensors has no type %s", v.Path(), v.DType())
+			return nil, fmt.Errorf("variable %s: safetensors does not support type %s", v.Path(), v.DType())
 		}
 		if !v.HasValue() {
-			return nil, fmt.Errorf("variable %s has no value yet: initialise the store before it is written", v.Path())
+			return nil, fmt.Errorf("variable %s has no value: initialise the store before saving it", v.Path())
 		}
 		end := at + v.Shape().ByteSize()
 		header[v.Path()] = tensorInfo{name, append([]int{}, v.Shape().Dimensions...), [2]int64{at, end}}
@@ -106,7 +106,7 @@ func headerOf(variables []*model.Variable, lists map[string][]string) ([]byte, e
 	if err != nil {
 		return nil, err
 	}
-	return append(text, strings.Repeat(" ", -len(text)&7)...), nil // the data begin at a multiple of 8
+	return append(text, strings.Repeat(" ", -len(text)&7)...), nil // align the data to 8 bytes
 }
 
 func writeValue(out io.Writer, v *model.Variable) error {
@@ -119,11 +119,10 @@ func writeValue(out io.Writer, v *model.Variable) error {
 	return cmp.Or(err, written)
 }
 
-// ReadStore reads safetensors of size bytes into the variables of s. Variables
-// that s does not have are created, in the order in which they first were; those
-// that it has must have the type and shape of the file's, and must all be there.
-// Nothing of s changes when that is not so, or when the file is damaged. It must
-// not run while a graph that uses s does.
+// ReadStore reads safetensors of size bytes into the variables of s. It creates variables
+// that s lacks, in their original order. Variables that s has must all be in the file,
+// with the same type and shape. If they are not, or the file is damaged, s does not
+// change. No graph that uses s may run meanwhile.
 func ReadStore(in io.Reader, size int64, s *model.Store) error {
 	header, err := readHeader(in, size)
 	if err != nil {
@@ -154,7 +153,7 @@ func ReadStore(in io.Reader, size int64, s *model.Store) error {
 	return nil
 }
 
-// ReadTensors reads safetensors of size bytes that any program wrote, by their names.
+// ReadTensors reads safetensors of size bytes, from any program, by name.
 func ReadTensors(in io.Reader, size int64) (map[string]*tensors.Tensor, error) {
 	header, err := readHeader(in, size)
 	if err != nil {
@@ -179,18 +178,18 @@ func readValue(in io.Reader, shape shapes.Shape) (*tensors.Tensor, error) {
 	return value, cmp.Or(err, read)
 }
 
-// A tensorHeader is a header that has been checked.
+// A tensorHeader is a validated header.
 type tensorHeader struct {
-	data          []string // names as their data follow each other
+	data          []string // names in the order of their data
 	shapes        map[string]shapes.Shape
-	order, frozen []string // the lists of the metadata; empty in files of other programs
+	order, frozen []string // lists in the metadata; empty in files of other programs
 }
 
-// creationOrder is data, arranged by order as far as that goes.
+// creationOrder is the names sorted by order; the rest follow.
 func (h *tensorHeader) creationOrder() []string {
 	rank := make(map[string]int, len(h.order))
 	for i, name := range h.order {
-		rank[name] = i - len(h.order) // those that it does not name have 0, and come last
+		rank[name] = i - len(h.order) // names not in order have 0 and come last
 	}
 	names := slices.Clone(h.data)
 	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(rank[a], rank[b]) })
@@ -203,7 +202,7 @@ func readHeader(in io.Reader, size int64) (*tensorHeader, error) {
 		return nil, fmt.Errorf("safetensors: %w", err)
 	}
 	if length > maxHeader || int64(length) > size-8 {
-		return nil, fmt.Errorf("safetensors: a header of %d bytes in a file of %d", length, size)
+		return nil, fmt.Errorf("safetensors: the header has %d bytes, the file %d", length, size)
 	}
 	text := make([]byte, length)
 	if _, err := io.ReadFull(in, text); err != nil {
@@ -237,7 +236,7 @@ func readHeader(in io.Reader, size int64) (*tensorHeader, error) {
 	var at int64
 	for _, name := range h.data {
 		if spans[name][0] != at {
-			return nil, fmt.Errorf("safetensors: the data of %s begin at %d, those before end at %d", name, spans[name][0], at)
+			return nil, fmt.Errorf("safetensors: the data of %s start at %d, want %d", name, spans[name][0], at)
 		}
 		at = spans[name][1]
 	}
@@ -247,7 +246,7 @@ func readHeader(in io.Reader, size int64) (*tensorHeader, error) {
 	return h, nil
 }
 
-// readMetadata takes the lists that WriteStore keeps there.
+// readMetadata reads the lists that WriteStore stored.
 func (h *tensorHeader) readMetadata(raw json.RawMessage) error {
 	if raw == nil {
 		return nil
@@ -266,7 +265,7 @@ func (h *tensorHeader) readMetadata(raw json.RawMessage) error {
 	return nil
 }
 
-// shape checks an entry by itself: a known type, and data of the size of its shape.
+// shape validates a single entry: a known type, and data of the size of its shape.
 func (t tensorInfo) shape() (shapes.Shape, error) {
 	for dtype, name := range typeNames {
 		if name != t.DType {
@@ -288,15 +287,15 @@ func (t tensorInfo) shape() (shapes.Shape, error) {
 	return shapes.Shape{}, fmt.Errorf("type %q", t.DType)
 }
 
-// fits compares the file's variables with those that the store has.
+// fits compares the variables in the file with those in the store.
 func (h *tensorHeader) fits(s *model.Store) error {
 	for v := range s.IterVariables() {
 		shape, ok := h.shapes[v.Path()]
 		if !ok {
-			return fmt.Errorf("variable %s of the model, %s, is not in the file: it was written by another model or configuration", v.Path(), v.Shape())
+			return fmt.Errorf("variable %s of the model, %s, is missing in the file: it is from another model or configuration", v.Path(), v.Shape())
 		}
 		if !shape.Equal(v.Shape()) {
-			return fmt.Errorf("variable %s is %s in the file and %s in the model: it was written by another model or configuration", v.Path(), shape, v.Shape())
+			return fmt.Errorf("variable %s is %s in the file and %s in the model: the file is from another model or configuration", v.Path(), shape, v.Shape())
 		}
 	}
 	for _, name := range h.data {

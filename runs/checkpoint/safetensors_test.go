@@ -173,7 +173,7 @@ func TestStoreMismatch(t *testing.T) {
 	}{
 		"shape":   {map[string]any{"/b": int32(9), "/a/w": []float32{1, 2, 3}}, []string{"/a/w", "[2]", "[3]"}},
 		"type":    {map[string]any{"/b": float32(9)}, []string{"/b", "Int32", "Float32"}},
-		"missing": {map[string]any{"/b": int32(9), "/c": float32(1)}, []string{"/c", "not in the file"}},
+		"missing": {map[string]any{"/b": int32(9), "/c": float32(1)}, []string{"/c", "missing in the file"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			paths := []string{}

@@ -19,29 +19,27 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 )
 
-// tempPrefix marks folders that are being written or removed. Readers don't see
-// them, and the next Write clears them away.
+// tempPrefix marks folders that are being written or removed. Readers ignore them, and
+// the next Write deletes them.
 const tempPrefix = ".tmp-"
 
-// A Writer takes the files of one checkpoint. Its methods are called from within
-// the function given to Write, one at a time.
+// A Writer writes the files of one checkpoint. Its methods must be called from the
+// function passed to Write, one at a time.
 type Writer struct {
 	dir      string
 	manifest Manifest
 }
 
-// Write makes the checkpoint of a step below root, which is created when it is
-// missing, and returns the checkpoint's folder. Its files are written by fill.
-// Whatever goes wrong, be it an error of fill or a full disk, what was written is
-// removed and the checkpoints that were there stay as they are.
+// Write creates the checkpoint of a step below root and returns its folder. It creates
+// root if it is missing; fill writes the files. If anything fails, such as fill or a full
+// disk, Write removes what was written and leaves the existing checkpoints as they are.
 //
-// Files and folders are synced before the rename that makes the checkpoint
-// appear, so that it survives a power cut. One process writes below a root at a
-// time. A second checkpoint of the same step stands beside the first, which
-// Latest no longer takes.
+// Files and folders are synced before the final rename, so that a visible checkpoint
+// survives a power cut. Only one process may write below a root at a time. A second
+// checkpoint of the same step gets its own folder, and Latest prefers it.
 func Write(root string, step int64, fill func(w *Writer) error) (path string, err error) {
 	if step < 0 {
-		return "", fmt.Errorf("checkpoint: step %d", step)
+		return "", fmt.Errorf("checkpoint: step %d: want at least 0", step)
 	}
 	if err := makeRoot(root); err != nil {
 		return "", err
@@ -82,8 +80,8 @@ func Write(root string, step int64, fill func(w *Writer) error) (path string, er
 	return path, nil
 }
 
-// Store writes all variables of s, whatever their type and whether they are
-// trained or not, to NAME.safetensors. Every one must have a value.
+// Store writes all variables of s, of any type and trained or not, to NAME.safetensors.
+// Every variable must have a value.
 func (w *Writer) Store(name string, s *model.Store) error {
 	return w.File(name+storeSuffix, func(out io.Writer) error { return WriteStore(out, s) })
 }
@@ -100,10 +98,10 @@ func (w *Writer) JSON(name string, v any) error {
 	})
 }
 
-// File writes a file of any content and size. What write writes is buffered.
+// File writes a file of any content and size; writes are buffered.
 func (w *Writer) File(name string, write func(io.Writer) error) (err error) {
 	if !fileName.MatchString(name) || name == manifestName || w.manifest.find(name) != nil {
-		return fmt.Errorf("checkpoint: file name %q is taken or not allowed", name)
+		return fmt.Errorf("checkpoint: file name %q is already used or not allowed", name)
 	}
 	f, err := createSynced(filepath.Join(w.dir, name), write)
 	if err != nil {
@@ -114,8 +112,8 @@ func (w *Writer) File(name string, write func(io.Writer) error) (err error) {
 	return nil
 }
 
-// Figure says how good the run is at this step, such as the mean return of an
-// evaluation; larger is better. A figure that is not finite counts as not known.
+// Figure sets how good the run is at this step, such as the mean return of an evaluation;
+// larger is better. A figure that is not finite counts as unknown.
 func (w *Writer) Figure(value float64) {
 	w.manifest.Figure = nil
 	if !math.IsNaN(value) && !math.IsInf(value, 0) {
@@ -126,7 +124,7 @@ func (w *Writer) Figure(value float64) {
 // Size is the number of bytes written so far.
 func (w *Writer) Size() int64 { return w.manifest.Size() }
 
-// finish writes the manifest and makes all of the folder durable.
+// finish writes the manifest and syncs the folder.
 func (w *Writer) finish() error {
 	data, err := json.MarshalIndent(w.manifest, "", "  ")
 	if err != nil {
@@ -142,7 +140,7 @@ func (w *Writer) finish() error {
 	return syncDir(w.dir)
 }
 
-// createSynced writes a file through a buffer, syncs it, and sums it up.
+// createSynced writes a file through a buffer, syncs it, and computes its checksum.
 func createSynced(path string, write func(io.Writer) error) (f File, err error) {
 	fail := func(err error) (File, error) {
 		return File{}, fmt.Errorf("checkpoint: writing %s: %w", filepath.Base(path), err)
@@ -169,7 +167,7 @@ func createSynced(path string, write func(io.Writer) error) (f File, err error) 
 	return File{Size: sum.n, SHA256: hex.EncodeToString(sum.hash.Sum(nil))}, nil
 }
 
-// summed counts and hashes what passes through.
+// summed counts and hashes what is written through it.
 type summed struct {
 	to   io.Writer
 	hash interface {
@@ -198,7 +196,7 @@ func makeRoot(root string) error {
 	return syncDir(filepath.Dir(root))
 }
 
-// clearTemp removes what a writer left behind that was killed.
+// clearTemp removes the temporary folders of killed writers.
 func clearTemp(root string) error {
 	entries, err := os.ReadDir(root)
 	if err != nil {
@@ -215,7 +213,7 @@ func clearTemp(root string) error {
 	return nil
 }
 
-// syncDir makes the entries of a folder durable, where a system can do that.
+// syncDir syncs the entries of a folder, on systems that support it.
 func syncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil

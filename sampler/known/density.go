@@ -1,5 +1,5 @@
-// Package known runs the samplers on densities whose entropy and moments are
-// known, so that what they report can be held against the truth.
+// Package known runs the samplers on densities with known entropy and moments, to check
+// the samplers' estimates.
 package known
 
 import (
@@ -14,12 +14,12 @@ import (
 	"github.com/stein-rl/stein/sampler"
 )
 
-// A Density is a target of which everything is known.
+// A Density is a target whose entropy, moments and exact samples are known.
 type Density struct {
 	Name    string
 	Dim     int            // D
 	Target  sampler.Target // log p̄, not normalised
-	Entropy float64        // nats; exact, or by quadrature to 1e-9
+	Entropy float64        // in nats; exact, or by quadrature to 1e-9
 	Mean    []float64      // [D]
 	Cov     *mat.SymDense  // [D, D]
 
@@ -29,17 +29,17 @@ type Density struct {
 	Draw func(rng *rand.Rand, x []float64)
 }
 
-// Densities lists the names that NewDensity knows.
+// Densities lists the names that NewDensity accepts.
 func Densities() []string {
 	return []string{"gaussian", "gaussian-full", "gmm2", "gmm4", "ring", "box"}
 }
 
-// NewDensity makes a density of D dimensions by its name.
+// NewDensity returns the named density in D dimensions.
 //
 //   - gaussian: the standard normal, D ≥ 1
 //   - gaussian-full: correlated, D = 2
 //   - gmm2: two modes 4 apart, standard deviation 0.7, D ≥ 1
-//   - gmm4: four modes on the corners of a square of side 4, the same, D ≥ 2
+//   - gmm4: four modes on the corners of a square of side 4, standard deviation 0.7, D ≥ 2
 //   - ring: radius 3, width 0.4, D = 2
 //   - box: u with tanh u uniform on (−1, 1)^D, D ≥ 1
 func NewDensity(name string, dim int) (Density, error) {
@@ -66,7 +66,7 @@ func NewDensity(name string, dim int) (Density, error) {
 		build = func() Density {
 			d := mixture([][]float64{point(dim, apart, apart), point(dim, -apart, apart), point(dim, apart, -apart), point(dim, -apart, -apart)},
 				isotropic(dim, std*std))
-			// The corners are a product of two pairs.
+			// The four corners are a product of two pairs.
 			d.Entropy = 2*pairEntropy(apart, std) + float64(dim-2)*normalEntropy(std)
 			return d
 		}
@@ -76,13 +76,13 @@ func NewDensity(name string, dim int) (Density, error) {
 	case "box":
 		build = func() Density { return box(dim) }
 	default:
-		return Density{}, fmt.Errorf("sampling: no target %q: want one of %s", name, strings.Join(Densities(), ", "))
+		return Density{}, fmt.Errorf("sampling: unknown target %q, want one of %s", name, strings.Join(Densities(), ", "))
 	}
 	switch {
 	case dim < least:
-		return Density{}, fmt.Errorf("sampling: target %s of %d dimensions: want %d or more", name, dim, least)
+		return Density{}, fmt.Errorf("sampling: target %s in %d dimensions: want at least %d", name, dim, least)
 	case dim > most:
-		return Density{}, fmt.Errorf("sampling: target %s of %d dimensions: it has %d", name, dim, most)
+		return Density{}, fmt.Errorf("sampling: target %s in %d dimensions: want %d", name, dim, most)
 	}
 	d := build()
 	d.Name = name
@@ -103,8 +103,8 @@ func isotropic(dim int, variance float64) *mat.SymDense {
 	return cov
 }
 
-// mixture is one of equal weights and one covariance. Its Entropy is right for one
-// component only: ½ ln((2πe)^D det Σ).
+// mixture is a Gaussian mixture with equal weights and a shared covariance. Its Entropy
+// is correct only for one component: ½ ln((2πe)^D det Σ).
 func mixture(means [][]float64, cov *mat.SymDense) Density {
 	dim, k := cov.SymmetricDim(), len(means)
 	var chol mat.Cholesky
@@ -113,7 +113,7 @@ func mixture(means [][]float64, cov *mat.SymDense) Density {
 	}
 	var lower mat.TriDense
 	chol.LTo(&lower)
-	white := mat.NewDense(dim, dim, nil) // W = L⁻ᵀ: x W is white where x has covariance L Lᵀ
+	white := mat.NewDense(dim, dim, nil) // W = L⁻ᵀ: x W is white if x has covariance L Lᵀ
 	if err := white.Inverse(lower.T()); err != nil {
 		panic(fmt.Sprintf("sampling: whitening: %v", err))
 	}
@@ -170,7 +170,8 @@ func mixture(means [][]float64, cov *mat.SymDense) Density {
 	return d
 }
 
-// mixtureTarget is the graph of an equal mixture of one covariance.
+// mixtureTarget is the graph of a Gaussian mixture with equal weights and a shared
+// covariance.
 func mixtureTarget(means [][]float64, precision mat.Matrix, logDet float64) sampler.Target {
 	k := len(means)
 	precisions := make([][][]float64, k)
@@ -184,7 +185,7 @@ func mixtureTarget(means [][]float64, precision mat.Matrix, logDet float64) samp
 	})
 }
 
-// rows is a matrix as a slice of rows.
+// rows copies a matrix into a slice of rows.
 func rows(m mat.Matrix) [][]float64 {
 	r, c := m.Dims()
 	all := make([][]float64, r)
@@ -199,7 +200,7 @@ func rows(m mat.Matrix) [][]float64 {
 
 // ring is p(x) ∝ exp(−(‖x‖ − R)²/(2w²)) in the plane.
 func ring(radius, width float64) Density {
-	const tiny = 1e-12 // keeps the square root's slope finite at the origin
+	const tiny = 1e-12 // keeps the derivative of the square root finite at the origin
 	weight := func(r float64) float64 { return r * math.Exp(-0.5*square((r-radius)/width)) }
 	top := radius + 12*width
 	norm := simpson(0, top, weight)
@@ -232,9 +233,9 @@ func ring(radius, width float64) Density {
 	}
 }
 
-// box is Π ½ sech²(u_d): what a policy with a tanh has as its target before the tanh
-// where all actions are worth the same. It is a logistic density of scale ½, of
-// entropy 2 − ln 2 and variance π²/12.
+// box is Π ½ sech²(u_d): the target, before the tanh, of a squashed policy when all
+// actions have the same value. It is a logistic density of scale ½ with entropy 2 − ln 2
+// and variance π²/12 per dimension.
 func box(dim int) Density {
 	return Density{
 		Dim:     dim,
@@ -242,7 +243,7 @@ func box(dim int) Density {
 		Mean:    make([]float64, dim),
 		Cov:     isotropic(dim, math.Pi*math.Pi/12),
 		Target: sampler.LogDensity(func(u *Node) *Node {
-			a := Abs(u) // log sech²(u) = 2(ln 2 − |u| − log(1 + e^{−2|u|})), which overflows nowhere
+			a := Abs(u) // log sech²(u) = 2(ln 2 − |u| − log(1 + e^{−2|u|})), which cannot overflow
 			return MulScalar(ReduceSum(Add(a, Log1P(Exp(MulScalar(a, -2)))), -1), -2)
 		}),
 		LogDensity: func(u []float64) float64 { return LogSlope(u) - float64(dim)*math.Ln2 },
@@ -254,8 +255,8 @@ func box(dim int) Density {
 	}
 }
 
-// LogSlope is Σ log(1 − tanh²(u_d)), the log-determinant of the tanh: log q(tanh u) is
-// log q(u) less this.
+// LogSlope is Σ log(1 − tanh²(u_d)), the log-determinant of the tanh: log q(tanh u) = log
+// q(u) − LogSlope(u).
 func LogSlope(u []float64) float64 {
 	var sum float64
 	for _, v := range u {
@@ -283,7 +284,7 @@ func pairEntropy(a, s float64) float64 {
 
 func square(x float64) float64 { return x * x }
 
-// simpson integrates a smooth function from a to b on 20000 intervals.
+// simpson integrates a smooth function from a to b over 20000 intervals.
 func simpson(a, b float64, f func(float64) float64) float64 {
 	const n = 20000
 	h := (b - a) / n

@@ -80,9 +80,9 @@ func TestDensityErrors(t *testing.T) {
 		want string
 	}{
 		{"gmm3", 2, "gaussian, gaussian-full, gmm2, gmm4, ring, box"},
-		{"gmm4", 1, "2 or more"},
-		{"ring", 3, "it has 2"},
-		{"gaussian", 0, "1 or more"},
+		{"gmm4", 1, "want at least 2"},
+		{"ring", 3, "want 2"},
+		{"gaussian", 0, "want at least 1"},
 	} {
 		if _, err := known.NewDensity(c.name, c.dim); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s of %d dimensions: error %v, want %q in it", c.name, c.dim, err, c.want)

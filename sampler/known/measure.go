@@ -9,23 +9,22 @@ import (
 	"gonum.org/v1/gonum/stat"
 )
 
-// A Result is where the particles of one run ended, and what the sampler says of
-// them.
+// A Result holds the final particles of one run and the sampler's estimates.
 type Result struct {
 	Config Config
 	X      []float64   // [B, M, D]
-	LogQ   []float64   // [B, M]; nil: the sampler has no density
-	Path   [][]float64 // [L+1][M·D], system 0 at every step; nil unless asked for
+	LogQ   []float64   // [B, M]; nil without a density
+	Path   [][]float64 // [L+1][M·D], system 0 at every step; nil without Config.Path
 
 	StepSize  float64 // mean ε over systems and steps, after the bound
-	Bandwidth float64 // mean σ; NaN where there is none
-	Accepted  float64 // mean share of the proposals accepted; NaN where all are
+	Bandwidth float64 // mean σ; NaN without a bandwidth
+	Accepted  float64 // mean share of proposals accepted; NaN without an accept test
 
-	FitTime, Time time.Duration // fitting; one run, compiled
+	FitTime, Time time.Duration // duration of the fit; of one compiled run
 }
 
-// Entropies are the estimates −mean log q, one per system [B], in nats; nil where
-// the sampler has no density.
+// Entropies are the estimates −mean log q in nats, one per system, [B]; nil if the
+// sampler has no density.
 func (r Result) Entropies() []float64 {
 	if r.LogQ == nil {
 		return nil
@@ -38,8 +37,8 @@ func (r Result) Entropies() []float64 {
 	return h
 }
 
-// Entropy is the mean of the estimates of all systems, and its standard error over
-// systems; NaN where the sampler has no density, or there is one system only.
+// Entropy is the mean of the systems' estimates and its standard error over systems. Both
+// are NaN if the sampler has no density; the error also with a single system.
 func (r Result) Entropy() (mean, stderr float64) {
 	h := r.Entropies()
 	switch len(h) {
@@ -52,8 +51,8 @@ func (r Result) Entropy() (mean, stderr float64) {
 	return mean, std / math.Sqrt(float64(len(h)))
 }
 
-// EntropyError is the mean absolute error of one system's estimate, and its
-// standard error over systems.
+// EntropyError is the mean absolute error of the systems' estimates and its standard
+// error over systems.
 func (r Result) EntropyError() (mean, stderr float64) {
 	errs := r.Entropies()
 	if errs == nil {
@@ -69,8 +68,8 @@ func (r Result) EntropyError() (mean, stderr float64) {
 	return mean, std / math.Sqrt(float64(len(errs)))
 }
 
-// MomentErrors compares all particles of all systems with the density: the distance
-// of the means, and that of the covariances (Frobenius), relative to the truth's.
+// MomentErrors compares all particles of all systems with the density: the distance of
+// the means and of the covariances (Frobenius), relative to the true ones.
 func (r Result) MomentErrors() (mean, cov float64) {
 	d := r.Config.Density
 	x := mat.NewDense(len(r.X)/d.Dim, d.Dim, r.X)
@@ -87,9 +86,9 @@ func (r Result) MomentErrors() (mean, cov float64) {
 	return floats.Distance(centre, d.Mean, 2), mat.Norm(&off, 2) / mat.Norm(d.Cov, 2)
 }
 
-// EffectiveShare is the effective sample size (Σw)²/Σw² of the weights p/q, as a
-// share of the particles, the mean over systems: 1 where q is p. NaN where the
-// sampler has no density.
+// EffectiveShare is the effective sample size (Σw)²/Σw² of the weights p/q divided by the
+// number of particles, averaged over systems. It is 1 if q is p, and NaN if the sampler
+// has no density.
 func (r Result) EffectiveShare() float64 {
 	if r.LogQ == nil {
 		return math.NaN()

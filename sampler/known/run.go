@@ -19,9 +19,8 @@ import (
 	"github.com/stein-rl/stein/sampler"
 )
 
-// Run fits the sampler where it has something to fit, takes the steps once and
-// measures them. Computation is in float32. A loss, a position or a log density that
-// is not finite is an error.
+// Run fits the sampler if it has parameters to fit, runs the steps once and measures the
+// result, in float32. It fails if a loss, a position or a log-density is not finite.
 func Run(backend compute.Backend, c Config) (Result, error) {
 	r := Result{Config: c}
 	if err := c.Check(); err != nil {
@@ -29,8 +28,8 @@ func Run(backend compute.Backend, c Config) (Result, error) {
 	}
 	smp, learns := c.sampler()
 	store := model.NewStore()
-	// The first seed is the run's and the others the fit's: all samplers then start
-	// from the same positions, fitted or not.
+	// The first seed is for the run and the others for the fit, so that all samplers
+	// start from the same positions, fitted or not.
 	seeds := rand.New(rand.NewPCG(uint64(c.Seed), 0))
 	runSeed := seeds.Int64()
 	if learns && c.Fit > 0 {
@@ -43,7 +42,7 @@ func Run(backend compute.Backend, c Config) (Result, error) {
 	return r, c.take(backend, store, smp, runSeed, &r)
 }
 
-// initial is q⁰ of a number of systems.
+// initial is q⁰ for a number of systems.
 func (c Config) initial(g *Graph, systems int) sampler.Initial {
 	shape := shapes.Make(dtypes.Float32, systems, c.Density.Dim)
 	return sampler.DiagonalGaussian{Mean: Zeros(g, shape), Std: MulScalar(Ones(g, shape), c.InitialStd)}
@@ -53,17 +52,17 @@ func at(scope *model.Scope, state *Node) sampler.At {
 	return sampler.At{Scope: scope, Noise: sampler.KeyNoise{Key: random.NewKey(state)}}
 }
 
-// run is the graph of all steps.
+// run builds the graph of all steps.
 func (c Config) run(scope *model.Scope, smp sampler.Sampler, state *Node, systems int) sampler.Result {
 	return sampler.Start(at(scope, state), c.initial(state.Graph(), systems), smp, c.Density.Target, c.Particles, sampler.Steps{Max: c.Steps})
 }
 
-// fit minimises the reverse divergence E[log q^L − log p̄] over the sampler's own
-// variables with Adam, a fresh draw each time.
+// fit minimises the reverse divergence E[log q^L − log p̄] over the sampler's variables
+// with Adam, with a new draw in each iteration.
 func (c Config) fit(backend compute.Backend, store *model.Store, smp sampler.Sampler, seeds *rand.Rand) error {
 	rate := c.FitRate
 	if rate == 0 {
-		rate = 0.05 // of logarithms: five per cent an iteration
+		rate = 0.05 // of logarithms: five percent per iteration
 	}
 	exec, err := model.NewExec(backend, store, func(scope *model.Scope, state *Node) *Node {
 		r := c.run(scope, smp, state, c.fitSystems())
@@ -81,16 +80,16 @@ func (c Config) fit(backend compute.Backend, store *model.Store, smp sampler.Sam
 			return fmt.Errorf("sampling: fitting %s: %w", c.Sampler, err)
 		}
 		if loss := out[0].Value().(float32); !finite(float64(loss)) {
-			return fmt.Errorf("sampling: fitting %s to %s: the loss is %g in iteration %d: a smaller step size may do", c.Sampler, c.Density.Name, loss, i)
+			return fmt.Errorf("sampling: fitting %s to %s: the loss is %g in iteration %d: try a smaller step size", c.Sampler, c.Density.Name, loss, i)
 		}
 	}
 	return nil
 }
 
-// fitSystems is how many systems one iteration of the fit averages over.
+// fitSystems is the number of systems that one iteration of the fit averages over.
 func (c Config) fitSystems() int { return min(c.Systems, max(2, min(8, 256/c.Particles))) }
 
-// take runs the steps once and fills in the result.
+// take runs the steps once and fills in r.
 func (c Config) take(backend compute.Backend, store *model.Store, smp sampler.Sampler, seed int64, r *Result) error {
 	var hasLogQ, hasSigma bool
 	exec, err := model.NewExec(backend, store, func(scope *model.Scope, state *Node) []*Node {
@@ -147,8 +146,8 @@ func (c Config) take(backend compute.Backend, store *model.Store, smp sampler.Sa
 	return c.sound(*r)
 }
 
-// path is where the particles of the first system are at the start and after every
-// step, [M, D] each: the run again, its steps one after the other.
+// path is the trajectory of the first system's particles, at the start and after each
+// step, [M, D] each. It runs the steps again, one at a time.
 func (c Config) path(scope *model.Scope, smp sampler.Sampler, state *Node) []*Node {
 	at := at(scope, state)
 	at.Steps = c.Steps
@@ -166,13 +165,13 @@ func (c Config) path(scope *model.Scope, smp sampler.Sampler, state *Node) []*No
 	return way
 }
 
-// sound says which number is not finite, if one is.
+// sound returns an error that names the first non-finite number.
 func (c Config) sound(r Result) error {
 	for what, values := range map[string][]float64{"position": r.X, "log density": r.LogQ} {
 		for i, v := range values {
 			if !finite(v) {
 				per := len(values) / c.Systems
-				return fmt.Errorf("sampling: %s on %s: a %s of system %d is %g after %d steps: a smaller step size may do",
+				return fmt.Errorf("sampling: %s on %s: a %s of system %d is %g after %d steps: try a smaller step size",
 					c.Sampler, c.Density.Name, what, i/per, v, c.Steps)
 			}
 		}
@@ -180,8 +179,8 @@ func (c Config) sound(r Result) error {
 	return nil
 }
 
-// execute runs a graph with the random state of a seed; what the graph builder panics
-// with comes back as an error.
+// execute runs a graph with the random state of a seed and returns a panic of the graph
+// builder as an error.
 func execute(exec *model.Exec, seed int64) (out []*tensors.Tensor, err error) {
 	state, err := RNGStateFromSeed(seed)
 	if err != nil {

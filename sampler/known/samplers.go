@@ -6,15 +6,16 @@ import (
 	"github.com/stein-rl/stein/sampler"
 )
 
-// The settings that a Config of zeros stands for.
+// Defaults for zero settings.
 const (
 	defaultStep = 0.1 // ε
-	learnedStep = 1.0 // the first ε where it is learned
+	learnedStep = 1.0 // initial ε if learned
 )
 
 func (c Config) langevin() bool { return c.Sampler == "ula" || c.Sampler == "mala" }
 
-// sampler is what Config.Sampler names, and whether it has something to learn.
+// sampler returns the sampler named by Config.Sampler and whether it has parameters to
+// fit.
 func (c Config) sampler() (s sampler.Sampler, learns bool) {
 	epsilon := c.StepSize
 	if epsilon == 0 {
@@ -43,7 +44,7 @@ func (c Config) sampler() (s sampler.Sampler, learns bool) {
 	}
 	sigma := c.Bandwidth
 	if sigma == 0 {
-		// The median heuristic's for q⁰, whose squared distances are 2D·std² or so.
+		// The median heuristic at q⁰, whose squared distances are about 2D·std².
 		sigma = c.InitialStd * math.Sqrt(float64(c.Density.Dim)/math.Log(float64(c.Particles)+1))
 	}
 	if c.StepSize == 0 {

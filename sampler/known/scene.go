@@ -6,8 +6,8 @@ import (
 	"github.com/stein-rl/stein/internal/picture"
 )
 
-// Scene shows a density's first two coordinates, the others held at their mean,
-// in a box of three standard deviations. It needs D ≥ 2.
+// Scene plots a density over its first two coordinates within three standard deviations;
+// the other coordinates are held at their mean. It needs D ≥ 2.
 func Scene(d Density) picture.Scene {
 	reach := 3 * math.Sqrt(max(d.Cov.At(0, 0), d.Cov.At(1, 1)))
 	return picture.Scene{
@@ -21,7 +21,7 @@ func Scene(d Density) picture.Scene {
 	}
 }
 
-// Frame shows particles x [M, D] by their first two coordinates.
+// Frame plots particles x [M, D] by their first two coordinates.
 func Frame(dim int, x []float64) picture.Frame {
 	var f picture.Frame
 	for i := 0; i+dim <= len(x); i += dim {

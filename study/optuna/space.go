@@ -1,5 +1,5 @@
-// Package optuna looks for good settings: Optuna thinks of some, a sweep's executors try
-// them, what came of it goes back to Optuna.
+// Package optuna searches hyperparameters: Optuna proposes settings, a sweep's executors
+// run them, and the results go back to Optuna.
 package optuna
 
 import (
@@ -19,10 +19,10 @@ import (
 	"github.com/stein-rl/stein/study"
 )
 
-// A Plan says what is tuned: a YAML file of the user's.
+// A Plan is the user's YAML file that says what to tune.
 type Plan struct {
 	Config   string            `yaml:"config"`
-	Seeds    study.Seeds       `yaml:"seeds"`  // each settings are tried with; 0 alone where not given
+	Seeds    study.Seeds       `yaml:"seeds"`  // seeds to run each settings with; default 0
 	Set      study.Assignments `yaml:"set"`    // for all trials
 	Size     string            `yaml:"size"`   // of an image model: tiny, small or paper
 	Metric   string            `yaml:"metric"` // empty: the return of evaluations, or the distance of an image model
@@ -30,13 +30,13 @@ type Plan struct {
 	Space    Space             `yaml:"space"`
 }
 
-// A Space has a range or choices for each key, in the file's order.
+// A Space has a range or a list of choices for each key, in the file's order.
 type Space []Axis
 
-// An Axis is where the values of one key come from.
+// An Axis is the range or the choices of one key.
 type Axis struct {
 	Key     string
-	Choices []string // YAML on a line; nil: Low to High
+	Choices []string // YAML on one line; nil: Low to High
 	Low     float64
 	High    float64
 	Step    float64 // 0: none
@@ -71,7 +71,7 @@ func parseAxis(key string, n *yaml.Node) (Axis, error) {
 	}
 	if len(spec.Choices) > 0 {
 		if !spec.Low.IsZero() || !spec.High.IsZero() {
-			return a, errors.New("either choices, or low and high")
+			return a, errors.New("want either choices, or low and high")
 		}
 		for i := range spec.Choices {
 			text, err := study.Flow(&spec.Choices[i])
@@ -92,7 +92,7 @@ func parseAxis(key string, n *yaml.Node) (Axis, error) {
 	}{{spec.Low, &a.Low}, {spec.High, &a.High}, {spec.Step, &a.Step}} {
 		if !number.node.IsZero() {
 			if err := number.node.Decode(number.to); err != nil {
-				return a, fmt.Errorf("%q is no number", number.node.Value)
+				return a, fmt.Errorf("%q is not a number", number.node.Value)
 			}
 		}
 	}
@@ -102,7 +102,7 @@ func parseAxis(key string, n *yaml.Node) (Axis, error) {
 	return a, nil
 }
 
-// strict decodes a node and refuses keys that it doesn't know.
+// strict decodes a node and rejects unknown keys.
 func strict(n *yaml.Node, to any) error {
 	data, err := yaml.Marshal(n)
 	if err != nil {
@@ -113,7 +113,7 @@ func strict(n *yaml.Node, to any) error {
 	return dec.Decode(to)
 }
 
-// ReadPlan reads a plan and tries it: what is wrong with a key is an error here.
+// ReadPlan reads and validates a plan, including its keys.
 func ReadPlan(file string, catalog experiments.Catalog) (Plan, error) {
 	var p Plan
 	data, err := os.ReadFile(file)
@@ -126,7 +126,7 @@ func ReadPlan(file string, catalog experiments.Catalog) (Plan, error) {
 		return p, fmt.Errorf("tune: %s: %s", file, strings.TrimPrefix(err.Error(), "yaml: "))
 	}
 	if p.Config == "" || len(p.Space) == 0 {
-		return p, fmt.Errorf("tune: %s: want config: NAME and space: with a setting or more", file)
+		return p, fmt.Errorf("tune: %s: want config: NAME and a space: with at least one key", file)
 	}
 	if len(p.Seeds) == 0 {
 		p.Seeds = study.Seeds{0}
@@ -144,7 +144,7 @@ func ReadPlan(file string, catalog experiments.Catalog) (Plan, error) {
 	return p, p.judge(file, catalog)
 }
 
-// judge fills in what settings are judged by, if the plan doesn't say.
+// judge sets the metric if the plan does not.
 func (p *Plan) judge(file string, catalog experiments.Catalog) error {
 	if p.Metric != "" {
 		return nil
@@ -154,12 +154,12 @@ func (p *Plan) judge(file string, catalog experiments.Catalog) error {
 		return fmt.Errorf("tune: %s: %w", file, err)
 	}
 	if p.Metric, p.Minimize = resolved.Metric, resolved.Lower; p.Metric == "" {
-		return fmt.Errorf("tune: %s: metric: which? This configuration measures nothing (eval.extractor: none)", file)
+		return fmt.Errorf("tune: %s: metric is missing: this configuration has no default (eval.extractor: none)", file)
 	}
 	return nil
 }
 
-// end are the settings at one end of every axis.
+// end returns the settings at one end of every axis.
 func (s Space) end(high bool) (sets []string) {
 	for _, a := range s {
 		value := any(a.Low)
@@ -176,7 +176,7 @@ func (s Space) end(high bool) (sets []string) {
 	return sets
 }
 
-// text is a value as YAML.
+// text formats a value as YAML.
 func (a Axis) text(value any) string {
 	switch x := value.(type) {
 	case string:

@@ -19,9 +19,9 @@ import (
 type Options struct {
 	Plan
 	Catalog experiments.Catalog
-	Dir     string // of the sweep
-	Trials  int    // settings to try in all
-	Storage string // Optuna's; empty: an SQLite file in Dir
+	Dir     string // folder of the sweep
+	Trials  int    // total number of settings to try
+	Storage string // Optuna storage URL; empty: an SQLite file in Dir
 	Sampler string
 	Pruner  string
 
@@ -30,15 +30,15 @@ type Options struct {
 	Log                           io.Writer
 }
 
-// A Study is a source of trials: Optuna thinks of settings, each is tried with every
-// seed, and its value is the mean over them.
+// A Study is a Source of trials. Optuna proposes settings, each is run with every seed,
+// and its value is the mean over the seeds.
 type Study struct {
 	Options
 	driver *driver.Driver
 
 	mu     sync.Mutex
 	asked  int
-	begun  []*candidate // that have seeds left to hand out
+	begun  []*candidate // candidates with seeds left to run
 	byName map[string]*candidate
 }
 
@@ -48,15 +48,15 @@ var _ study.Source = (*Study)(nil)
 type candidate struct {
 	number   int
 	sets     []string
-	seeds    []uint64 // to hand out
-	trials   []string // handed out
+	seeds    []uint64 // not yet run
+	trials   []string // started
 	running  int
 	reported float64 // step
 	pruned   bool
 	failed   bool
 }
 
-// Open makes the study, or goes on with the one in the storage.
+// Open creates the study, or continues the one in the storage.
 func Open(ctx context.Context, o Options) (*Study, error) {
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
@@ -91,7 +91,7 @@ func Open(ctx context.Context, o Options) (*Study, error) {
 	return s, nil
 }
 
-// Close leaves the study as it is.
+// Close ends the driver; the study stays in its storage.
 func (s *Study) Close() error { return s.driver.Close() }
 
 func (s *Study) call(ctx context.Context, op string, with, answer any) error {
@@ -101,7 +101,7 @@ func (s *Study) call(ctx context.Context, op string, with, answer any) error {
 	return nil
 }
 
-// asked is what Optuna thought of.
+// asked is a proposal of Optuna.
 type asked struct {
 	Number int
 	Params map[string]any
@@ -112,14 +112,14 @@ func (s *Study) candidate(a asked) (*candidate, error) {
 	for _, axis := range s.Space {
 		value, ok := a.Params[axis.Key]
 		if !ok {
-			return nil, fmt.Errorf("tune: trial %d of the study has no %s: its space was another one; name another --out", a.Number, axis.Key)
+			return nil, fmt.Errorf("tune: trial %d of the study has no %s: it used a different search space; choose a new --out", a.Number, axis.Key)
 		}
 		c.sets = append(c.sets, axis.Key+"="+axis.text(value))
 	}
 	return c, nil
 }
 
-// Next is the next seed of settings that were begun, or new settings.
+// Next returns the next seed of a started candidate, or a new candidate.
 func (s *Study) Next(ctx context.Context) (study.Trial, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -151,7 +151,7 @@ func (s *Study) Next(ctx context.Context) (study.Trial, bool, error) {
 	return t, true, nil
 }
 
-// Look reports the mean over the seeds at every step that all of them have come to.
+// Look reports the mean over the seeds at every step that all seeds have reached.
 func (s *Study) Look(ctx context.Context, status study.Status) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,7 +176,7 @@ func (s *Study) Look(ctx context.Context, status study.Status) (bool, error) {
 	return true, nil
 }
 
-// Ended tells Optuna, once the last seed has ended.
+// Ended reports the result to Optuna after the last seed.
 func (s *Study) Ended(ctx context.Context, status study.Status) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -199,7 +199,7 @@ func (s *Study) Ended(ctx context.Context, status study.Status) error {
 	return s.call(ctx, "tell", with, nil)
 }
 
-// values are the means over a candidate's seeds, at the steps that all have a value of.
+// values returns the means over a candidate's seeds at the steps that all have recorded.
 func (s *Study) values(c *candidate) (steps, means []float64) {
 	if len(c.seeds) > 0 {
 		return nil, nil
@@ -228,7 +228,7 @@ func (s *Study) values(c *candidate) (steps, means []float64) {
 	return steps, means
 }
 
-// A Result is what came of settings.
+// A Result is the outcome of one set of settings.
 type Result struct {
 	Number int      `json:"number"`
 	State  string   `json:"state"` // complete, pruned, fail, running
@@ -236,7 +236,7 @@ type Result struct {
 	Sets   []string `json:"settings"`
 }
 
-// Results are all settings that were tried, the best first.
+// Results returns all settings tried, best first.
 func (s *Study) Results(ctx context.Context) ([]Result, error) {
 	var all []struct {
 		asked

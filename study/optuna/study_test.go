@@ -41,7 +41,7 @@ func TestPlanIsJudgedByItsKind(t *testing.T) {
 			t.Errorf("%s\nis judged by %s, minimize %v, %v; want %+v", text, p.Metric, p.Minimize, err, want)
 		}
 	}
-	if _, err := plan(t, "config: ebm/met-lc\nset: {eval.extractor: none}\nspace: {model.energy_lr: {low: 1e-5, high: 1e-3}}"); err == nil || !strings.Contains(err.Error(), "metric: which?") {
+	if _, err := plan(t, "config: ebm/met-lc\nset: {eval.extractor: none}\nspace: {model.energy_lr: {low: 1e-5, high: 1e-3}}"); err == nil || !strings.Contains(err.Error(), "metric is missing") {
 		t.Errorf("nothing is measured: %v", err)
 	}
 }

@@ -9,8 +9,9 @@ import (
 	"github.com/stein-rl/stein/internal/driver"
 )
 
-// Hosts places simulator workers on the nodes of a Ray cluster. Each makes its secret
-// key where it runs, and ours stays in this process: Ray carries public keys alone.
+// Hosts places simulator workers on the nodes of a Ray cluster. Each worker creates its
+// secret key on its node, and the client's stays in this process: Ray transports only
+// public keys.
 type Hosts struct {
 	driver *driver.Driver
 	client envbridge.Key
@@ -19,10 +20,10 @@ type Hosts struct {
 
 var _ envbridge.Host = (*Hosts)(nil)
 
-// room is how long a worker may wait for a node that has room for it.
+// room is how long a worker may wait for a node with free resources.
 const room = 5 * time.Minute
 
-// OpenHosts joins the cluster. A worker is counted as so many processors there.
+// OpenHosts joins the cluster. Each worker requests cpus processors.
 func OpenHosts(ctx context.Context, c Cluster, cpus float64) (*Hosts, error) {
 	key, err := envbridge.NewKey("client")
 	if err != nil {
@@ -35,12 +36,12 @@ func OpenHosts(ctx context.Context, c Cluster, cpus float64) (*Hosts, error) {
 	return &Hosts{d, key, cpus}, nil
 }
 
-// Place starts a worker, in place of the one of that name.
+// Place starts a worker, replacing the previous one of that name.
 func (h *Hosts) Place(ctx context.Context, name string) (at envbridge.Location, err error) {
 	var where struct{ Endpoint, Public string }
 	cpus := h.cpus
 	if strings.HasPrefix(name, "evaluation") {
-		cpus = 0 // it works while those of the training wait
+		cpus = 0 // it works while the training waits for it
 	}
 	err = h.driver.Call(ctx, "place", map[string]any{
 		"name": name, "client": h.client.Public, "cpus": cpus, "seconds": room.Seconds(),

@@ -16,12 +16,12 @@ import (
 	"github.com/stein-rl/stein/internal/driver"
 )
 
-// A Cluster says which Ray cluster, and what its nodes need.
+// A Cluster selects a Ray cluster and its nodes' environment.
 type Cluster struct {
-	Address string         // host:port, auto, ray://host:port, or local: one of this machine's own
-	Env     map[string]any // a runtime_env of Ray's: pip, env_vars, …; nil: nodes have all that is needed
-	Python  string         // interpreter of the driver; empty: found
-	Log     io.Writer      // what Ray says
+	Address string         // host:port, auto, ray://host:port, or local: a new one on this machine
+	Env     map[string]any // Ray's runtime_env: pip, env_vars, …; nil: none
+	Python  string         // interpreter of the driver; empty: search for it
+	Log     io.Writer      // Ray's output
 }
 
 // ReadRuntimeEnv reads a runtime_env from a YAML or JSON file.
@@ -37,7 +37,7 @@ func ReadRuntimeEnv(file string) (map[string]any, error) {
 	return env, nil
 }
 
-// connect starts a driver and has it join the cluster.
+// connect starts a driver and joins the cluster.
 func (c Cluster) connect(ctx context.Context, with map[string]any, bring func(*driver.Driver) error) (*driver.Driver, error) {
 	if c.Log == nil {
 		c.Log = io.Discard
@@ -65,9 +65,9 @@ func (c Cluster) connect(ctx context.Context, with map[string]any, bring func(*d
 	return d, nil
 }
 
-// bringProgram puts this program beside the module that starts it on nodes. It does not
-// go into a working_dir: Ray writes that folder anew for each node, under the feet of
-// what another node of the same machine runs there.
+// bringProgram copies this program next to the module that starts it on nodes. A
+// working_dir is not used: Ray rewrites that folder for each node, even while another
+// node on the same machine runs from it.
 func bringProgram(d *driver.Driver) error {
 	program, err := os.Executable()
 	if err != nil {
@@ -96,6 +96,6 @@ func copyProgram(from, to string) error {
 	return nil
 }
 
-// nodeDying is how long the locks of a machine that is gone may stay: a file server
-// gives them up after a minute and a half.
+// nodeDying is how long the locks of a lost machine may persist: a file server releases
+// them after 90 seconds.
 const nodeDying = 2 * time.Minute

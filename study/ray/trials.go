@@ -22,15 +22,15 @@ type Trials struct {
 
 var _ study.Executor = (*Trials)(nil)
 
-// TrialsOptions say where runs are kept, and what each needs.
+// TrialsOptions say where runs are stored and what each needs.
 type TrialsOptions struct {
 	Cluster
-	Dir     string                                     // the sweep's folder; all nodes see it, where there is no Storage
-	Storage string                                     // fsspec URL that runs are copied out of and into; empty: Dir
-	CPUs    float64                                    // of a trial; 0: its threads
-	GPUs    float64                                    // of a trial
-	Jobs    int                                        // trials at a time: what a local cluster is made for
-	Config  func(file string) (text []byte, err error) // a configuration file, resolved
+	Dir     string                                     // the sweep's folder; without Storage all nodes must see it
+	Storage string                                     // fsspec URL that runs are copied from and to; empty: Dir
+	CPUs    float64                                    // per trial; 0: its threads
+	GPUs    float64                                    // per trial
+	Jobs    int                                        // trials at a time; sizes a local cluster
+	Config  func(file string) (text []byte, err error) // resolves a configuration file
 }
 
 // OpenTrials joins the cluster.
@@ -52,13 +52,13 @@ func OpenTrials(ctx context.Context, o TrialsOptions) (*Trials, error) {
 	return &Trials{o, d}, nil
 }
 
-// Close ends what still runs, and leaves the cluster.
+// Close ends running trials and leaves the cluster.
 func (t *Trials) Close() error { return t.driver.Close() }
 
-// Dying is how long a machine may be gone before the locks it held are.
+// Dying is how long the locks of a lost machine may persist.
 func (t *Trials) Dying() time.Duration { return nodeDying }
 
-// Fetch copies a run out of the storage.
+// Fetch copies a run from the storage.
 func (t *Trials) Fetch(ctx context.Context, trial string) error {
 	if t.Storage == "" {
 		return nil
@@ -66,7 +66,7 @@ func (t *Trials) Fetch(ctx context.Context, trial string) error {
 	return t.driver.Call(ctx, "pull", map[string]any{"url": t.Storage + "/" + trial, "folder": filepath.Join(t.Dir, trial)}, nil)
 }
 
-// Train runs a trial's process as a task. A node that dies makes the End Lost.
+// Train runs a trial's process as a task. If its node dies, the End has Lost set.
 func (t *Trials) Train(ctx context.Context, j study.Job, started func(string) error) (end study.End, err error) {
 	with := map[string]any{
 		"trial": j.Name, "dir": t.Dir, "storage": t.Storage, "mirror": filepath.Join(t.Dir, j.Name),
@@ -117,7 +117,7 @@ func (t *Trials) Train(ctx context.Context, j study.Job, started func(string) er
 	}
 }
 
-// stop tells a trial to end; its end is then waited for.
+// stop tells a trial to stop; the caller waits for its end.
 func (t *Trials) stop(number int, running bool) error {
 	return t.driver.Call(context.Background(), "stop", map[string]any{"number": number, "started": running}, nil)
 }
