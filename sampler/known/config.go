@@ -20,7 +20,7 @@ type Config struct {
 	Systems    int     // B
 	Particles  int     // M
 	Steps      int     // L
-	Seed       int64   // of the positions, the probes and the fit
+	Seed       uint64  // of the positions, the probes and the fit
 	InitialStd float64 // of q⁰ in every direction
 	StepSize   float64 // ε, where it is learned the first one; 0: the sampler's default
 	Bandwidth  float64 // σ, the same; 0: the median heuristic, or the sampler's default
