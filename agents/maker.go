@@ -31,25 +31,15 @@ type Task struct {
 	Use      Use
 }
 
-<<<<<<< HEAD
-// A Use is what a learner is built for. The learner may leave out what that does not
-// need: one that is built to act or to be read has no variables of an optimiser.
-=======
 // A Use says what a learner will be used for. The learner may omit what that does not
-// need.
->>>>>>> words
+// need: one that is built to act or to be read has no variables of an optimiser.
 type Use int
 
 const (
 	ToLearn Use = iota // Update and Act
-<<<<<<< HEAD
-	ToAct              // Act alone
+	ToAct              // Act only
 	ToKeep             // the variables, as for ToLearn; nothing is compiled in advance
 	ToRead             // the variables, as for ToAct; nothing is compiled in advance
-=======
-	ToAct              // Act only
-	ToKeep             // the variables; Act works but may be slow
->>>>>>> words
 )
 
 // Validate reports tasks that no learner can be built for.
@@ -63,21 +53,9 @@ func (t Task) Validate() error {
 	return nil
 }
 
-<<<<<<< HEAD
-// Trains says whether the variables include the optimisers'.
-func (u Use) Trains() bool { return u == ToLearn || u == ToKeep }
-
-// Acts says whether acting is compiled in advance.
-func (u Use) Acts() bool { return u == ToLearn || u == ToAct }
-
-// Adopt takes the values of all variables of a learner from another store, such as a
-// newer checkpoint's, which must not be used afterwards. Nothing changes where one is
-// missing or has another shape.
-=======
-// Adopt moves the values of all variables into l from another store, such as a newer
-// checkpoint's. The store must not be used afterwards. If a variable is missing or has
-// another shape, Adopt changes nothing.
->>>>>>> words
+	ToAct              // Act only
+	ToKeep             // the variables, as for ToLearn; nothing is compiled in advance
+	ToRead             // the variables, as for ToAct; nothing is compiled in advance
 func Adopt(l Learner, from *model.Store) error {
 	for v := range l.Store().IterVariables() {
 		other := from.GetVariable(v.Path())

@@ -173,7 +173,7 @@ func (a *app) ebmSampleCmd() *cobra.Command {
 	var s experiments.ImageSampling
 	var out string
 	var columns, zoom int
-	var seed int64
+	var seed uint64
 	cmd := &cobra.Command{
 		Use:   "sample RUN",
 		Short: "Draw samples from a run's model as a grid of images",
@@ -196,7 +196,7 @@ func (a *app) ebmSampleCmd() *cobra.Command {
 	flags.BoolVar(&s.Start, "start", false, "draw from the start distribution, with the same random numbers and no step")
 	flags.IntVar(&columns, "columns", 8, "images in a row of the grid")
 	flags.IntVar(&zoom, "zoom", 2, "magnification of each image in the grid")
-	flags.Int64Var(&seed, "seed", 0, "random seed of the samples (default: that of the run)")
+	flags.Uint64Var(&seed, "seed", 0, "random seed of the samples (default: that of the run)")
 	setFlag(cmd, &s.Sets)
 	return cmd
 }

@@ -28,7 +28,7 @@ type fidFlags struct {
 	reference         int
 	options           fid.Options
 	sampling          experiments.ImageSampling
-	seed              int64
+	seed              uint64
 	backend           string
 	threads           int
 	controls          bool
@@ -86,7 +86,7 @@ held-out images, the floor. --controls measures them beside SAMPLES too.`,
 	flags.BoolVar(&f.sampling.Start, "start", false, "RUN: measure samples of the start distribution instead")
 	flags.BoolVar(&f.controls, "controls", false, "measure the controls too (default: for a RUN)")
 	flags.StringVar(&f.sampling.Checkpoint, "checkpoint", "last", "RUN: last, best, or an update")
-	flags.Int64Var(&f.seed, "seed", 0, "RUN: random seed of the samples (default: that of the run)")
+	flags.Uint64Var(&f.seed, "seed", 0, "RUN: random seed of the samples (default: that of the run)")
 	flags.StringVar(&f.backend, "backend", "", "numeric backend (default: as `stein doctor` says)")
 	flags.IntVar(&f.threads, "threads", 0, "processors to compute with; 0: all")
 	flags.BoolVar(&f.asJSON, "json", false, "as JSON")

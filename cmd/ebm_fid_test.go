@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,7 +77,7 @@ func TestEBMFIDOfRun(t *testing.T) {
 		Controls []experiments.ScoreRow
 	}
 	measured := func(more ...string) (score report) {
-		args := []string{"ebm", "fid", dir, "--n", "6", "--reference", "6", "--seed", "5", "--no-cache", "--json"}
+		args := []string{"ebm", "fid", dir, "--n", "6", "--reference", "6", "--seed", "18446744073709551615", "--no-cache", "--json"}
 		code, stdout, stderr := run(t, append(args, more...)...)
 		if code != 0 {
 			t.Fatalf("code %d: %s", code, stderr)
@@ -100,7 +101,7 @@ func TestEBMFIDOfRun(t *testing.T) {
 	}
 	again := measured("--controls=false")
 	if again.Frechet != one.Frechet || again.Controls != nil {
-		t.Errorf("seed 5 is %g away, and then %g; controls %v", one.Frechet, again.Frechet, again.Controls)
+		t.Errorf("the same seed is %g away, and then %g; controls %v", one.Frechet, again.Frechet, again.Controls)
 	}
 	if start := measured("--start", "--controls=false"); start.Frechet != names["start alone"] {
 		t.Errorf("--start is %g away, the row %g", start.Frechet, names["start alone"])
@@ -144,6 +145,34 @@ func TestEBMUse(t *testing.T) {
 	}
 	if len(reports) != 3 || reports[0].AUROC != nil || len(reports[1].F) != 9 || *reports[2].AUROC != 0.5 {
 		t.Errorf("%+v: nine pictures, the same turned, and the same again", reports)
+	}
+	// Without IMAGES: the ten held-out pictures, against each of the changes; seeds are those
+	// of everything else, up to 2^64-1.
+	text = do("ebm", "score", dir, "--against", "turned", "--against", "blurred", "--against", "noisy", "--seed", "18446744073709551615", "--json")
+	var own []struct {
+		Images string
+		AUROC  *float64
+		F      []float64
+	}
+	if err := json.Unmarshal([]byte(text), &own); err != nil {
+		t.Fatal(err)
+	}
+	if len(own) != 4 || own[0].F[0] != reports[0].F[0] {
+		t.Fatalf("%+v", own)
+	}
+	for i, how := range []string{"turned", "blurred", "noisy"} {
+		r := own[1+i]
+		if !strings.HasSuffix(r.Images, how) || r.AUROC == nil || *r.AUROC != experiments.AUROC(own[0].F, r.F) || slices.Equal(r.F, own[0].F) {
+			t.Errorf("%s: %+v", how, r)
+		}
+	}
+	if code, _, stderr := run(t, "ebm", "score", dir, "--against", "turnd"); code == 0 || !strings.Contains(stderr, "turnd") {
+		t.Errorf("code %d, %s", code, stderr)
+	}
+	do("ebm", "sample", dir, "--n", "1", "--seed", "18446744073709551615", "--out", filepath.Join(out, "one.png"))
+	do("ebm", "restore", dir, "--n", "1", "--rounds", "1", "--noise", "0.1", "--seed", "18446744073709551615", "--out", filepath.Join(out, "one.png"), fashion)
+	if code, _, stderr := run(t, "ebm", "sample", dir, "--seed", "-1"); code != 2 || !strings.Contains(stderr, "seed") {
+		t.Errorf("code %d, %s", code, stderr)
 	}
 	best := 0
 	for i, f := range reports[0].F {

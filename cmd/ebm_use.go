@@ -22,7 +22,7 @@ import (
 // useFlags are those of stein ebm score and restore.
 type useFlags struct {
 	sampling experiments.ImageSampling
-	seed     int64
+	seed     uint64
 	n        int
 	against  []string
 	out      string
@@ -40,20 +40,25 @@ are brought to the model's size and channels.`
 func (a *app) ebmScoreCmd() *cobra.Command {
 	var f useFlags
 	cmd := &cobra.Command{
-		Use:   "score RUN IMAGES",
-		Short: "Energies of pictures by a run's model: which belong, and which do not",
-		Long: `Gives f of each picture, the larger the more like what the model learnt from, and its
-rank. --against compares with other pictures: AUROC is the chance that one of IMAGES has
-the larger f, 1 where the model tells them apart and 0.5 where it does not.
+		Use:   "score RUN [IMAGES]",
+		Short: "Energies of images by a run's model, and how well they tell sets apart",
+		Long: `Computes f of each image, which is larger for images like those of the training set,
+and its rank. --against compares with other images and reports the AUROC: the probability
+that one of IMAGES has the larger f. 1 means that f separates the sets, 0.5 that it does
+not. Without IMAGES, the held-out images of the run's data set are scored.
 
 ` + imagesHelp + `
-Besides, --against takes turned, blurred and noisy: IMAGES themselves, changed.`,
-		Example: `  stein ebm score runs/ebm-met-lc-0-20261125-120000 fashion-mnist/test --against cifar10/test --against turned
+--against also takes turned (by 90°), blurred and noisy: IMAGES themselves, changed.`,
+		Example: `  stein ebm score runs/ebm-met-lc-0-20261125-120000 --against cifar10/test --against turned --against blurred --against noisy
   stein ebm score runs/ebm-met-lc-0-20261125-120000 photographs/ --out energies.csv`,
-		Args: cobra.ExactArgs(2),
+		Args: cobra.RangeArgs(1, 2),
 		RunE: func(c *cobra.Command, args []string) error {
 			a.ofRun(c, &f, args[0])
-			return a.score(c.Context(), f, args[1])
+			images := ""
+			if len(args) == 2 {
+				images = args[1]
+			}
+			return a.score(c.Context(), f, images)
 		},
 	}
 	flags := cmd.Flags()
@@ -95,7 +100,7 @@ func (f *useFlags) add(cmd *cobra.Command, n int) {
 	flags := cmd.Flags()
 	flags.IntVar(&f.n, "n", n, "pictures taken of a set, the first ones; 0: all")
 	flags.StringVar(&f.sampling.Checkpoint, "checkpoint", "last", "last, best, or an update")
-	flags.Int64Var(&f.seed, "seed", 0, "of what is random; the run's own where not given")
+	flags.Uint64Var(&f.seed, "seed", 0, "random seed (default: that of the run)")
 	setFlag(cmd, &f.sampling.Sets)
 }
 
@@ -106,6 +111,27 @@ func (a *app) ofRun(c *cobra.Command, f *useFlags, run string) {
 		given := runs.Seed(f.seed)
 		f.sampling.Seed = &given
 	}
+}
+
+// own reads the images that are scored, at most n of them; "" means those of the run's
+// data set that it did not learn from.
+func (f useFlags) own(ctx context.Context, what string) (*dataset.Images, error) {
+	if what != "" {
+		return f.pictures(ctx, what)
+	}
+	m, err := f.sampling.HeldOut(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return f.some(m), nil
+}
+
+// some are the first n images.
+func (f useFlags) some(m *dataset.Images) *dataset.Images {
+	if f.n == 0 || f.n >= m.Len() {
+		return m
+	}
+	return m.Slice(0, f.n)
 }
 
 // pictures reads IMAGES, at most n of them.
@@ -119,10 +145,10 @@ func (f useFlags) pictures(ctx context.Context, what string) (*dataset.Images, e
 	} else {
 		m, err = dataset.OpenSamples(ctx, what, nil)
 	}
-	if err != nil || f.n == 0 || f.n >= m.Len() {
-		return m, err
+	if err != nil {
+		return nil, err
 	}
-	return m.Slice(0, f.n), nil
+	return f.some(m), nil
 }
 
 // blurSquare and noiseStd are how strongly --against blurred and noisy change pictures.
@@ -131,17 +157,27 @@ const (
 	noiseStd   = 0.2
 )
 
-// other reads what pictures are told apart from.
-func (f useFlags) other(ctx context.Context, what string, of *dataset.Images) (*dataset.Images, error) {
-	switch what {
+// changes are what --against takes besides IMAGES.
+var changes = []string{"turned", "blurred", "noisy"}
+
+// changed are images of the model's size in one of the ways of changes.
+func (f useFlags) changed(how string, of *dataset.Images) (*dataset.Images, error) {
+	switch how {
 	case "turned":
 		return of.Turned()
 	case "blurred":
 		return of.Blurred(blurSquare), nil
-	case "noisy":
-		return of.Noisy(noiseStd, rand.New(rand.NewPCG(uint64(f.seed), 0))), nil
+	default:
+		seed := f.sampling.Seed
+		if seed == nil {
+			info, err := runs.ReadInfo(f.sampling.Dir)
+			if err != nil {
+				return nil, err
+			}
+			seed = &info.Seed
+		}
+		return of.Noisy(noiseStd, rand.New(rand.NewPCG(uint64(*seed), 0))), nil
 	}
-	return f.pictures(ctx, what)
 }
 
 // A scoreReport is what stein ebm score says of one set.
@@ -158,23 +194,33 @@ func (a *app) score(ctx context.Context, f useFlags, images string) error {
 	if f.n < 0 {
 		return usageError{fmt.Errorf("--n %d: want 0 (all) or more", f.n)}
 	}
-	own, err := f.pictures(ctx, images)
+	own, err := f.own(ctx, images)
 	if err != nil {
 		return err
 	}
-	sets := []*dataset.Images{own}
-	for _, what := range f.against {
-		other, err := f.other(ctx, what, own)
-		if err != nil {
-			return err
+	sets := make([]*dataset.Images, 1+len(f.against))
+	for i, what := range f.against { // before the model is compiled: a name may be wrong
+		if !slices.Contains(changes, what) {
+			if sets[1+i], err = f.pictures(ctx, what); err != nil {
+				return err
+			}
 		}
-		sets = append(sets, other)
 	}
 	model, err := f.sampling.Open(ctx)
 	if err != nil {
 		return err
 	}
 	defer model.Close()
+	if sets[0], err = model.Fit(own); err != nil {
+		return err
+	}
+	for i, what := range f.against {
+		if slices.Contains(changes, what) {
+			if sets[1+i], err = f.changed(what, sets[0]); err != nil {
+				return err
+			}
+		}
+	}
 	var reports []scoreReport
 	for i, set := range sets {
 		scores, err := model.Score(set)

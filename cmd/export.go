@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -117,6 +118,9 @@ func (a *app) export(f exportFlags, run string) error {
 	if err != nil {
 		return err
 	}
+	if actor.Spec.Bounds == nil {
+		log.Warn("the checkpoint does not say the bounds of the environment's actions: the metadata leave act_low and act_high out", "checkpoint", actor.At.Path)
+	}
 	var moments *normalize.Moments
 	if n, ok := actor.Norm.(*normalize.Normalizer); ok {
 		moments = n.State().Obs
@@ -180,11 +184,26 @@ func metadataOf(a *experiments.Actor) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
-	return map[string]string{
+	all := map[string]string{
 		"format": "stein", "algorithm": a.Config.Agent.Name, "run": a.Info.ID, "env": a.Spec.ID, "step": strconv.FormatInt(a.At.Step, 10),
-		"obs_dim": strconv.Itoa(a.Spec.ObsDim), "act_dim": strconv.Itoa(a.Spec.ActDim),
+		"obs_name": "observation", "obs_dim": strconv.Itoa(a.Spec.ObsDim), "act_dim": strconv.Itoa(a.Spec.ActDim),
 		"policy": string(policy), "agent": string(agent),
-	}, nil
+	}
+	lists := map[string]any{}
+	if a.Spec.ObsShape != nil {
+		lists["obs_shape"], lists["act_shape"] = a.Spec.ObsShape, a.Spec.ActShape
+	}
+	if b := a.Spec.Bounds; b != nil {
+		lists["act_low"], lists["act_high"] = b.Low, b.High
+	}
+	for name, list := range lists {
+		text, err := json.Marshal(list)
+		if err != nil {
+			return nil, fmt.Errorf("export: %s: %w", name, err)
+		}
+		all[name] = string(text)
+	}
+	return all, nil
 }
 
 // replaceFile writes a file whole or not at all.

@@ -52,6 +52,13 @@ alpha.log_alpha ()
 	if data, err := os.ReadFile(model); err != nil || !strings.Contains(string(data), "observation") {
 		t.Errorf("%d bytes, %v", len(data), err)
 	}
+	// Pendulum's torques are from -2 to 2, and its observation has three numbers.
+	meta := metadataOf(t, model)
+	for key, want := range map[string]string{"act_low": "[-2]", "act_high": "[2]", "obs_name": "observation", "obs_shape": "[3]", "obs_dim": "3", "act_shape": "[1]"} {
+		if meta[key] != want {
+			t.Errorf("the model's metadata have %s = %q, want %s", key, meta[key], want)
+		}
+	}
 	wantLine(t, finish(t, stein("export", run, "--out", "x.txt")), 2, "want safetensors, onnx or run")
 
 	model = filepath.Join(dir, "model")
@@ -81,4 +88,19 @@ alpha.log_alpha ()
 	if strings.Contains(string(data), dir) {
 		t.Errorf("paths of this machine: %s", data)
 	}
+}
+
+// metadataOf reads an ONNX model's metadata as other programs do.
+func metadataOf(t *testing.T, model string) map[string]string {
+	t.Helper()
+	text, err := exec.Command(must(python.Find("")), "-c", `
+import json, sys, onnxruntime
+model = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+meta = model.get_modelmeta().custom_metadata_map
+assert meta.get("obs_name", "observation") in [i.name for i in model.get_inputs()]
+print(json.dumps(meta))`, model).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decode[map[string]string](t, string(text))
 }

@@ -30,12 +30,23 @@ func TestImport(t *testing.T) {
 	if o.code != 0 || played.Step != 250 || played.Mean > 0 || played.Mean < -2000 {
 		t.Errorf("%+v", o)
 	}
-	if o := finish(t, steinInGo("export", run, "--out", filepath.Join(dir, "policy.onnx"))); o.code != 0 {
+	// No environment has been seen yet, so nothing says what its actions' bounds are.
+	exported := filepath.Join(dir, "policy.onnx")
+	if o := finish(t, steinInGo("export", run, "--out", exported)); o.code != 0 || strings.Count(o.stderr, "bounds") != 1 {
 		t.Errorf("%+v", o)
+	}
+	if meta := metadataOf(t, exported); meta["act_low"] != "" || meta["obs_dim"] != "3" {
+		t.Errorf("%v", meta)
 	}
 	o = finish(t, steinInGo("train", "--resume", run, "--steps", "400", "--log-freq", "50", "--json"))
 	if went := decode[trained](t, o.stdout); o.code != 0 || went.Step != 400 {
 		t.Errorf("%+v", o)
+	}
+	if o := finish(t, steinInGo("export", run, "--out", exported)); o.code != 0 || strings.Contains(o.stderr, "bounds") {
+		t.Errorf("%+v", o)
+	}
+	if meta := metadataOf(t, exported); meta["act_high"] != "[2]" {
+		t.Errorf("%v: the training has written Pendulum's bounds", meta)
 	}
 	log := string(must(os.ReadFile(filepath.Join(run, "log.jsonl"))))
 	if !strings.Contains(log, `"from_step":250`) {

@@ -52,7 +52,7 @@ Samplers: svgd       median bandwidth, fixed step size, density with the Hessian
 	flags.IntVar(&f.cfg.Particles, "particles", 64, "particles in a system")
 	flags.IntVar(&f.cfg.Systems, "systems", 16, "independent systems, over which the errors are averaged")
 	flags.IntVar(&f.cfg.Steps, "steps", 20, "number of sampler steps")
-	flags.Int64Var(&f.cfg.Seed, "seed", 0, "seed of all random numbers")
+	flags.Uint64Var(&f.cfg.Seed, "seed", 0, "seed of all random numbers")
 	flags.IntVar(&f.cfg.Fit, "fit", 100, "met-svgd, met-mh: iterations that fit kernel width and step")
 	flags.Float64Var(&f.cfg.FitRate, "fit-rate", 0, "Adam's learning rate on their logarithms (0: 0.05); the best step grows with the particles")
 	flags.BoolVar(&f.cfg.EachStep, "each-step", false, "met-svgd, met-mh: a kernel width and a step size for each step")
@@ -141,7 +141,7 @@ type sampleReport struct {
 	Systems         int      `json:"systems"`
 	Particles       int      `json:"particles"`
 	Steps           int      `json:"steps"`
-	Seed            int64    `json:"seed"`
+	Seed            uint64   `json:"seed"`
 	Entropy         *float64 `json:"entropy"`
 	EntropyStderr   *float64 `json:"entropy_stderr"`
 	ExactEntropy    float64  `json:"exact_entropy"`

@@ -187,7 +187,7 @@ func (b *Bridge) openAll(ctx context.Context) error {
 		if err != nil {
 			return m.explain(m.unreached(err))
 		}
-		if spec != b.members[0].spec && m != b.members[0] {
+		if m != b.members[0] && !spec.Equal(b.members[0].spec) {
 			return fmt.Errorf("envbridge: worker %s has %+v, worker %s %+v: all must be alike", m.name, spec, b.members[0].name, b.members[0].spec)
 		}
 		m.spec = spec

@@ -20,7 +20,9 @@ func TestWalker2dRepeats(t *testing.T) {
 	}
 	run := func(w envbridge.Worker) (obs []float32, reward float64, ends int) {
 		env := start(t, w)
-		require.Equal(t, envbridge.Spec{ID: w.Env, Copies: 2, ObsDim: 17, ActDim: 6, MaxSteps: 1000, FPS: 125}, env.Spec())
+		bounds := &envbridge.Bounds{Low: []float64{-1, -1, -1, -1, -1, -1}, High: []float64{1, 1, 1, 1, 1, 1}}
+		require.Equal(t, envbridge.Spec{ID: w.Env, Copies: 2, ObsDim: 17, ActDim: 6, MaxSteps: 1000, FPS: 125,
+			Bounds: bounds, ObsShape: []int{17}, ActShape: []int{6}}, env.Spec())
 		reset(t, env, 7)
 		action := make([]float32, 12)
 		for i := range 300 {

@@ -1,6 +1,9 @@
 package envbridge
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // An Env is N copies of one environment stepped together, at the far end of a
 // socket or in this process. Slices are flat, row after row ([N*ObsDim],
@@ -21,15 +24,33 @@ type Env interface {
 	Close() error
 }
 
-// A Spec is what the far side says of itself at the handshake.
+// A Spec is what the far side says of itself at the handshake. Its slices are not
+// changed by anyone.
 type Spec struct {
 	ID       string // Gymnasium id, such as Walker2d-v5
 	Copies   int    // N
-	ObsDim   int
-	ActDim   int
-	MaxSteps int // time limit of an episode; 0: none
+	ObsDim   int    // the product of ObsShape
+	ActDim   int    // the product of ActShape
+	MaxSteps int    // time limit of an episode; 0: none
 	// FPS is how many pictures a second show the environment in real time; 0: unknown.
 	FPS float64
+	// Bounds are those of the environment's own actions; nil: unknown.
+	Bounds *Bounds
+	// ObsShape and ActShape are those of the environment's arrays, which Env flattens;
+	// nil: unknown.
+	ObsShape, ActShape []int
+}
+
+// Bounds are the lowest and the highest of each number of an action, [ActDim]. The
+// environment's action for a of [-1, 1] is Low + (a + 1)/2·(High - Low).
+type Bounds struct{ Low, High []float64 }
+
+// Equal says whether two environments describe themselves alike.
+func (s Spec) Equal(o Spec) bool {
+	alike := s.Bounds == nil && o.Bounds == nil || s.Bounds != nil && o.Bounds != nil &&
+		slices.Equal(s.Bounds.Low, o.Bounds.Low) && slices.Equal(s.Bounds.High, o.Bounds.High)
+	return alike && slices.Equal(s.ObsShape, o.ObsShape) && slices.Equal(s.ActShape, o.ActShape) &&
+		s.ID == o.ID && s.Copies == o.Copies && s.ObsDim == o.ObsDim && s.ActDim == o.ActDim && s.MaxSteps == o.MaxSteps && s.FPS == o.FPS
 }
 
 // A Step answers an action. Next is the true successor, the one to learn from;

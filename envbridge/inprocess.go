@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/stein-rl/stein/random"
 )
@@ -49,6 +50,8 @@ func InProcess(id string, make func() (Simulator, error), copies, maxSteps int) 
 			return nil, fmt.Errorf("envbridge: %s: copy %d has other sizes than the first", id, i)
 		}
 		e.spec.ObsDim, e.spec.ActDim = obsDim, actDim
+		e.spec.ObsShape, e.spec.ActShape = []int{obsDim}, []int{actDim}
+		e.spec.Bounds = &Bounds{slices.Repeat([]float64{-1}, actDim), slices.Repeat([]float64{1}, actDim)}
 		if l, ok := s.(Limited); ok && maxSteps == 0 {
 			e.spec.MaxSteps = l.MaxSteps()
 		}

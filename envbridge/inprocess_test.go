@@ -46,7 +46,8 @@ func counters(t *testing.T, copies, maxSteps int) envbridge.Env {
 // successor beside the observation to act on, ends told apart, episodes by their seeds.
 func TestInProcess(t *testing.T) {
 	env, ctx := counters(t, 2, 12), t.Context()
-	if want := (envbridge.Spec{ID: "go:counter", Copies: 2, ObsDim: 2, ActDim: 1, MaxSteps: 12}); env.Spec() != want {
+	if want := (envbridge.Spec{ID: "go:counter", Copies: 2, ObsDim: 2, ActDim: 1, MaxSteps: 12, ObsShape: []int{2}, ActShape: []int{1},
+		Bounds: &envbridge.Bounds{Low: []float64{-1}, High: []float64{1}}}); !env.Spec().Equal(want) {
 		t.Errorf("%+v", env.Spec())
 	}
 	play := func(seed int64) (steps []envbridge.Step) {

@@ -130,6 +130,8 @@ func (m *member) welcome(ctx context.Context) (Spec, error) {
 		ActDim:   product(w.GetActShape()),
 		MaxSteps: int(w.GetMaxSteps()),
 		FPS:      w.GetRenderFps(),
+		ObsShape: integers(w.GetObsShape()),
+		ActShape: integers(w.GetActShape()),
 	}
 	if !(spec.FPS > 0 && spec.FPS < math.MaxFloat32) {
 		spec.FPS = 0 // a spec must equal itself
@@ -138,6 +140,9 @@ func (m *member) welcome(ctx context.Context) (Spec, error) {
 		return Spec{}, fmt.Errorf("%w: its welcome has %d copies, observation %v, action %v for %d copies asked", errRefused,
 			spec.Copies, w.GetObsShape(), w.GetActShape(), m.cfg.Copies)
 	}
+	if spec.Bounds, err = boundsOf(w.GetActLow(), w.GetActHigh(), spec.ActDim); err != nil {
+		return Spec{}, fmt.Errorf("%w: its welcome: %w", errRefused, err)
+	}
 	l := layout{spec.Copies, spec.ObsDim, spec.ActDim}
 	if headerBytes+max(l.resultBytes()+l.obsBytes(), l.actionBytes()) > maxMessageBytes {
 		return Spec{}, fmt.Errorf("%w: %d copies with observations of %d numbers need more than %d bytes in a message", errRefused,
@@ -145,6 +150,31 @@ func (m *member) welcome(ctx context.Context) (Spec, error) {
 	}
 	m.log.Info("worker ready", "worker", m.name, "env", spec.ID, "copies", spec.Copies, "pid", w.GetPid(), "versions", w.GetVersions())
 	return spec, nil
+}
+
+// boundsOf checks the bounds of a welcome. Workers of other programs may send none.
+func boundsOf(low, high []float64, actDim int) (*Bounds, error) {
+	if len(low) == 0 && len(high) == 0 {
+		return nil, nil
+	}
+	if len(low) != actDim || len(high) != actDim {
+		return nil, fmt.Errorf("%d lower and %d upper bounds for actions of %d numbers", len(low), len(high), actDim)
+	}
+	for i := range low {
+		// Infinite and NaN bounds fail this too.
+		if !(low[i] >= -math.MaxFloat64 && low[i] <= high[i] && high[i] <= math.MaxFloat64) {
+			return nil, fmt.Errorf("bounds of action number %d are %g and %g", i, low[i], high[i])
+		}
+	}
+	return &Bounds{low, high}, nil
+}
+
+func integers(shape []uint32) []int {
+	out := make([]int, len(shape))
+	for i, n := range shape {
+		out[i] = int(n)
+	}
+	return out
 }
 
 // firstAnswer waits for a worker's start, and tells of it now and then: a simulator may
@@ -296,7 +326,7 @@ func (m *member) reopen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if spec != m.spec {
+	if !spec.Equal(m.spec) {
 		return fmt.Errorf("%w: after its restart it has %+v, before %+v", errRefused, spec, m.spec)
 	}
 	if err := m.sendReset(m.seed); err != nil {

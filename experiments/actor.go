@@ -22,7 +22,7 @@ type Actor struct {
 	Dir    string
 	Info   runs.Info
 	Config Config
-	Spec   envbridge.Spec // one copy; without a time limit
+	Spec   envbridge.Spec // one copy; without a time limit; without bounds and shapes where the checkpoint has none
 	Agent  agents.Learner
 	Norm   agents.Normalizer // what observations go through first; nil: they don't
 	At     Moment
@@ -59,9 +59,11 @@ func (c Catalog) OpenActor(backend compute.Backend, dir, which string, log *slog
 		return nil, err
 	}
 	a.Spec = envbridge.Spec{ID: a.Config.Env.ID, Copies: 1}
-	if a.Spec.ObsDim, a.Spec.ActDim, err = a.sizes(saved, weights); err != nil {
+	known, err := a.sizes(saved, weights)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", saved.Path, err)
 	}
+	known.describe(&a.Spec)
 	m, err := a.moment(saved, weights)
 	if err != nil {
 		return nil, err
@@ -79,19 +81,19 @@ func (c Catalog) OpenActor(backend compute.Backend, dir, which string, log *slog
 
 // sizes are those of the observations and actions of a checkpoint's agent. The first
 // checkpoints held them in the shapes of variables alone.
-func (a *Actor) sizes(saved *checkpoint.Checkpoint, weights *model.Store) (obsDim, actDim int, err error) {
+func (a *Actor) sizes(saved *checkpoint.Checkpoint, weights *model.Store) (s sizes, err error) {
 	if saved.Has(sizesFile + ".json") {
-		var s sizes
 		err := saved.JSON(sizesFile, &s)
-		return s.ObsDim, s.ActDim, err
+		return s, err
 	}
 	reader, ok := a.Config.Agent.Value.(interface {
 		Sizes(*model.Store) (obsDim, actDim int, err error)
 	})
 	if !ok {
-		return 0, 0, fmt.Errorf("no %s.json: what the agent %s observes is not known without its environment", sizesFile, a.Config.Agent.Name)
+		return s, fmt.Errorf("no %s.json: what the agent %s observes is not known without its environment", sizesFile, a.Config.Agent.Name)
 	}
-	return reader.Sizes(weights)
+	s.ObsDim, s.ActDim, err = reader.Sizes(weights)
+	return s, err
 }
 
 func (a *Actor) moment(saved *checkpoint.Checkpoint, weights *model.Store) (Moment, error) {

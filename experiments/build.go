@@ -227,15 +227,37 @@ func (c Config) learner(backend compute.Backend, spec envbridge.Spec, seed runs.
 	})
 }
 
-// sizes are those of the environment that an agent was built for.
+// sizes are those of the environment that an agent was built for, and the bounds that
+// its actions in [-1, 1] stand for. Checkpoints before 0.1 and imported agents lack what
+// may be left out.
 type sizes struct {
-	ObsDim int `json:"obs_dim"`
-	ActDim int `json:"act_dim"`
+	ObsDim   int       `json:"obs_dim"`
+	ActDim   int       `json:"act_dim"`
+	ObsShape []int     `json:"obs_shape,omitempty"`
+	ActShape []int     `json:"act_shape,omitempty"`
+	ActLow   []float64 `json:"act_low,omitempty"`
+	ActHigh  []float64 `json:"act_high,omitempty"`
+}
+
+func sizesOf(spec envbridge.Spec) sizes {
+	s := sizes{ObsDim: spec.ObsDim, ActDim: spec.ActDim, ObsShape: spec.ObsShape, ActShape: spec.ActShape}
+	if b := spec.Bounds; b != nil {
+		s.ActLow, s.ActHigh = b.Low, b.High
+	}
+	return s
+}
+
+// describe puts the sizes into what is known of an environment.
+func (s sizes) describe(spec *envbridge.Spec) {
+	spec.ObsDim, spec.ActDim, spec.ObsShape, spec.ActShape = s.ObsDim, s.ActDim, s.ObsShape, s.ActShape
+	if len(s.ActLow) == s.ActDim && len(s.ActHigh) == s.ActDim {
+		spec.Bounds = &envbridge.Bounds{Low: s.ActLow, High: s.ActHigh}
+	}
 }
 
 // writeAgent puts an agent into a checkpoint.
 func writeAgent(w *checkpoint.Writer, agent agents.Learner, spec envbridge.Spec) error {
-	return errors.Join(w.Store(agentFile, agent.Store()), w.JSON(agentFile, agent.State()), w.JSON(sizesFile, sizes{spec.ObsDim, spec.ActDim}))
+	return errors.Join(w.Store(agentFile, agent.Store()), w.JSON(agentFile, agent.State()), w.JSON(sizesFile, sizesOf(spec)))
 }
 
 // memory makes the replay buffer for an environment.

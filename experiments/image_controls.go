@@ -2,6 +2,7 @@ package experiments
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 
 	"github.com/stein-rl/stein/images/dataset"
@@ -86,6 +87,19 @@ func nearestNormals(data *dataset.Images, n int) (*dataset.Images, error) {
 		all = append(all, ebm.NearestNormals(pictures, data.Size(), min(controlNormals, some), controlSeed+round)...)
 	}
 	return dataset.FromFloats(NormalsControl, all[:n*data.Size()], data.Height, data.Width, data.Channels)
+}
+
+// HeldOut reads the images of the run's data set that it did not learn from.
+func (s ImageSampling) HeldOut(ctx context.Context) (*dataset.Images, error) {
+	c, err := RereadImages(s.Dir, s.Sets)
+	if err != nil {
+		return nil, err
+	}
+	m, err := c.Data.heldOut(ctx, "train")
+	if err == nil && m == nil {
+		err = fmt.Errorf("%s learnt from all images of %s: no held-out images to score; name others", s.Dir, c.Data.Path)
+	}
+	return m, err
 }
 
 // heldOut are pictures of the split that was not learnt from; nil where a data set has

@@ -20,7 +20,7 @@ type Config struct {
 	Systems    int     // B
 	Particles  int     // M
 	Steps      int     // L
-	Seed       int64   // seeds the positions, the probes and the fit
+	Seed       uint64  // seeds the positions, the probes and the fit
 	InitialStd float64 // standard deviation of q⁰ in every direction
 	StepSize   float64 // ε, or its initial value if learned; 0: the sampler's default
 	Bandwidth  float64 // σ, or its initial value if learned; 0: the median heuristic, or the sampler's default

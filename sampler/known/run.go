@@ -30,7 +30,7 @@ func Run(backend compute.Backend, c Config) (Result, error) {
 	store := model.NewStore()
 	// The first seed is for the run and the others for the fit, so that all samplers
 	// start from the same positions, fitted or not.
-	seeds := rand.New(rand.NewPCG(uint64(c.Seed), 0))
+	seeds := rand.New(rand.NewPCG(c.Seed, 0))
 	runSeed := seeds.Int64()
 	if learns && c.Fit > 0 {
 		start := time.Now()
