@@ -53,9 +53,15 @@ func (t Task) Validate() error {
 	return nil
 }
 
-	ToAct              // Act only
-	ToKeep             // the variables, as for ToLearn; nothing is compiled in advance
-	ToRead             // the variables, as for ToAct; nothing is compiled in advance
+// Trains reports whether the variables include the optimisers'.
+func (u Use) Trains() bool { return u == ToLearn || u == ToKeep }
+
+// Acts reports whether acting is compiled in advance.
+func (u Use) Acts() bool { return u == ToLearn || u == ToAct }
+
+// Adopt moves the values of all variables into l from another store, such as a newer
+// checkpoint's. The store must not be used afterwards. If a variable is missing or has
+// another shape, Adopt changes nothing.
 func Adopt(l Learner, from *model.Store) error {
 	for v := range l.Store().IterVariables() {
 		other := from.GetVariable(v.Path())
