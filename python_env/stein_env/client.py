@@ -161,8 +161,10 @@ class Client:
                 [n, height, width]; or the bytes of PNG or JPEG files.
             model: name of the image model; empty: the server's first.
         """
-        if isinstance(images, Sequence) and all(isinstance(i, bytes) for i in images):
-            request = pb.ScoreRequest(model=model, files=images)
+        listed = images if isinstance(images, (list, tuple)) else ()
+        files = [i for i in listed if isinstance(i, bytes)]
+        if files and len(files) == len(listed):
+            request = pb.ScoreRequest(model=model, files=files)
         else:
             pixels = np.asarray(images)
             if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4):
