@@ -315,7 +315,16 @@ func TestSecondSignal(t *testing.T) {
 	if testing.Short() {
 		t.Skip("trains in processes of its own")
 	}
+	for name, sig := range map[string]syscall.Signal{"SIGTERM": syscall.SIGTERM, "SIGINT that the caller ignores": syscall.SIGINT} {
+		t.Run(name, func(t *testing.T) { secondSignal(t, sig) })
+	}
+}
+
+func secondSignal(t *testing.T, sig syscall.Signal) {
 	c := stein("train", "--config", "pendulum/sac", "--run-dir", filepath.Join(t.TempDir(), "run"))
+	if sig == syscall.SIGINT { // as of a command that a script has started with &
+		c.Path, c.Args = "/bin/sh", append([]string{"sh", "-c", `trap "" INT; exec "$@"`, "sh"}, c.Args...)
+	}
 	pipe, err := c.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -327,14 +336,31 @@ func TestSecondSignal(t *testing.T) {
 	for lines.Scan() && !strings.Contains(lines.Text(), `"for":"evaluation"`) {
 	} // what follows is the compilation
 	// The second may come before the first is heeded: then the third is the second.
-	gone := make(chan struct{})
+	gone, told := make(chan struct{}), make(chan string, 1)
 	go func() {
 		defer close(gone)
 		for lines.Scan() {
+			if strings.Contains(lines.Text(), "second signal") {
+				select {
+				case told <- lines.Text():
+				default:
+				}
+			}
 		}
 	}()
+	if err := c.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case line := <-told:
+		if !strings.Contains(line, "when the compilation in progress is done") {
+			t.Errorf("the first signal is answered by %s", line)
+		}
+	case <-time.After(patience):
+		t.Error("the first signal is not answered")
+	}
 	for signals, waiting := 0, true; waiting; signals++ {
-		if err := c.Process.Signal(syscall.SIGTERM); err != nil || signals == 1000 {
+		if err := c.Process.Signal(sig); err != nil || signals == 1000 {
 			t.Fatalf("signal %d: %v", signals, err)
 		}
 		select {
@@ -344,7 +370,8 @@ func TestSecondSignal(t *testing.T) {
 		}
 	}
 	err = ended(t, c)
-	if status, ok := c.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGTERM {
+	status, ok := c.ProcessState.Sys().(syscall.WaitStatus)
+	if !ok || status.Signal() != sig && status.ExitStatus() != 128+int(sig) {
 		t.Errorf("%v, want an end by the signal", err)
 	}
 }

@@ -1,17 +1,27 @@
 package cmd_test
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
+	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/images/dataset"
 	"github.com/stein-rl/stein/images/fid"
 	"github.com/stein-rl/stein/internal/picture"
+	"github.com/stein-rl/stein/internal/python"
+	"github.com/stein-rl/stein/serve/client"
 )
 
 // Ensure that a folder of pictures is compared with a data set, that the answer says by
@@ -174,6 +184,7 @@ func TestEBMUse(t *testing.T) {
 	if code, _, stderr := run(t, "ebm", "sample", dir, "--seed", "-1"); code != 2 || !strings.Contains(stderr, "seed") {
 		t.Errorf("code %d, %s", code, stderr)
 	}
+	wantServedEnergies(t, dir, reports[0].F)
 	best := 0
 	for i, f := range reports[0].F {
 		if f > reports[0].F[best] {
@@ -203,6 +214,111 @@ func TestEBMUse(t *testing.T) {
 	} {
 		if code, _, stderr := run(t, args...); code != 2 {
 			t.Errorf("%v: code %d, %s", args, code, stderr)
+		}
+	}
+}
+
+// wantServedEnergies serves a run whose model has images of 8×8 and asks for f of the
+// first test pictures, as pixels and as files, from Go and from Python.
+func wantServedEnergies(t *testing.T, dir string, want []float64) {
+	t.Helper()
+	whole, err := dataset.Open(t.Context(), dataset.Source{Name: "fashion-mnist", Path: "images/dataset/testdata/fashion-mnist", Split: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole = whole.Slice(0, len(want))
+	small, err := whole.As(8, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files [][]byte
+	for i := range want {
+		data, err := picture.EncodePNG(whole.Picture(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, data)
+	}
+	server := stein("serve", "shirts="+dir, "--listen", "127.0.0.1:0", "--reload", "50ms")
+	out, err := server.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin(t, server)
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := strings.TrimSpace(strings.TrimPrefix(line, "serving at "))
+	c, err := client.Dial(address, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	near := func(got []float64) bool {
+		return slices.EqualFunc(got, want, func(a, b float64) bool { return math.Abs(a-b) <= 1e-5*(1+math.Abs(b)) })
+	}
+	for how, images := range map[string]client.Images{
+		"pixels": {Pixels: small.Pixels}, "files": {Files: files},
+		"both": {Pixels: small.Pixels[:2*8*8], Files: files[2:]},
+	} {
+		if f, update, err := c.Score(t.Context(), images, "shirts"); err != nil || update != 2 || !near(f) {
+			t.Errorf("%s: %v of update %d, %v; stein ebm score says %v", how, f, update, err, want)
+		}
+	}
+	if all, err := c.Models(t.Context(), ""); err != nil || len(all) != 1 || all[0].Height != 8 || all[0].Channels != 1 || all[0].Data != "fashion-mnist" {
+		t.Errorf("%v, %v", all, err)
+	}
+	for name, bad := range map[string]struct {
+		images client.Images
+		model  string
+		code   codes.Code
+	}{
+		"cut":     {client.Images{Pixels: small.Pixels[:63]}, "", codes.InvalidArgument},
+		"nothing": {client.Images{}, "", codes.InvalidArgument},
+		"no PNG":  {client.Images{Files: [][]byte{[]byte("GIF89a")}}, "", codes.InvalidArgument},
+		"unknown": {client.Images{Files: files}, "skirts", codes.NotFound},
+		"many":    {client.Images{Pixels: make([]byte, 64*5000)}, "", codes.InvalidArgument},
+	} {
+		if _, _, err := c.Score(t.Context(), bad.images, bad.model); status.Code(err) != bad.code {
+			t.Errorf("%s: %v, want %v", name, err, bad.code)
+		}
+	}
+	if _, err := c.Act(t.Context(), []float32{1}, client.Ask{}); status.Code(err) != codes.NotFound {
+		t.Errorf("actions of a server without policies: %v", err)
+	}
+	python := exec.Command(must(python.Find("")), "-c", `
+import json, sys, numpy
+from stein_env.client import Client
+pixels = numpy.frombuffer(sys.stdin.buffer.read(), numpy.uint8).reshape(-1, 8, 8, 1)
+with Client(sys.argv[1]) as server:
+    print(json.dumps([server.score(pixels).tolist(), server.models()[0].width]))`, address)
+	python.Env, python.Stdin = append(os.Environ(), "PYTHONPATH=python_env"), bytes.NewReader(small.Pixels)
+	text, err := python.Output()
+	var answer struct {
+		f     []float64
+		width int
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &[]any{&answer.f, &answer.width})
+	}
+	if err != nil || !near(answer.f) || answer.width != 8 {
+		t.Errorf("the Python client has %s, %v", text, err)
+	}
+	// Training goes on, and its checkpoint answers from then on.
+	if code, _, stderr := run(t, "ebm", "train", "--resume", dir, "--updates", "3"); code != 0 {
+		t.Fatalf("code %d: %s", code, stderr)
+	}
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		f, update, err := c.Score(t.Context(), client.Images{Pixels: small.Pixels}, "")
+		if err != nil || time.Now().After(end) {
+			t.Fatalf("update %d: %v", update, err)
+		}
+		if update == 3 {
+			if slices.Equal(f, want) {
+				t.Error("update 3 has the energies of update 2")
+			}
+			return
 		}
 	}
 }

@@ -15,10 +15,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
 	"strings"
 	"sync"
-	"syscall"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -39,15 +38,15 @@ const (
 // to exit with. The first SIGINT or SIGTERM ends a training in good order, with a
 // checkpoint; the second ends the process.
 func Main(catalog experiments.Catalog) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // from here on a signal does what it does by default
-	return Execute(ctx, catalog, os.Args[1:], os.Stdout, os.Stderr)
+	return Execute(untilSignal(), catalog, os.Args[1:], os.Stdout, os.Stderr)
 }
 
 // Execute runs one command line. Results go to stdout, everything else to stderr.
 func Execute(ctx context.Context, catalog experiments.Catalog, args []string, stdout, stderr io.Writer) int {
 	a := &app{catalog: catalog, stdout: stdout, stderr: stderr}
+	over := make(chan struct{})
+	defer close(over)
+	a.tellWaiting(ctx, stderr, over)
 	root := a.rootCmd()
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -77,7 +76,8 @@ type app struct {
 	catalog        experiments.Catalog
 	stdout, stderr io.Writer
 	logs           logFlags
-	started        bool // a command has begun, flags and arguments are fine
+	tells          atomic.Bool // the command says itself what it waits for when it is to stop
+	started        bool        // a command has begun, flags and arguments are fine
 }
 
 // warn logs a text, once however often it is told.

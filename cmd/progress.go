@@ -80,6 +80,13 @@ func (p *progress) Start(from, total int64) {
 	})
 }
 
+// begun says whether training has: until then environments start and graphs compile.
+func (p *progress) begun() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.started.IsZero()
+}
+
 // Stepped says that training has come to a step. It is cheap.
 func (p *progress) Stepped(step int64) { p.step.Store(step) }
 

@@ -57,6 +57,24 @@ lines.`,
 }
 
 // reported is a configuration's line for programs. Figures that are not there are null.
+// A reportedControl is what --json says of a control of image models.
+type reportedControl struct {
+	Env           string           `json:"env"`
+	Control       string           `json:"control"`
+	Configuration string           `json:"configuration,omitempty"` // whose samples start there
+	Metric        string           `json:"metric"`
+	Runs          int              `json:"runs"`
+	IQM           *report.Interval `json:"iqm"` // null: not measured
+	KID           *report.Interval `json:"kid"`
+}
+
+func measured(i report.Interval) *report.Interval {
+	if math.IsNaN(i.Value) {
+		return nil
+	}
+	return &i
+}
+
 type reported struct {
 	Env           string          `json:"env"` // or the data set
 	Metric        string          `json:"metric,omitempty"`
@@ -83,6 +101,7 @@ func (a *app) report(dirs []string, o report.Options, out string, asJSON bool) e
 		fmt.Fprintf(a.stderr, "left out: %s: %s\n", l.Dir, l.Why)
 	}
 	var lines []reported
+	var controls []reportedControl
 	for _, s := range r.Sections {
 		for _, one := range s.Results {
 			line := reported{s.Env, s.Metric, one.Label, len(one.Runs), one.End, one.IQM, one.Mean, one.Median, one.Gap, nil}
@@ -91,6 +110,13 @@ func (a *app) report(dirs []string, o report.Options, out string, asJSON bool) e
 			}
 			lines = append(lines, line)
 		}
+		for _, c := range s.Controls {
+			line := reportedControl{Env: s.Env, Control: c.Name, Metric: s.Metric, Runs: c.Runs, IQM: measured(c.Score), KID: measured(c.KID)}
+			if c.Of != nil {
+				line.Configuration = c.Of.Label
+			}
+			controls = append(controls, line)
+		}
 	}
 	if asJSON {
 		return a.printJSON(struct {
@@ -98,7 +124,9 @@ func (a *app) report(dirs []string, o report.Options, out string, asJSON bool) e
 			Files []string      `json:"files"`
 			End   []reported    `json:"end"`
 			Left  []report.Left `json:"left_out"`
-		}{paths[0], paths, lines, slices.Clip(r.Left)})
+
+			Controls []reportedControl `json:"controls,omitempty"`
+		}{paths[0], paths, lines, slices.Clip(r.Left), controls})
 	}
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "environment\tconfiguration\truns\tstep\tIQM\tinterval\tmean\tpublished")
@@ -109,6 +137,16 @@ func (a *app) report(dirs []string, o report.Options, out string, asJSON bool) e
 		}
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%.4g\t%.4g … %.4g\t%.4g\t%s\n", l.Env, l.Configuration, l.Runs,
 			thousands(int64(l.Step)), l.IQM.Value, l.IQM.Low, l.IQM.High, l.Mean.Value, published)
+	}
+	for _, c := range controls {
+		if c.IQM == nil {
+			continue
+		}
+		name := c.Control
+		if c.Configuration != "" {
+			name += " of " + c.Configuration
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t\t%.4g\t%.4g … %.4g\t\t\n", c.Env, name, c.Runs, c.IQM.Value, c.IQM.Low, c.IQM.High)
 	}
 	if err := w.Flush(); err != nil {
 		return err

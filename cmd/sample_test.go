@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"image/gif"
@@ -11,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/stein-rl/stein/experiments"
 )
 
 func sample(t *testing.T, args ...string) (string, error) {
@@ -94,5 +97,24 @@ func TestSampleErrors(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) || !errors.As(err, &usage) {
 			t.Errorf("%v: error %v, want a usage error with %q", c.args, err, c.want)
 		}
+	}
+}
+
+// Ensure that a command which can't be interrupted says what is awaited, once.
+func TestTellWaiting(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles graphs with XLA")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errs bytes.Buffer
+	code := Execute(ctx, experiments.Builtin(), []string{"sample", "--sampler", "svgd", "--systems", "2"}, &out, &errs)
+	if n := strings.Count(errs.String(), "a second signal ends at once"); code != 0 || n != 1 {
+		t.Errorf("code %d; told %d times: %s", code, n, errs.String())
+	}
+	errs.Reset()
+	Execute(ctx, experiments.Builtin(), []string{"version"}, &out, &errs)
+	if errs.Len() > 0 {
+		t.Errorf("a command that ends at once says %s", errs.String())
 	}
 }

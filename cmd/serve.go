@@ -29,9 +29,10 @@ func (a *app) serveCmd() *cobra.Command {
 	var f serveFlags
 	cmd := &cobra.Command{
 		Use:   "serve [NAME=]RUN...",
-		Short: "Serve the actions of policies over gRPC",
+		Short: "Serve the actions of policies and the energies of images over gRPC",
 		Long: `Serves the policies of runs over gRPC: actions, log-probabilities, entropies and Q
-values for batches of observations. Requests of several clients are batched. When a run
+values for batches of observations. For runs of image models, it serves the energy f of
+images: pixels, or PNG and JPEG files. Requests of several clients are batched. When a run
 has a newer checkpoint, the server switches to it without dropping a request.
 
 The schema is proto/stein/serve/v1/serve.proto; docs/serving.md explains it. Python and

@@ -235,7 +235,14 @@ func (a *app) watched(ctx context.Context, f trainFlags, cfg runs.Settings, trai
 	}
 	bar := newProgress(a.stderr, columns)
 	bar.log = a.runLog(bar, columns > 0, file, folder.Info.ID)
-	told := context.AfterFunc(ctx, func() { bar.log.Warn("stopping with a checkpoint; a second signal ends at once") })
+	a.tells.Store(true)
+	told := context.AfterFunc(ctx, func() {
+		if bar.begun() {
+			bar.log.Warn("stopping with a checkpoint after the step in progress; a second signal ends at once")
+			return
+		}
+		bar.log.Warn("stopping when the compilation in progress is done; a second signal ends at once")
+	})
 	defer told()
 	err = train(session{folder, bar.log, bar})
 	bar.stop()

@@ -54,8 +54,20 @@ func (a *app) watch(ctx context.Context, live report.Live, port uint16) error {
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	fmt.Fprintf(a.stdout, "watching at http://%s\n", at.Addr())
+	go a.nameUnreadable(live.Dirs)
 	if err := server.Serve(at); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
+}
+
+// nameUnreadable says which folders the page leaves out, and why. The page says it too.
+func (a *app) nameUnreadable(dirs []string) {
+	left, err := report.Unreadable(dirs...)
+	if err != nil { // it was readable a moment ago
+		left = append(left, report.Left{Dir: dirs[0], Why: err.Error()})
+	}
+	for _, l := range left {
+		fmt.Fprintf(a.stderr, "left out: %s: %s\n", l.Dir, l.Why)
+	}
 }

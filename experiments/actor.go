@@ -113,7 +113,7 @@ func (a *Actor) moment(saved *checkpoint.Checkpoint, weights *model.Store) (Mome
 // the path given, and was not looked at before. It may run while another goroutine
 // uses the agent.
 func (a *Actor) Newer(than string) (m Moment, found bool, err error) {
-	path, err := a.pointed()
+	path, err := pointed(a.Dir, a.which)
 	if err != nil || path == "" || path == than || path == a.tried {
 		return m, false, err
 	}
@@ -133,20 +133,20 @@ func (a *Actor) Newer(than string) (m Moment, found bool, err error) {
 // pointed is the checkpoint that pick would open, by its manifest alone: sums are
 // worked out only for one that is new. Empty: none can be told, or the one of a step
 // is wanted, which doesn't change.
-func (a *Actor) pointed() (string, error) {
-	entries, err := checkpoint.List(runs.Checkpoints(a.Dir))
+func pointed(dir, which string) (string, error) {
+	entries, err := checkpoint.List(runs.Checkpoints(dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
 	if err != nil {
 		return "", err
 	}
-	entries = slices.DeleteFunc(entries, func(e checkpoint.Entry) bool { return e.Err != nil || a.which == "best" && e.Manifest.Figure == nil })
-	if len(entries) == 0 || a.which != "" && a.which != "last" && a.which != "best" {
+	entries = slices.DeleteFunc(entries, func(e checkpoint.Entry) bool { return e.Err != nil || which == "best" && e.Manifest.Figure == nil })
+	if len(entries) == 0 || which != "" && which != "last" && which != "best" {
 		return "", nil
 	}
 	chosen := entries[len(entries)-1]
-	if a.which == "best" {
+	if which == "best" {
 		for _, e := range slices.Backward(entries) {
 			if *e.Manifest.Figure > *chosen.Manifest.Figure {
 				chosen = e

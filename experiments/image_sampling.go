@@ -15,6 +15,7 @@ import (
 	"github.com/stein-rl/stein/images/ebm"
 	"github.com/stein-rl/stein/internal/picture"
 	"github.com/stein-rl/stein/runs"
+	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
 // GalleryOf is the folder of a run's pictures.
@@ -29,6 +30,7 @@ type ImageSampling struct {
 	Start      bool       // the initial distribution alone, by the same random numbers, without a step
 	Sets       []string
 	Log        *slog.Logger
+	Backend    compute.Backend // nil: one of its own, as the run's configuration says
 }
 
 // Drawn are samples of a run's model.
@@ -56,13 +58,17 @@ type ImageModel struct {
 	Info   runs.Info
 	Update int64 // of the checkpoint
 
-	seed    uint64 // of what is drawn
-	backend compute.Backend
+	seed    uint64          // of what is drawn
+	backend compute.Backend // its own; nil: the caller's is used
+
+	dir, which string
+	path       string // of the checkpoint
+	tried      string // that Newer looked at last
 }
 
 // Open reads the model.
 func (s ImageSampling) Open(ctx context.Context) (*ImageModel, error) {
-	m := &ImageModel{}
+	m := &ImageModel{dir: s.Dir, which: s.Checkpoint}
 	var err error
 	if m.Info, err = runs.ReadInfo(s.Dir); err != nil {
 		return nil, err
@@ -78,19 +84,23 @@ func (s ImageSampling) Open(ctx context.Context) (*ImageModel, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.backend, _, err = m.Config.Engine.open(s.Log); err != nil {
-		return nil, err
+	backend := s.Backend
+	if backend == nil {
+		if m.backend, _, err = m.Config.Engine.open(s.Log); err != nil {
+			return nil, err
+		}
+		backend = m.backend
 	}
-	m.Model, err = ebm.NewSampler(m.backend, m.Config.Model, shape, uint64(m.Info.Seed.Stream(streamModel)))
+	m.Model, err = ebm.NewSampler(backend, m.Config.Model, shape, uint64(m.Info.Seed.Stream(streamModel)))
 	if err != nil {
-		m.backend.Finalize()
+		m.finalize()
 		return nil, err
 	}
-	if err := restoreModel(m.Model, c); err != nil {
+	if err := m.Adopt(c); err != nil {
 		m.Close()
 		return nil, err
 	}
-	m.Update, m.seed = c.Manifest.Step, uint64(m.Info.Seed.Stream(streamDrawn))
+	m.seed = uint64(m.Info.Seed.Stream(streamDrawn))
 	if s.Seed != nil {
 		m.seed = uint64(*s.Seed)
 	}
@@ -100,7 +110,38 @@ func (s ImageSampling) Open(ctx context.Context) (*ImageModel, error) {
 // Close frees what the model holds.
 func (m *ImageModel) Close() {
 	m.Model.Close()
-	m.backend.Finalize()
+	m.finalize()
+}
+
+func (m *ImageModel) finalize() {
+	if m.backend != nil {
+		m.backend.Finalize()
+	}
+}
+
+// Newer opens the checkpoint that the run has now, if it is another one than the model's
+// and was not looked at before; nil: it is not. It may run while another goroutine uses
+// the model.
+func (m *ImageModel) Newer() (*checkpoint.Checkpoint, error) {
+	path, err := pointed(m.dir, m.which)
+	if err != nil || path == "" || path == m.path || path == m.tried {
+		return nil, err
+	}
+	m.tried = path
+	c, err := runs.OpenCheckpoint(m.dir, m.which, slog.New(slog.DiscardHandler))
+	if err != nil || c.Path == m.path {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Adopt makes the model the one of a checkpoint.
+func (m *ImageModel) Adopt(c *checkpoint.Checkpoint) error {
+	if err := restoreModel(m.Model, c); err != nil {
+		return err
+	}
+	m.Update, m.path = c.Manifest.Step, c.Path
+	return nil
 }
 
 // Draw draws n samples, or n draws of the initial distribution alone.

@@ -233,6 +233,7 @@ func (s *Section) atTheEnd(o Options) (*Figure, error) {
 	f.plot.Y.Tick.Label.Font, f.plot.Y.Tick.Label.Color = sans(10), ink
 	f.plot.Y.Color = color.Transparent
 	f.height = max(2.2*vg.Inch, vg.Length(n)*vg.Points(26)+vg.Points(70))
+	s.drawControls(f)
 	if published {
 		f.Caption += " Ring on a thin dashed line: published, with its interval where one is."
 	}

@@ -15,6 +15,21 @@ func Find(dirs ...string) ([]string, error) {
 	return found, err
 }
 
+// Unreadable lists the folders among dirs and below them that can't be read, and the
+// run folders that are damaged, each with the reason.
+func Unreadable(dirs ...string) ([]Left, error) {
+	found, left, err := search(dirs)
+	if err != nil {
+		return nil, err
+	}
+	for _, dir := range found {
+		if _, err := ReadRun(dir); err != nil {
+			left = append(left, Left{dir, err.Error()})
+		}
+	}
+	return left, nil
+}
+
 // deepest is how far below a folder runs are looked for.
 const deepest = 4
 

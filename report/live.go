@@ -132,19 +132,20 @@ func (f *feed) follow(ctx context.Context) error {
 // looked at again the next time: a run may be half written.
 func (f *feed) look() error {
 	var dirs []string
+	left := []Left{}
 	problem := ""
 	for _, dir := range f.Dirs { // one by one: one that is bad hides no other
-		found, err := Find(dir)
+		found, unread, err := search([]string{dir})
 		if err != nil {
 			problem = err.Error()
 		}
-		dirs = append(dirs, found...)
+		dirs, left = append(dirs, found...), append(left, unread...)
 	}
 	slices.Sort(dirs)
 	if err := f.tell("problem", map[string]string{"text": problem}); err != nil {
 		return err
 	}
-	runs, left := []*Run{}, []Left{}
+	runs := []*Run{}
 	for _, dir := range slices.Compact(dirs) {
 		one := f.runs[dir]
 		if one == nil {

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -281,15 +282,23 @@ func TestLiveOfDamagedFolders(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "folder-as-file", "run.json"), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	closed := filepath.Join(dir, "closed") // for all but root, whom nothing is closed to
+	if err := os.Mkdir(closed, 0); err != nil {
+		t.Fatal(err)
+	}
+	_, cannot := os.ReadDir(closed)
 	url := watch(t, report.Live{Dirs: []string{dir, filepath.Join(dir, "gone")}, Every: time.Millisecond})
 	var problem, left, shown []string
+	why := map[string]string{}
 	events(t, url+"/events?metric=eval/mean_reward", func(kind string, data map[string]any) bool {
 		switch kind {
 		case "problem":
 			problem = append(problem, data["text"].(string))
 		case "runs":
 			for _, x := range data["left"].([]any) {
-				left = append(left, filepath.Base(x.(map[string]any)["dir"].(string)))
+				name := filepath.Base(x.(map[string]any)["dir"].(string))
+				left = append(left, name)
+				why[name] = x.(map[string]any)["why"].(string)
 			}
 			for _, x := range data["runs"].([]any) {
 				shown = append(shown, x.(map[string]any)["name"].(string))
@@ -305,6 +314,26 @@ func TestLiveOfDamagedFolders(t *testing.T) {
 	for _, name := range []string{"no-json", "empty-json", "no-yaml", "ragged", "words", "no-columns", "binary", "folder-as-file", "no-steps", "back"} {
 		if !strings.Contains(strings.Join(left, " "), name) {
 			t.Errorf("%s is not named as left out: %v", name, left)
+		}
+	}
+	if (cannot != nil) != slices.Contains(left, "closed") {
+		t.Errorf("a folder that can't be read (%v): left out %v", cannot, left)
+	}
+	// The command says the same, without a page.
+	unreadable, err := report.Unreadable(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range unreadable {
+		name := filepath.Base(l.Dir)
+		if why[name] != l.Why {
+			t.Errorf("%s: %q, on the page %q", name, l.Why, why[name])
+		}
+		delete(why, name)
+	}
+	for name, because := range why {
+		if !strings.Contains(because, "same configuration and seed") {
+			t.Errorf("%s is left out on the page alone: %s", name, because)
 		}
 	}
 	for _, name := range []string{"whole", "all-NaN"} {

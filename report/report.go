@@ -47,6 +47,9 @@ type Section struct {
 	Better  [][]Interval // [i][j]: probability that a run of i is better than one of j
 	Taus    []float64    // of the performance profiles
 	Figures []*Figure
+	// Controls are what distances of image models mean: noise, the start of the samples,
+	// and so on; none where the runs did not measure them.
+	Controls []*Control
 }
 
 // A Result is what a configuration's runs come to. The end is the last step that all
@@ -121,6 +124,7 @@ func New(dirs []string, o Options) (*Report, error) {
 	}
 	for _, s := range r.Sections {
 		s.compare(o)
+		s.Controls = s.controls(o)
 		if s.Figures, err = s.figures(o); err != nil {
 			return nil, fmt.Errorf("report: %s: %w", s.Env, err)
 		}

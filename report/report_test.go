@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"image/png"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -256,6 +257,75 @@ func TestPublishedElsewhere(t *testing.T) {
 			t.Errorf("%s: a published figure: %v, want %v", env, got, want)
 		}
 	}
+}
+
+// Ensure that the controls of image models stand beside them: those of the data once,
+// the start of the samples for each configuration; and that runs without them have none.
+func TestControls(t *testing.T) {
+	dir := t.TempDir()
+	for seed := range uint64(2) {
+		for config, start := range map[string]float64{"met-lc": 250, "langevin": 340} {
+			run := filepath.Join(dir, fmt.Sprintf("%s-%d", config, seed))
+			writeImages(t, run, "ebm/"+config, seed, "eval/fd_e0", start/2)
+			table := strings.Replace(read(t, filepath.Join(run, "metrics.csv")), "sampler/score_norm\n", "sampler/score_norm,"+
+				"control/noise_fd_e0,control/noise_kid,control/start_alone_fd_e0,control/start_alone_kid,control/held-out_pictures_fd_e0,control/held-out_pictures_kid\n", 1)
+			put(t, run, "metrics.csv", withControls(table, start+float64(seed)))
+		}
+		writeImages(t, filepath.Join(dir, fmt.Sprintf("bare-%d", seed)), "ebm/met-sigma", seed, "eval/fd_e0", 9, "data.name=cifar10")
+	}
+	r, err := report.New([]string{dir}, report.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := t.TempDir()
+	if _, err := r.Write(out); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range r.Sections {
+		if s.Env == "cifar10" {
+			if len(s.Controls) > 0 {
+				t.Errorf("controls that nobody measured: %+v", s.Controls)
+			}
+			continue
+		}
+		got := map[string]float64{}
+		for _, c := range s.Controls {
+			name := c.Name
+			if c.Of != nil {
+				name += " of " + c.Of.Label
+			}
+			got[name] = c.Score.Value
+			if c.KID.Value != c.Score.Value/1000 {
+				t.Errorf("%s: KID %g", name, c.KID.Value)
+			}
+		}
+		want := map[string]float64{"noise": 345, "start alone of ebm/met-lc": 250.5, "start alone of ebm/langevin": 340.5, "held-out images": 25}
+		if !maps.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+	}
+	if table := read(t, filepath.Join(out, "controls.csv")); strings.Count(table, "\n") != 5 || !strings.Contains(table, "fashion-mnist,start alone,ebm/met-lc,2,eval/fd_e0,250.5") {
+		t.Errorf("%s", table)
+	}
+	page, figure := read(t, filepath.Join(out, "index.html")), read(t, filepath.Join(out, "fashion-mnist-end.svg"))
+	if strings.Count(page, "<h3>Controls</h3>") != 1 || !strings.Contains(page, "held-out images") {
+		t.Error("the page has not one table of controls")
+	}
+	for _, name := range []string{"noise", "start alone", "held-out images"} {
+		if !strings.Contains(figure, ">"+name+"<") {
+			t.Errorf("the figure of the ends has no %s", name)
+		}
+	}
+}
+
+// withControls puts controls into the last row of a table.
+func withControls(table string, start float64) string {
+	rows := strings.Split(strings.TrimSpace(table), "\n")
+	for i := 1; i < len(rows)-1; i++ {
+		rows[i] += ",,,,,,"
+	}
+	rows[len(rows)-1] += fmt.Sprintf(",345,0.345,%g,%g,25,0.025", start, start/1000)
+	return strings.Join(rows, "\n") + "\n"
 }
 
 // Ensure that image models are compared by their distance, the lower the better, beside

@@ -57,6 +57,7 @@ func (r *Report) Write(dir string) (paths []string, err error) {
 	}{
 		{"end.csv", r.endTable()}, {"curves.csv", r.curveTable()}, {"improvement.csv", r.improvementTable()},
 		{"profiles.csv", r.profileTable()}, {"runs.csv", r.runTable()}, {"published.csv", r.publishedTable()},
+		{"controls.csv", r.controlTable()},
 	} {
 		var out bytes.Buffer
 		w := csv.NewWriter(&out)

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,15 +39,15 @@ func newMetrics() *metrics {
 	return m
 }
 
-// watch adds what is read from a policy when Prometheus asks.
-func (m *metrics) watch(p *policy) {
-	gauge := func(name, help string, value func() float64) {
+// watch adds what is read from a policy or an energy when Prometheus asks.
+func (m *metrics) watch(name string, queued, step *atomic.Int64) {
+	gauge := func(figure, help string, value func() float64) {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: name, Help: help, ConstLabels: prometheus.Labels{"policy": p.name},
+			Name: figure, Help: help, ConstLabels: prometheus.Labels{"policy": name},
 		}, value))
 	}
-	gauge("stein_serve_queue_rows", "Observations that wait for a batch.", func() float64 { return float64(p.queued.Load()) })
-	gauge("stein_serve_checkpoint_step", "Environment steps of the checkpoint that answers.", func() float64 { return float64(p.step.Load()) })
+	gauge("stein_serve_queue_rows", "Observations, or images, that wait.", func() float64 { return float64(queued.Load()) })
+	gauge("stein_serve_checkpoint_step", "Environment steps, or updates, of the checkpoint that answers.", func() float64 { return float64(step.Load()) })
 }
 
 func (m *metrics) of(name string) gauges {

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,7 +30,7 @@ import (
 type Config struct {
 	Catalog  experiments.Catalog
 	Backend  compute.Backend
-	Policies []Source // the first answers requests without a name
+	Policies []Source // runs of agents and of image models; the first of each answers requests without a name
 	Limits   Limits
 	Security Security
 	// Reload is how often run folders are looked at for a newer checkpoint; 0: never.
@@ -70,11 +71,12 @@ func (l Limits) sizes() []int {
 // windowBytes of a stream or a connection may be on their way: what gRPC begins with.
 const windowBytes = 1 << 16
 
-// A Server answers for policies.
+// A Server answers for policies and for energies of images.
 type Server struct {
 	servepb.UnimplementedPoliciesServer
 	config   Config
 	policies []*policy
+	energies []*energy
 	metrics  *metrics
 	grpc     *grpc.Server
 	health   *health.Server
@@ -96,13 +98,27 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{config: c, metrics: newMetrics(), health: health.NewServer(), stopping: make(chan struct{})}
 	for _, source := range c.Policies {
+		if s.has(source.Name) {
+			s.Close()
+			return nil, fmt.Errorf("serve: %s: two runs have this name", source.Name)
+		}
+		if experiments.IsImageRun(source.Dir) {
+			e, err := s.openEnergy(source)
+			if err != nil {
+				s.Close()
+				return nil, fmt.Errorf("serve: image model %s: %w", source.Name, err)
+			}
+			s.energies = append(s.energies, e)
+			s.metrics.watch(e.name, &e.queued, &e.update)
+			continue
+		}
 		p, err := s.open(source)
 		if err != nil {
 			s.Close()
 			return nil, fmt.Errorf("serve: policy %s: %w", source.Name, err)
 		}
 		s.policies = append(s.policies, p)
-		s.metrics.watch(p)
+		s.metrics.watch(p.name, &p.queued, &p.step)
 	}
 	s.grpc = grpc.NewServer(append(options,
 		// A client that is gone without a word is noticed; one that floods with pings is not kept.
@@ -113,16 +129,16 @@ func New(c Config) (*Server, error) {
 		grpc.StaticStreamWindowSize(windowBytes), grpc.StaticConnWindowSize(windowBytes),
 	)...)
 	servepb.RegisterPoliciesServer(s.grpc, s)
+	servepb.RegisterEnergiesServer(s.grpc, energyService{Server: s})
 	healthpb.RegisterHealthServer(s.grpc, s.health)
-	s.health.SetServingStatus(servepb.Policies_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_SERVING)
+	for _, service := range []string{servepb.Policies_ServiceDesc.ServiceName, servepb.Energies_ServiceDesc.ServiceName} {
+		s.health.SetServingStatus(service, healthpb.HealthCheckResponse_SERVING)
+	}
 	reflection.Register(s.grpc)
 	return s, nil
 }
 
 func (s *Server) open(source Source) (*policy, error) {
-	if s.find(source.Name) != nil {
-		return nil, errors.New("two policies have this name")
-	}
 	started := time.Now()
 	actor, err := s.config.Catalog.OpenActor(s.config.Backend, source.Dir, source.Checkpoint, s.config.Log)
 	if err != nil {
@@ -158,6 +174,12 @@ func (p *policy) close() {
 	p.actor.Close()
 }
 
+// has says whether a run of this name is served.
+func (s *Server) has(name string) bool {
+	return slices.ContainsFunc(s.policies, func(p *policy) bool { return p.name == name }) ||
+		slices.ContainsFunc(s.energies, func(e *energy) bool { return e.name == name })
+}
+
 // find is the policy of a name, or nil.
 func (s *Server) find(name string) *policy {
 	for _, p := range s.policies {
@@ -185,6 +207,11 @@ func (s *Server) Serve(ctx context.Context, at net.Listener) error {
 		workers.Go(func() { p.work(stop) })
 		if s.config.Reload > 0 {
 			watchers.Go(func() { p.reload(watch, s.config.Reload) })
+		}
+	}
+	for _, e := range s.energies {
+		if s.config.Reload > 0 {
+			watchers.Go(func() { e.reload(watch, s.config.Reload) })
 		}
 	}
 	ended := make(chan struct{})
@@ -220,5 +247,8 @@ func (s *Server) Metrics() http.Handler { return s.metrics.handler() }
 func (s *Server) Close() {
 	for _, p := range s.policies {
 		p.close()
+	}
+	for _, e := range s.energies {
+		e.model.Close()
 	}
 }

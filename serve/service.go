@@ -110,5 +110,8 @@ func (s *Server) unknown(name string) error {
 	for _, p := range s.policies {
 		names = append(names, p.name)
 	}
+	if names == nil {
+		return status.Error(codes.NotFound, "this server has no policies")
+	}
 	return status.Errorf(codes.NotFound, "unknown policy %q; this server has %s", name, strings.Join(names, ", "))
 }

@@ -106,13 +106,29 @@ func findPictures(ctx context.Context, root string) (names []string, err error) 
 	return names, walk(root)
 }
 
-// decode reads a picture. Errors say how far the decoder had read.
+// Decode reads one picture, a PNG or JPEG, as a set of one. Errors call it by name.
+func Decode(name string, file io.ReadSeeker) (*Images, error) {
+	img, err := decodeFrom(name, file)
+	if err != nil {
+		return nil, err
+	}
+	box := img.Bounds()
+	m := &Images{Name: name, Height: box.Dy(), Width: box.Dx(), Channels: channels(img)}
+	m.Pixels = appendPixels(nil, img, m.Channels)
+	return m, nil
+}
+
 func decode(name string) (image.Image, error) {
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("dataset: %w", err)
 	}
 	defer file.Close()
+	return decodeFrom(name, file)
+}
+
+// decodeFrom reads a picture. Errors say how far the decoder had read.
+func decodeFrom(name string, file io.ReadSeeker) (image.Image, error) {
 	size, _, err := image.DecodeConfig(file)
 	if err == nil && size.Width*size.Height > pixelLimit {
 		return nil, fmt.Errorf("dataset: %s is %d×%d: more than %d pixels", name, size.Width, size.Height, pixelLimit)

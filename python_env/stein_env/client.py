@@ -22,6 +22,7 @@ import numpy.typing as npt
 from stein_env import serve_pb2 as pb
 
 _SERVICE = "/stein.serve.v1.Policies/"
+_ENERGIES = "/stein.serve.v1.Energies/"
 
 Array = npt.NDArray[np.float32]
 
@@ -110,6 +111,16 @@ class Client:
             request_serializer=pb.SpecRequest.SerializeToString,
             response_deserializer=pb.SpecResponse.FromString,
         )
+        self._score = self._channel.unary_unary(
+            _ENERGIES + "Score",
+            request_serializer=pb.ScoreRequest.SerializeToString,
+            response_deserializer=pb.ScoreResponse.FromString,
+        )
+        self._models = self._channel.unary_unary(
+            _ENERGIES + "Models",
+            request_serializer=pb.ModelsRequest.SerializeToString,
+            response_deserializer=pb.ModelsResponse.FromString,
+        )
 
     def act(
         self,
@@ -139,6 +150,38 @@ class Client:
             pb.SpecRequest(), timeout=self._timeout, metadata=self._metadata
         )
         return list(reply.policies)
+
+    def score(
+        self, images: npt.ArrayLike | Sequence[bytes], *, model: str = ""
+    ) -> npt.NDArray[np.float64]:
+        """Return the energy f of images by an image model, [n].
+
+        Args:
+            images: uint8 [n, height, width, channels] of the model's own size, or
+                [n, height, width]; or the bytes of PNG or JPEG files.
+            model: name of the image model; empty: the server's first.
+        """
+        listed = images if isinstance(images, (list, tuple)) else ()
+        files = [i for i in listed if isinstance(i, bytes)]
+        if files and len(files) == len(listed):
+            request = pb.ScoreRequest(model=model, files=files)
+        else:
+            pixels = np.asarray(images)
+            if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4):
+                raise ValueError(
+                    f"images of {pixels.dtype} {pixels.shape}, want uint8"
+                    " [n, height, width, channels]"
+                )
+            request = pb.ScoreRequest(model=model, pixels=pixels.tobytes())
+        reply = self._score(request, timeout=self._timeout, metadata=self._metadata)
+        return np.asarray(reply.energies, np.float64)
+
+    def models(self) -> Sequence[pb.ModelSpec]:
+        """Return what image models the server has."""
+        reply = self._models(
+            pb.ModelsRequest(), timeout=self._timeout, metadata=self._metadata
+        )
+        return list(reply.models)
 
     def close(self) -> None:
         """End the connection."""

@@ -71,3 +71,57 @@ class PolicySpec(_message.Message):
     run: str
     batch: int
     def __init__(self, name: _Optional[str] = ..., env: _Optional[str] = ..., obs_dim: _Optional[int] = ..., act_dim: _Optional[int] = ..., algorithm: _Optional[str] = ..., kind: _Optional[str] = ..., particles: _Optional[int] = ..., step: _Optional[int] = ..., run: _Optional[str] = ..., batch: _Optional[int] = ...) -> None: ...
+
+class ScoreRequest(_message.Message):
+    __slots__ = ("model", "pixels", "files", "id")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    PIXELS_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    pixels: bytes
+    files: _containers.RepeatedScalarFieldContainer[bytes]
+    id: int
+    def __init__(self, model: _Optional[str] = ..., pixels: _Optional[bytes] = ..., files: _Optional[_Iterable[bytes]] = ..., id: _Optional[int] = ...) -> None: ...
+
+class ScoreResponse(_message.Message):
+    __slots__ = ("energies", "update", "id")
+    ENERGIES_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    energies: _containers.RepeatedScalarFieldContainer[float]
+    update: int
+    id: int
+    def __init__(self, energies: _Optional[_Iterable[float]] = ..., update: _Optional[int] = ..., id: _Optional[int] = ...) -> None: ...
+
+class ModelsRequest(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    def __init__(self, model: _Optional[str] = ...) -> None: ...
+
+class ModelsResponse(_message.Message):
+    __slots__ = ("models",)
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    models: _containers.RepeatedCompositeFieldContainer[ModelSpec]
+    def __init__(self, models: _Optional[_Iterable[_Union[ModelSpec, _Mapping]]] = ...) -> None: ...
+
+class ModelSpec(_message.Message):
+    __slots__ = ("name", "data", "height", "width", "channels", "temperature", "update", "run")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    data: str
+    height: int
+    width: int
+    channels: int
+    temperature: float
+    update: int
+    run: str
+    def __init__(self, name: _Optional[str] = ..., data: _Optional[str] = ..., height: _Optional[int] = ..., width: _Optional[int] = ..., channels: _Optional[int] = ..., temperature: _Optional[float] = ..., update: _Optional[int] = ..., run: _Optional[str] = ...) -> None: ...

@@ -66,6 +66,7 @@ function offer() {
 // leave names the folders that are left out.
 function leave(folders) {
   const box = document.getElementById("left");
+  if (box.hidden) box.open = folders.length <= 5; // few are worth their place on the page
   box.hidden = !folders.length;
   box.querySelector("summary").textContent = folders.length === 1 ? "One folder is left out" : `${folders.length} folders are left out`;
   box.querySelector("ul").replaceChildren(...folders.map((f) => {

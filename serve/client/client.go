@@ -38,6 +38,7 @@ const windowBytes = 1 << 16
 type Client struct {
 	conn     *grpc.ClientConn
 	policies servepb.PoliciesClient
+	energies servepb.EnergiesClient
 }
 
 // Dial prepares a connection; it is made when it is first needed, and again whenever
@@ -66,7 +67,7 @@ func Dial(address string, o Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("client: %s: %w", address, err)
 	}
-	return &Client{conn, servepb.NewPoliciesClient(conn)}, nil
+	return &Client{conn, servepb.NewPoliciesClient(conn), servepb.NewEnergiesClient(conn)}, nil
 }
 
 // Health says nil where the server says that it serves.
@@ -166,6 +167,33 @@ func (c *Client) Specs(ctx context.Context, policy string) ([]*servepb.PolicySpe
 		return nil, fmt.Errorf("client: %w", err)
 	}
 	return r.Policies, nil
+}
+
+// Images are what is scored: Pixels of the model's own size as bytes, [n, H, W, C], and
+// then PNG or JPEG Files, which the server brings to that size.
+type Images struct {
+	Pixels []byte
+	Files  [][]byte
+}
+
+// Score asks an image model for f of each image, the larger the more like those of the
+// training set, and gives the updates of the checkpoint that answered. An empty name is
+// the server's first model.
+func (c *Client) Score(ctx context.Context, m Images, model string) (f []float64, update int64, err error) {
+	r, err := c.energies.Score(ctx, &servepb.ScoreRequest{Model: model, Pixels: m.Pixels, Files: m.Files})
+	if err != nil {
+		return nil, 0, fmt.Errorf("client: %w", err)
+	}
+	return r.Energies, r.Update, nil
+}
+
+// Models says which image models the server has; a name asks about that one.
+func (c *Client) Models(ctx context.Context, model string) ([]*servepb.ModelSpec, error) {
+	r, err := c.energies.Models(ctx, &servepb.ModelsRequest{Model: model})
+	if err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	return r.Models, nil
 }
 
 // A Stream is a control loop's connection: less work for each question than Act. One

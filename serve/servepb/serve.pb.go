@@ -420,6 +420,340 @@ func (x *PolicySpec) GetBatch() uint32 {
 	return 0
 }
 
+type ScoreRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which model; empty: the first that the server was started with.
+	Model string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	// Images of the model's own size as bytes, row after row:
+	// [n, height, width, channels].
+	Pixels []byte `protobuf:"bytes,2,opt,name=pixels,proto3" json:"pixels,omitempty"`
+	// PNG or JPEG files, one image each, square or of the model's height. They are
+	// brought to the model's size and channels. They follow those of pixels.
+	Files [][]byte `protobuf:"bytes,3,rep,name=files,proto3" json:"files,omitempty"`
+	// Sent back with the answer. The server does not look at it.
+	Id            uint64 `protobuf:"varint,4,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScoreRequest) Reset() {
+	*x = ScoreRequest{}
+	mi := &file_stein_serve_v1_serve_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScoreRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScoreRequest) ProtoMessage() {}
+
+func (x *ScoreRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stein_serve_v1_serve_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScoreRequest.ProtoReflect.Descriptor instead.
+func (*ScoreRequest) Descriptor() ([]byte, []int) {
+	return file_stein_serve_v1_serve_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ScoreRequest) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *ScoreRequest) GetPixels() []byte {
+	if x != nil {
+		return x.Pixels
+	}
+	return nil
+}
+
+func (x *ScoreRequest) GetFiles() [][]byte {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+func (x *ScoreRequest) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+type ScoreResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// f of each image, larger for images like those of the training set: [n]. The
+	// density is proportional to exp(f/temperature).
+	Energies []float64 `protobuf:"fixed64,1,rep,packed,name=energies,proto3" json:"energies,omitempty"`
+	// Updates of the checkpoint that answered.
+	Update int64 `protobuf:"varint,2,opt,name=update,proto3" json:"update,omitempty"`
+	// That of the request.
+	Id            uint64 `protobuf:"varint,3,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScoreResponse) Reset() {
+	*x = ScoreResponse{}
+	mi := &file_stein_serve_v1_serve_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScoreResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScoreResponse) ProtoMessage() {}
+
+func (x *ScoreResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stein_serve_v1_serve_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScoreResponse.ProtoReflect.Descriptor instead.
+func (*ScoreResponse) Descriptor() ([]byte, []int) {
+	return file_stein_serve_v1_serve_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ScoreResponse) GetEnergies() []float64 {
+	if x != nil {
+		return x.Energies
+	}
+	return nil
+}
+
+func (x *ScoreResponse) GetUpdate() int64 {
+	if x != nil {
+		return x.Update
+	}
+	return 0
+}
+
+func (x *ScoreResponse) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+type ModelsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which model; empty: all of them.
+	Model         string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModelsRequest) Reset() {
+	*x = ModelsRequest{}
+	mi := &file_stein_serve_v1_serve_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModelsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModelsRequest) ProtoMessage() {}
+
+func (x *ModelsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stein_serve_v1_serve_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModelsRequest.ProtoReflect.Descriptor instead.
+func (*ModelsRequest) Descriptor() ([]byte, []int) {
+	return file_stein_serve_v1_serve_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ModelsRequest) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+type ModelsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order in which the server was given them; the first is the one that
+	// requests without a name get.
+	Models        []*ModelSpec `protobuf:"bytes,1,rep,name=models,proto3" json:"models,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModelsResponse) Reset() {
+	*x = ModelsResponse{}
+	mi := &file_stein_serve_v1_serve_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModelsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModelsResponse) ProtoMessage() {}
+
+func (x *ModelsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stein_serve_v1_serve_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModelsResponse.ProtoReflect.Descriptor instead.
+func (*ModelsResponse) Descriptor() ([]byte, []int) {
+	return file_stein_serve_v1_serve_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ModelsResponse) GetModels() []*ModelSpec {
+	if x != nil {
+		return x.Models
+	}
+	return nil
+}
+
+type ModelSpec struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Data set that it was trained on.
+	Data   string `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	Height uint32 `protobuf:"varint,3,opt,name=height,proto3" json:"height,omitempty"`
+	Width  uint32 `protobuf:"varint,4,opt,name=width,proto3" json:"width,omitempty"`
+	// 1: grey; 3: red, green, blue.
+	Channels uint32 `protobuf:"varint,5,opt,name=channels,proto3" json:"channels,omitempty"`
+	// τ of the density exp(f/τ).
+	Temperature float64 `protobuf:"fixed64,6,opt,name=temperature,proto3" json:"temperature,omitempty"`
+	// Updates of the checkpoint that answers now.
+	Update int64 `protobuf:"varint,7,opt,name=update,proto3" json:"update,omitempty"`
+	// The run's id.
+	Run           string `protobuf:"bytes,8,opt,name=run,proto3" json:"run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModelSpec) Reset() {
+	*x = ModelSpec{}
+	mi := &file_stein_serve_v1_serve_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModelSpec) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModelSpec) ProtoMessage() {}
+
+func (x *ModelSpec) ProtoReflect() protoreflect.Message {
+	mi := &file_stein_serve_v1_serve_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModelSpec.ProtoReflect.Descriptor instead.
+func (*ModelSpec) Descriptor() ([]byte, []int) {
+	return file_stein_serve_v1_serve_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ModelSpec) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ModelSpec) GetData() string {
+	if x != nil {
+		return x.Data
+	}
+	return ""
+}
+
+func (x *ModelSpec) GetHeight() uint32 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *ModelSpec) GetWidth() uint32 {
+	if x != nil {
+		return x.Width
+	}
+	return 0
+}
+
+func (x *ModelSpec) GetChannels() uint32 {
+	if x != nil {
+		return x.Channels
+	}
+	return 0
+}
+
+func (x *ModelSpec) GetTemperature() float64 {
+	if x != nil {
+		return x.Temperature
+	}
+	return 0
+}
+
+func (x *ModelSpec) GetUpdate() int64 {
+	if x != nil {
+		return x.Update
+	}
+	return 0
+}
+
+func (x *ModelSpec) GetRun() string {
+	if x != nil {
+		return x.Run
+	}
+	return ""
+}
+
 var File_stein_serve_v1_serve_proto protoreflect.FileDescriptor
 
 const file_stein_serve_v1_serve_proto_rawDesc = "" +
@@ -456,11 +790,36 @@ const file_stein_serve_v1_serve_proto_rawDesc = "" +
 	"\x04step\x18\b \x01(\x03R\x04step\x12\x10\n" +
 	"\x03run\x18\t \x01(\tR\x03run\x12\x14\n" +
 	"\x05batch\x18\n" +
-	" \x01(\rR\x05batch2\xd4\x01\n" +
+	" \x01(\rR\x05batch\"b\n" +
+	"\fScoreRequest\x12\x14\n" +
+	"\x05model\x18\x01 \x01(\tR\x05model\x12\x16\n" +
+	"\x06pixels\x18\x02 \x01(\fR\x06pixels\x12\x14\n" +
+	"\x05files\x18\x03 \x03(\fR\x05files\x12\x0e\n" +
+	"\x02id\x18\x04 \x01(\x04R\x02id\"S\n" +
+	"\rScoreResponse\x12\x1a\n" +
+	"\benergies\x18\x01 \x03(\x01R\benergies\x12\x16\n" +
+	"\x06update\x18\x02 \x01(\x03R\x06update\x12\x0e\n" +
+	"\x02id\x18\x03 \x01(\x04R\x02id\"%\n" +
+	"\rModelsRequest\x12\x14\n" +
+	"\x05model\x18\x01 \x01(\tR\x05model\"C\n" +
+	"\x0eModelsResponse\x121\n" +
+	"\x06models\x18\x01 \x03(\v2\x19.stein.serve.v1.ModelSpecR\x06models\"\xc9\x01\n" +
+	"\tModelSpec\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\tR\x04data\x12\x16\n" +
+	"\x06height\x18\x03 \x01(\rR\x06height\x12\x14\n" +
+	"\x05width\x18\x04 \x01(\rR\x05width\x12\x1a\n" +
+	"\bchannels\x18\x05 \x01(\rR\bchannels\x12 \n" +
+	"\vtemperature\x18\x06 \x01(\x01R\vtemperature\x12\x16\n" +
+	"\x06update\x18\a \x01(\x03R\x06update\x12\x10\n" +
+	"\x03run\x18\b \x01(\tR\x03run2\xd4\x01\n" +
 	"\bPolicies\x12>\n" +
 	"\x03Act\x12\x1a.stein.serve.v1.ActRequest\x1a\x1b.stein.serve.v1.ActResponse\x12E\n" +
 	"\x06Stream\x12\x1a.stein.serve.v1.ActRequest\x1a\x1b.stein.serve.v1.ActResponse(\x010\x01\x12A\n" +
-	"\x04Spec\x12\x1b.stein.serve.v1.SpecRequest\x1a\x1c.stein.serve.v1.SpecResponseB)Z'github.com/stein-rl/stein/serve/servepbb\x06proto3"
+	"\x04Spec\x12\x1b.stein.serve.v1.SpecRequest\x1a\x1c.stein.serve.v1.SpecResponse2\x99\x01\n" +
+	"\bEnergies\x12D\n" +
+	"\x05Score\x12\x1c.stein.serve.v1.ScoreRequest\x1a\x1d.stein.serve.v1.ScoreResponse\x12G\n" +
+	"\x06Models\x12\x1d.stein.serve.v1.ModelsRequest\x1a\x1e.stein.serve.v1.ModelsResponseB)Z'github.com/stein-rl/stein/serve/servepbb\x06proto3"
 
 var (
 	file_stein_serve_v1_serve_proto_rawDescOnce sync.Once
@@ -474,27 +833,37 @@ func file_stein_serve_v1_serve_proto_rawDescGZIP() []byte {
 	return file_stein_serve_v1_serve_proto_rawDescData
 }
 
-var file_stein_serve_v1_serve_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_stein_serve_v1_serve_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_stein_serve_v1_serve_proto_goTypes = []any{
-	(*ActRequest)(nil),   // 0: stein.serve.v1.ActRequest
-	(*ActResponse)(nil),  // 1: stein.serve.v1.ActResponse
-	(*SpecRequest)(nil),  // 2: stein.serve.v1.SpecRequest
-	(*SpecResponse)(nil), // 3: stein.serve.v1.SpecResponse
-	(*PolicySpec)(nil),   // 4: stein.serve.v1.PolicySpec
+	(*ActRequest)(nil),     // 0: stein.serve.v1.ActRequest
+	(*ActResponse)(nil),    // 1: stein.serve.v1.ActResponse
+	(*SpecRequest)(nil),    // 2: stein.serve.v1.SpecRequest
+	(*SpecResponse)(nil),   // 3: stein.serve.v1.SpecResponse
+	(*PolicySpec)(nil),     // 4: stein.serve.v1.PolicySpec
+	(*ScoreRequest)(nil),   // 5: stein.serve.v1.ScoreRequest
+	(*ScoreResponse)(nil),  // 6: stein.serve.v1.ScoreResponse
+	(*ModelsRequest)(nil),  // 7: stein.serve.v1.ModelsRequest
+	(*ModelsResponse)(nil), // 8: stein.serve.v1.ModelsResponse
+	(*ModelSpec)(nil),      // 9: stein.serve.v1.ModelSpec
 }
 var file_stein_serve_v1_serve_proto_depIdxs = []int32{
 	4, // 0: stein.serve.v1.SpecResponse.policies:type_name -> stein.serve.v1.PolicySpec
-	0, // 1: stein.serve.v1.Policies.Act:input_type -> stein.serve.v1.ActRequest
-	0, // 2: stein.serve.v1.Policies.Stream:input_type -> stein.serve.v1.ActRequest
-	2, // 3: stein.serve.v1.Policies.Spec:input_type -> stein.serve.v1.SpecRequest
-	1, // 4: stein.serve.v1.Policies.Act:output_type -> stein.serve.v1.ActResponse
-	1, // 5: stein.serve.v1.Policies.Stream:output_type -> stein.serve.v1.ActResponse
-	3, // 6: stein.serve.v1.Policies.Spec:output_type -> stein.serve.v1.SpecResponse
-	4, // [4:7] is the sub-list for method output_type
-	1, // [1:4] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	9, // 1: stein.serve.v1.ModelsResponse.models:type_name -> stein.serve.v1.ModelSpec
+	0, // 2: stein.serve.v1.Policies.Act:input_type -> stein.serve.v1.ActRequest
+	0, // 3: stein.serve.v1.Policies.Stream:input_type -> stein.serve.v1.ActRequest
+	2, // 4: stein.serve.v1.Policies.Spec:input_type -> stein.serve.v1.SpecRequest
+	5, // 5: stein.serve.v1.Energies.Score:input_type -> stein.serve.v1.ScoreRequest
+	7, // 6: stein.serve.v1.Energies.Models:input_type -> stein.serve.v1.ModelsRequest
+	1, // 7: stein.serve.v1.Policies.Act:output_type -> stein.serve.v1.ActResponse
+	1, // 8: stein.serve.v1.Policies.Stream:output_type -> stein.serve.v1.ActResponse
+	3, // 9: stein.serve.v1.Policies.Spec:output_type -> stein.serve.v1.SpecResponse
+	6, // 10: stein.serve.v1.Energies.Score:output_type -> stein.serve.v1.ScoreResponse
+	8, // 11: stein.serve.v1.Energies.Models:output_type -> stein.serve.v1.ModelsResponse
+	7, // [7:12] is the sub-list for method output_type
+	2, // [2:7] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_stein_serve_v1_serve_proto_init() }
@@ -509,9 +878,9 @@ func file_stein_serve_v1_serve_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stein_serve_v1_serve_proto_rawDesc), len(file_stein_serve_v1_serve_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   10,
 			NumExtensions: 0,
-			NumServices:   1,
+			NumServices:   2,
 		},
 		GoTypes:           file_stein_serve_v1_serve_proto_goTypes,
 		DependencyIndexes: file_stein_serve_v1_serve_proto_depIdxs,

@@ -206,3 +206,153 @@ var Policies_ServiceDesc = grpc.ServiceDesc{
 	},
 	Metadata: "stein/serve/v1/serve.proto",
 }
+
+const (
+	Energies_Score_FullMethodName  = "/stein.serve.v1.Energies/Score"
+	Energies_Models_FullMethodName = "/stein.serve.v1.Energies/Models"
+)
+
+// EnergiesClient is the client API for Energies service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// Energies are the trained image models of one server, each under a name. A server has
+// this service whether or not it has such models.
+type EnergiesClient interface {
+	// Score computes the energy f of each image of the request.
+	Score(ctx context.Context, in *ScoreRequest, opts ...grpc.CallOption) (*ScoreResponse, error)
+	// Models says which image models there are, and what they take.
+	Models(ctx context.Context, in *ModelsRequest, opts ...grpc.CallOption) (*ModelsResponse, error)
+}
+
+type energiesClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewEnergiesClient(cc grpc.ClientConnInterface) EnergiesClient {
+	return &energiesClient{cc}
+}
+
+func (c *energiesClient) Score(ctx context.Context, in *ScoreRequest, opts ...grpc.CallOption) (*ScoreResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ScoreResponse)
+	err := c.cc.Invoke(ctx, Energies_Score_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *energiesClient) Models(ctx context.Context, in *ModelsRequest, opts ...grpc.CallOption) (*ModelsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ModelsResponse)
+	err := c.cc.Invoke(ctx, Energies_Models_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// EnergiesServer is the server API for Energies service.
+// All implementations must embed UnimplementedEnergiesServer
+// for forward compatibility.
+//
+// Energies are the trained image models of one server, each under a name. A server has
+// this service whether or not it has such models.
+type EnergiesServer interface {
+	// Score computes the energy f of each image of the request.
+	Score(context.Context, *ScoreRequest) (*ScoreResponse, error)
+	// Models says which image models there are, and what they take.
+	Models(context.Context, *ModelsRequest) (*ModelsResponse, error)
+	mustEmbedUnimplementedEnergiesServer()
+}
+
+// UnimplementedEnergiesServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedEnergiesServer struct{}
+
+func (UnimplementedEnergiesServer) Score(context.Context, *ScoreRequest) (*ScoreResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Score not implemented")
+}
+func (UnimplementedEnergiesServer) Models(context.Context, *ModelsRequest) (*ModelsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Models not implemented")
+}
+func (UnimplementedEnergiesServer) mustEmbedUnimplementedEnergiesServer() {}
+func (UnimplementedEnergiesServer) testEmbeddedByValue()                  {}
+
+// UnsafeEnergiesServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to EnergiesServer will
+// result in compilation errors.
+type UnsafeEnergiesServer interface {
+	mustEmbedUnimplementedEnergiesServer()
+}
+
+func RegisterEnergiesServer(s grpc.ServiceRegistrar, srv EnergiesServer) {
+	// If the following call panics, it indicates UnimplementedEnergiesServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Energies_ServiceDesc, srv)
+}
+
+func _Energies_Score_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ScoreRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EnergiesServer).Score(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Energies_Score_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EnergiesServer).Score(ctx, req.(*ScoreRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Energies_Models_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ModelsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EnergiesServer).Models(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Energies_Models_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EnergiesServer).Models(ctx, req.(*ModelsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// Energies_ServiceDesc is the grpc.ServiceDesc for Energies service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var Energies_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "stein.serve.v1.Energies",
+	HandlerType: (*EnergiesServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "Score",
+			Handler:    _Energies_Score_Handler,
+		},
+		{
+			MethodName: "Models",
+			Handler:    _Energies_Models_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "stein/serve/v1/serve.proto",
+}
