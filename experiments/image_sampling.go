@@ -17,7 +17,7 @@ import (
 	"github.com/stein-rl/stein/runs"
 )
 
-// GalleryOf is the folder of a run's pictures.
+// GalleryOf is the folder of a run's images.
 func GalleryOf(dir string) string { return filepath.Join(dir, galleryDir) }
 
 // An ImageSampling draws from the model of a run.
@@ -25,8 +25,8 @@ type ImageSampling struct {
 	Dir        string
 	Checkpoint string // last, best, or an update
 	N          int
-	Seed       *runs.Seed // nil: from the run's own
-	Start      bool       // the initial distribution alone, by the same random numbers, without a step
+	Seed       *runs.Seed // nil: derived from the run's seed
+	Start      bool       // sample only the initial distribution, with the same random numbers
 	Sets       []string
 	Log        *slog.Logger
 }
@@ -48,19 +48,18 @@ func (s ImageSampling) Draw(ctx context.Context) (Drawn, error) {
 	return m.Draw(ctx, s.N, s.Start)
 }
 
-// An ImageModel is the model of a run as one of its checkpoints has it. It is the
-// caller's to close.
+// An ImageModel is the model of a run at a checkpoint. The caller must close it.
 type ImageModel struct {
 	*ebm.Model
 	Config ImageConfig
 	Info   runs.Info
 	Update int64 // of the checkpoint
 
-	seed    uint64 // of what is drawn
+	seed    uint64 // seed of the draws
 	backend compute.Backend
 }
 
-// Open reads the model.
+// Open loads the model.
 func (s ImageSampling) Open(ctx context.Context) (*ImageModel, error) {
 	m := &ImageModel{}
 	var err error
@@ -97,13 +96,13 @@ func (s ImageSampling) Open(ctx context.Context) (*ImageModel, error) {
 	return m, nil
 }
 
-// Close frees what the model holds.
+// Close frees the model.
 func (m *ImageModel) Close() {
 	m.Model.Close()
 	m.backend.Finalize()
 }
 
-// Draw draws n samples, or n draws of the initial distribution alone.
+// Draw draws n samples, or n samples of the initial distribution if start is set.
 func (m *ImageModel) Draw(ctx context.Context, n int, start bool) (Drawn, error) {
 	name, x, err := "samples of "+m.Info.ID, []float32(nil), error(nil)
 	if start {
@@ -120,11 +119,11 @@ func (m *ImageModel) Draw(ctx context.Context, n int, start bool) (Drawn, error)
 	return Drawn{images, m.Config, m.Update}, err
 }
 
-// shape is that of the pictures, which the data set itself says.
+// shape is the shape of the images, taken from the data set.
 func (d Data) shape(ctx context.Context) (ebm.Shape, error) {
 	m, err := d.open(ctx, "test", nil)
 	if err != nil {
-		return ebm.Shape{}, fmt.Errorf("what the run learnt from says the size of its pictures: %w", err)
+		return ebm.Shape{}, fmt.Errorf("cannot read the run's data set, which determines the image size: %w", err)
 	}
 	return shapeOf(m), nil
 }
@@ -132,7 +131,7 @@ func (d Data) shape(ctx context.Context) (ebm.Shape, error) {
 // WriteGrid writes the samples as a PNG.
 func (d Drawn) WriteGrid(path string, columns, zoom int) error {
 	if d.Len() == 0 {
-		return errors.New("experiments: a grid of no pictures")
+		return errors.New("experiments: a grid needs at least one image")
 	}
 	return picture.Save(path, func(w io.Writer) error {
 		return png.Encode(w, picture.Grid(d.Pictures(0, d.Len()), columns, zoom))
