@@ -49,7 +49,7 @@ func TestLearns(t *testing.T) {
 func TestCheck(t *testing.T) {
 	code, stdout, stderr := stein(t, "env", "check", "go:sledge", "--kwargs", `{"friction": 0.5}`)
 	if code != 0 || strings.Contains(stdout, "FAIL") || !strings.Contains(stdout, "observations of 2, actions of 1 numbers, at most 100 steps") ||
-		!strings.Contains(stdout, "one seed gives one course") || !strings.Contains(stdout, "steps/s") {
+		!strings.Contains(stdout, "the same seed gives the same trajectory") || !strings.Contains(stdout, "steps/s") {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
 	for _, c := range []struct {
