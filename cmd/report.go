@@ -33,7 +33,7 @@ lines.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if o.Bootstrap.Resamples < 1 {
-				return usageError{fmt.Errorf("--resamples %d: want 1 or more", o.Bootstrap.Resamples)}
+				return usageError{fmt.Errorf("--resamples %d: want at least 1", o.Bootstrap.Resamples)}
 			}
 			if c.Flags().Changed("gamma") {
 				if math.IsNaN(gamma) || math.IsInf(gamma, 0) {
@@ -51,12 +51,12 @@ lines.`,
 	flags.StringArrayVar(&o.Metrics, "metric", nil, "also draw this `METRIC` over training, instead of policy/score_norm, sampler/score_norm and sampler/rejection (repeatable)")
 	flags.IntVar(&o.Bootstrap.Resamples, "resamples", 2000, "resamples of the bootstrap")
 	flags.Uint64Var(&o.Bootstrap.Seed, "bootstrap-seed", 0, "random seed of the bootstrap")
-	flags.Float64Var(&gamma, "gamma", 0, "score that the optimality gap is measured from (default: that of the best run)")
+	flags.Float64Var(&gamma, "gamma", 0, "threshold of the optimality gap (default: the score of the best run)")
 	flags.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return cmd
 }
 
-// reported is a configuration's line for programs. Figures that are not there are null.
+// reported is a configuration's line in JSON. Missing figures are null.
 type reported struct {
 	Env           string          `json:"env"` // or the data set
 	Metric        string          `json:"metric,omitempty"`
@@ -80,7 +80,7 @@ func (a *app) report(dirs []string, o report.Options, out string, asJSON bool) e
 		return err
 	}
 	for _, l := range r.Left {
-		fmt.Fprintf(a.stderr, "left out: %s: %s\n", l.Dir, l.Why)
+		fmt.Fprintf(a.stderr, "skipped: %s: %s\n", l.Dir, l.Why)
 	}
 	var lines []reported
 	for _, s := range r.Sections {
