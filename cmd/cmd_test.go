@@ -111,7 +111,7 @@ func TestDoctor(t *testing.T) {
 func TestDoctorOfSickMachine(t *testing.T) {
 	t.Setenv("STEIN_PYTHON", "/no/such/python")
 	code, found, stderr := doctor(t, "--backend", "xla:/no/such/plugin.so")
-	if code != 1 || !strings.Contains(stderr, "a training could not run here") {
+	if code != 1 || !strings.Contains(stderr, "training would not work here") {
 		t.Errorf("code %d, %q", code, stderr)
 	}
 	for check, want := range map[string]string{"backend": "/no/such/plugin.so", "python": "/no/such/python"} {

@@ -45,7 +45,7 @@ func (a *app) configsCmd() *cobra.Command {
 	return list
 }
 
-// resolved is a configuration of an agent or of an image model as YAML.
+// resolved returns a configuration of an agent or an image model as YAML.
 func (a *app) resolved(name string, sets []string) ([]byte, error) {
 	plan, err := a.catalog.Plan(name, "", sets)
 	if err != nil {
@@ -57,7 +57,7 @@ func (a *app) resolved(name string, sets []string) ([]byte, error) {
 func (a *app) listConfigs(asJSON bool) error {
 	type entry struct {
 		Name  string `json:"name"`
-		Env   string `json:"env"`   // of an image model: its pictures
+		Env   string `json:"env"`   // of an image model: its data set
 		Steps int64  `json:"steps"` // of an image model: updates
 		About string `json:"about"`
 	}
@@ -86,13 +86,13 @@ func (a *app) listConfigs(asJSON bool) error {
 	return w.Flush()
 }
 
-// setFlag adds --set, for any number of key=value.
+// setFlag adds --set, repeatable, with key=value.
 func setFlag(cmd *cobra.Command, sets *[]string) {
 	cmd.Flags().StringArrayVar(sets, "set", nil, "override a setting: key=value, such as agent.gamma=0.98 (repeatable)")
 }
 
 func completeConfigs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return experiments.Names(), cobra.ShellCompDirectiveDefault // a file is fine too
+	return experiments.Names(), cobra.ShellCompDirectiveDefault // file names are completed too
 }
 
 func completeAllConfigs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

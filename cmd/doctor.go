@@ -26,20 +26,20 @@ import (
 //go:embed doctor.py
 var doctorScript string
 
-// A finding is one line of the doctor's report.
+// A finding is one line of the report.
 type finding struct {
 	Check  string `json:"check"`
 	State  state  `json:"state"`
 	Detail string `json:"detail"`
-	Fix    string `json:"fix,omitempty"` // what to do about it
+	Fix    string `json:"fix,omitempty"` // how to fix it
 }
 
 type state string
 
 const (
 	fine    state = "ok"
-	lacking state = "warn" // training runs, something else does not
-	broken  state = "FAIL" // training can't run
+	lacking state = "warn" // training works, another feature does not
+	broken  state = "FAIL" // training does not work
 )
 
 func (a *app) doctorCmd() *cobra.Command {
@@ -89,7 +89,7 @@ func (a *app) doctor(ctx context.Context, backend string, asJSON bool) error {
 		a.printFindings(all)
 	}
 	if slices.ContainsFunc(all, func(f finding) bool { return f.State == broken }) {
-		return errors.New("a training could not run here: see the lines marked FAIL")
+		return errors.New("training would not work here: see the lines marked FAIL")
 	}
 	return nil
 }
@@ -120,7 +120,7 @@ func checkEngine(flag string) []finding {
 	found := finding{Check: "backend", State: fine, Detail: fmt.Sprintf("%s (%s)", choice.Config, choice.From)}
 	order := finding{Check: "looked at", State: fine, Detail: strings.Join(looked, "; ")}
 	if err != nil {
-		found.State, found.Detail, found.Fix = broken, err.Error(), "leave out what names it (--backend, STEIN_BACKEND, GOMLX_BACKEND); "+engine.FixXLA()
+		found.State, found.Detail, found.Fix = broken, err.Error(), "unset it (--backend, STEIN_BACKEND, GOMLX_BACKEND);  "+engine.FixXLA()
 		return []finding{order, found}
 	}
 	defer b.Finalize()
@@ -134,7 +134,7 @@ func checkEngine(flag string) []finding {
 	}
 	graph.Detail += "; devices: " + strings.Join(devices, ", ")
 	if err := engine.Check(b); err != nil {
-		graph.State, graph.Detail, graph.Fix = broken, err.Error(), "name another with --backend, such as "+engine.PureGo
+		graph.State, graph.Detail, graph.Fix = broken, err.Error(), "choose another with --backend, such as "+engine.PureGo
 	}
 	return []finding{order, found, graph}
 }
@@ -151,7 +151,7 @@ func checkZeroMQ() finding {
 	return f
 }
 
-// pythonReport is what doctor.py prints.
+// pythonReport is the output of doctor.py.
 type pythonReport struct {
 	Python     string
 	Executable string
@@ -170,10 +170,10 @@ func checkPython(ctx context.Context) []finding {
 	}
 	dir, err := os.MkdirTemp("", "stein-doctor-")
 	if err != nil {
-		return []finding{{Check: "python", State: broken, Detail: err.Error(), Fix: "a temporary folder is needed: $TMPDIR"}}
+		return []finding{{Check: "python", State: broken, Detail: err.Error(), Fix: "set TMPDIR to a writable temporary folder"}}
 	}
 	defer os.RemoveAll(dir)
-	env, err := python.Write(dir) // the package of this binary, as workers get it
+	env, err := python.Write(dir) // the embedded package, as workers use it
 	var out []byte
 	if err == nil {
 		out, err = python.Command(ctx, interpreter, env, "-c", doctorScript).Output()

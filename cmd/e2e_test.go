@@ -160,7 +160,7 @@ func TestTrain(t *testing.T) {
 	}
 	t.Run("eval", func(t *testing.T) { testEval(t, a) })
 	t.Run("complete", func(t *testing.T) {
-		if o := finish(t, stein("train", "--resume", a)); o.code != 0 || !strings.Contains(o.stdout, "has its 300 steps already; to go on, name more with --steps") {
+		if o := finish(t, stein("train", "--resume", a)); o.code != 0 || !strings.Contains(o.stdout, "already has its 300 steps; set a larger --steps") {
 			t.Errorf("%+v", o)
 		}
 	})
@@ -298,7 +298,7 @@ func TestInterruptAndResume(t *testing.T) {
 	if !slices.IsSorted(losses) || len(slices.Compact(slices.Clone(losses))) != len(losses) || losses[len(losses)-1] != float64(steps) {
 		t.Errorf("losses at steps %v", losses)
 	}
-	wantLine(t, finish(t, stein("train", "--resume", dir, "--seed", "4")), 2, "a run keeps the one it began with, 3")
+	wantLine(t, finish(t, stein("train", "--resume", dir, "--seed", "4")), 2, "a resumed run keeps its seed, 3")
 	again := finish(t, stein("train", "--resume", dir)) // --steps of the last time is the run's now
 	if again.code != 0 || !strings.Contains(again.stdout, fmt.Sprintf("has its %d steps", steps)) {
 		t.Errorf("%+v", again)
@@ -409,7 +409,7 @@ func TestBadInput(t *testing.T) {
 		{"missing run folder, eval", []string{"eval", "nowhere"}, "", 1, "run folder nowhere does not exist"},
 		{"no run folder", []string{"eval", busy}, "", 1, "is not a run folder: it has no run.json"},
 		{"folder with other things", []string{"train", "--config", "pendulum/sac", "--run-dir", busy}, "", 1, "is not empty"},
-		{"neither config nor resume", []string{"train"}, "", 2, "train what? --config NAME"},
+		{"neither config nor resume", []string{"train"}, "", 2, "want --config NAME"},
 		{"unknown config", []string{"train", "--config", "pendulm/sac"}, "", 2, "did you mean pendulum/sac?"},
 		{"bad steps", []string{"train", "--config", "pendulum/sac", "--steps", "0"}, "", 2, "steps: 0: want >= 1"},
 		{"unknown environment", []string{"train", "--config", "pendulum/sac", "--env", "Pendulum-v9"}, "", 1, "Pendulum-v9"},

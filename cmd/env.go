@@ -31,7 +31,7 @@ func (a *app) envCmd() *cobra.Command {
 	return cmd
 }
 
-// An envCheck is `stein env check`: its flags, then what it does with them.
+// An envCheck runs `stein env check`; its fields are the flags.
 type envCheck struct {
 	id     string
 	kwargs string
@@ -39,7 +39,7 @@ type envCheck struct {
 	render bool
 	asJSON bool
 	out    io.Writer
-	log    io.Writer // what the environment prints
+	log    io.Writer // output of the environment
 
 	catalog experiments.Catalog
 }
@@ -69,7 +69,7 @@ code is 1 if something is wrong.`,
 	return cmd
 }
 
-// An envFinding is one line of the report, as stein_env/check.py prints it.
+// An envFinding is one line of the report, as printed by stein_env/check.py.
 type envFinding struct {
 	Check  string `json:"check"`
 	State  state  `json:"state"`
@@ -80,7 +80,7 @@ func (e *envCheck) run(ctx context.Context) error {
 	var kwargs map[string]any
 	if e.kwargs != "" {
 		numbers := json.NewDecoder(strings.NewReader(e.kwargs))
-		numbers.UseNumber() // 3 is a whole number for Python
+		numbers.UseNumber() // keep integers as integers for Python
 		if err := numbers.Decode(&kwargs); err != nil {
 			return usageError{fmt.Errorf("--kwargs %q: want a JSON object: %w", e.kwargs, err)}
 		}
@@ -102,12 +102,12 @@ func (e *envCheck) run(ctx context.Context) error {
 		}
 	}
 	if failed > 0 {
-		return fmt.Errorf("%s can't be trained on: see the lines marked FAIL", e.id)
+		return fmt.Errorf("cannot train on %s: see the lines marked FAIL", e.id)
 	}
 	return nil
 }
 
-// inPython runs stein_env.check, passing its findings on, and counts failures.
+// inPython runs stein_env.check, prints its findings, and counts failures.
 func (e *envCheck) inPython(ctx context.Context) (failed int, err error) {
 	interpreter, err := python.Find(e.python)
 	if err != nil {
@@ -141,7 +141,7 @@ func (e *envCheck) inPython(ctx context.Context) (failed int, err error) {
 	for lines.Scan() {
 		var f envFinding
 		if json.Unmarshal(lines.Bytes(), &f) != nil || f.Check == "" {
-			fmt.Fprintf(e.log, "%s\n", lines.Bytes()) // the environment's own words
+			fmt.Fprintf(e.log, "%s\n", lines.Bytes()) // output of the environment
 			continue
 		}
 		found++
@@ -162,7 +162,7 @@ func (e *envCheck) inPython(ctx context.Context) (failed int, err error) {
 
 const bridgeCheckSeconds = 1
 
-// throughBridge steps one copy in a worker by random actions.
+// throughBridge steps one copy in a worker with random actions.
 func (e *envCheck) throughBridge(ctx context.Context, kwargs map[string]any) envFinding {
 	steps, took, err := bridgeSteps(ctx, envbridge.Worker{Env: e.id, Kwargs: kwargs, Python: e.python})
 	if err != nil {
@@ -180,7 +180,7 @@ func bridgeSteps(ctx context.Context, w envbridge.Worker) (steps int, took time.
 	return stepsIn(ctx, env)
 }
 
-// stepsIn steps an environment by random actions for a while.
+// stepsIn steps an environment with random actions for a while.
 func stepsIn(ctx context.Context, env envbridge.Env) (steps int, took time.Duration, err error) {
 	if _, err := env.Reset(ctx, 0); err != nil {
 		return 0, 0, err

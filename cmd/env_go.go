@@ -10,7 +10,7 @@ import (
 	"github.com/stein-rl/stein/envbridge"
 )
 
-// inGo checks an environment that the program brings itself.
+// inGo checks an environment in this program.
 func (e *envCheck) inGo(ctx context.Context, kwargs map[string]any) error {
 	env, err := e.catalog.OpenEnv(e.id, kwargs, goCopies, 0)
 	if err != nil {
@@ -37,18 +37,18 @@ func (e *envCheck) inGo(ctx context.Context, kwargs map[string]any) error {
 		}
 	}
 	if failed {
-		return fmt.Errorf("%s can't be trained on: see the lines marked FAIL", e.id)
+		return fmt.Errorf("cannot train on %s: see the lines marked FAIL", e.id)
 	}
 	return nil
 }
 
-// What goEpisodes tries.
+// The extent of goEpisodes.
 const (
 	goCopies = 2
 	goSteps  = 2000
 )
 
-// goEpisodes tries seeds, numbers and ends.
+// goEpisodes checks seeding, finite numbers and ends of episodes.
 func goEpisodes(ctx context.Context, env envbridge.Env) []envFinding {
 	one, err := trace(ctx, env, 1)
 	if err != nil {
@@ -62,26 +62,26 @@ func goEpisodes(ctx context.Context, env envbridge.Env) []envFinding {
 	if err != nil {
 		return []envFinding{{"episodes", broken, err.Error()}}
 	}
-	all := []envFinding{{"seeds", fine, "one seed gives one course"}}
+	all := []envFinding{{"seeds", fine, "the same seed gives the same trajectory"}}
 	switch {
 	case !slices.Equal(one.seen, again.seen):
-		all[0] = envFinding{"seeds", broken, "the same seed gave another course: all that is random must follow from the seed of Reset"}
+		all[0] = envFinding{"seeds", broken, "the same seed gave another trajectory: derive all randomness from the seed of Reset"}
 	case slices.Equal(one.seen, other.seen):
-		all[0] = envFinding{"seeds", lacking, "another seed gave the same course: fine where nothing is random"}
+		all[0] = envFinding{"seeds", lacking, "another seed gave the same trajectory: fine if nothing is random"}
 	}
 	if one.bad != "" {
 		all = append(all, envFinding{"numbers", broken, one.bad})
 	} else {
-		all = append(all, envFinding{"numbers", fine, fmt.Sprintf("all finite in %d steps by random actions", goSteps)})
+		all = append(all, envFinding{"numbers", fine, fmt.Sprintf("all finite in %d steps with random actions", goSteps)})
 	}
 	ends := envFinding{"ends", fine, fmt.Sprintf("%d episodes terminated, %d reached the time limit", one.terminated, one.truncated)}
 	if one.terminated+one.truncated == 0 {
-		ends = envFinding{"ends", lacking, "no episode ended: name a time limit with env.max_steps, or a method MaxSteps"}
+		ends = envFinding{"ends", lacking, "no episode ended: set a time limit with env.max_steps or a method MaxSteps"}
 	}
 	return append(all, ends)
 }
 
-// A course is what happened in a number of steps by actions that are always the same.
+// A course is a trajectory under a fixed sequence of actions.
 type course struct {
 	seen                  []float32
 	terminated, truncated int
@@ -124,7 +124,7 @@ func trace(ctx context.Context, env envbridge.Env, seed int64) (c course, err er
 func (c *course) see(step int, numbers []float32) {
 	for _, x := range numbers {
 		if c.bad == "" && (math.IsNaN(float64(x)) || math.IsInf(float64(x), 0)) {
-			c.bad = fmt.Sprintf("step %d: %v among what is seen or earned", step, x)
+			c.bad = fmt.Sprintf("step %d: %v in the observation or reward", step, x)
 		}
 	}
 	c.seen = append(c.seen, numbers...)

@@ -36,7 +36,7 @@ with the entropy according to the policy and to a grid.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			x.Dir = args[0]
 			if x.Episodes < 1 && c.Flags().Changed("episodes") {
-				return usageError{fmt.Errorf("--episodes %d: want 1 or more", x.Episodes)}
+				return usageError{fmt.Errorf("--episodes %d: want at least 1", x.Episodes)}
 			}
 			if x.Video != "" {
 				if err := experiments.CheckVideo(x.Video); err != nil {
@@ -76,7 +76,7 @@ func (a *app) eval(c *cobra.Command, x experiments.Exam, asJSON bool) error {
 	if len(m.Returns) == 0 {
 		return err
 	}
-	if err != nil { // no video, but the episodes were played
+	if err != nil { // the video failed, but the episodes are complete
 		x.Video = ""
 	}
 	if asJSON {

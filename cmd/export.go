@@ -19,7 +19,7 @@ import (
 	"github.com/stein-rl/stein/replay/normalize"
 )
 
-// exportFlags are those of stein export.
+// exportFlags are the flags of stein export.
 type exportFlags struct{ checkpoint, out, format string }
 
 func (a *app) exportCmd() *cobra.Command {
@@ -56,7 +56,7 @@ environment are not needed.`,
 	return cmd
 }
 
-// check settles file and format.
+// check completes file name and format.
 func (f *exportFlags) check(run string) error {
 	if f.format == "" {
 		f.format = "safetensors"
@@ -65,10 +65,10 @@ func (f *exportFlags) check(run string) error {
 		}
 	}
 	if f.format != "safetensors" && f.format != "onnx" && f.format != "run" {
-		return usageError{fmt.Errorf("format %q: want safetensors, onnx or run (--format, or the ending of --out)", f.format)}
+		return usageError{fmt.Errorf("format %q: want safetensors, onnx or run (--format, or the extension of --out)", f.format)}
 	}
 	if f.format == "run" && f.out == "" {
-		return usageError{fmt.Errorf("format run: name the folder to write with --out")}
+		return usageError{fmt.Errorf("format run: set the folder to write with --out")}
 	}
 	if f.out == "" {
 		f.out = filepath.Base(filepath.Clean(run)) + "." + f.format
@@ -104,11 +104,11 @@ func (a *app) export(f exportFlags, run string) error {
 	}
 	defer actor.Close()
 	if f.format == "onnx" && actor.Config.Policy.Value == nil {
-		return fmt.Errorf("export: the agent %s has no policy of the catalog, which ONNX would be made of; its weights can be had as safetensors", actor.Config.Agent.Name)
+		return fmt.Errorf("export: ONNX needs a policy of the catalog, and agent %s has none; use --format safetensors", actor.Config.Agent.Name)
 	}
 	learned, ok := actor.Agent.(export.Weighted)
 	if !ok {
-		return fmt.Errorf("export: an agent of kind %s gives no weights", actor.Config.Agent.Name)
+		return fmt.Errorf("export: agents of kind %s cannot export weights", actor.Config.Agent.Name)
 	}
 	weights, err := export.Weights(learned)
 	if err != nil {
@@ -141,7 +141,7 @@ func (a *app) export(f exportFlags, run string) error {
 	return nil
 }
 
-// exportEnergy writes f of an image model.
+// exportEnergy exports the energy f of an image model.
 func (a *app) exportEnergy(ctx context.Context, f exportFlags, run string) error {
 	if f.format == "" && f.out == "" {
 		f.format = "onnx"
@@ -150,7 +150,7 @@ func (a *app) exportEnergy(ctx context.Context, f exportFlags, run string) error
 		return err
 	}
 	if f.format != "onnx" {
-		return usageError{fmt.Errorf("an image model's energy is written as ONNX, not as %s", f.format)}
+		return usageError{fmt.Errorf("an image model's energy can only be exported as ONNX, not as %s", f.format)}
 	}
 	log := slog.New(a.logs.quieter(a.stderr, isTerminal(a.stderr)))
 	m, err := experiments.ImageSampling{Dir: run, Checkpoint: f.checkpoint, Log: log}.Open(ctx)
@@ -174,7 +174,7 @@ func (a *app) exportEnergy(ctx context.Context, f exportFlags, run string) error
 	return nil
 }
 
-// metadataOf says where weights come from and what they are to be used with.
+// metadataOf describes where weights come from and how to use them.
 func metadataOf(a *experiments.Actor) (map[string]string, error) {
 	policy, err := settings.Encode(a.Config.Policy)
 	if err != nil {
@@ -206,7 +206,7 @@ func metadataOf(a *experiments.Actor) (map[string]string, error) {
 	return all, nil
 }
 
-// replaceFile writes a file whole or not at all.
+// replaceFile writes a file atomically.
 func replaceFile(path string, write func(io.Writer) error) (err error) {
 	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {

@@ -53,7 +53,7 @@ The default URL is the value of STEIN_HEALTH.`,
 func askHealth(ctx context.Context, address string, o client.Options) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
-		return usageError{fmt.Errorf("health of %q: want a URL, here or in STEIN_HEALTH", address)}
+		return usageError{fmt.Errorf("health of %q: want a URL, as argument or in STEIN_HEALTH", address)}
 	}
 	switch u.Scheme {
 	case "http", "https":

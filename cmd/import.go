@@ -14,7 +14,7 @@ import (
 	"github.com/stein-rl/stein/runs"
 )
 
-// importFlags are those of stein import.
+// importFlags are the flags of stein import.
 type importFlags struct {
 	config, env, runDir, runs string
 	sets                      []string

@@ -14,7 +14,7 @@ import (
 	"github.com/stein-rl/stein/internal/settings"
 )
 
-// logFlags say what is logged to stderr and how.
+// logFlags select the level and format of the log on stderr.
 type logFlags struct{ level, format string }
 
 var logFormats = []string{"auto", "text", "json"}
@@ -36,11 +36,10 @@ func (l *logFlags) check() error {
 	return nil
 }
 
-// handler logs to w: text for people, JSON for programs. The text leaves out the
-// date, which a person has.
+// handler logs to w: text for people, JSON for programs. The text omits the date.
 func (l *logFlags) handler(w io.Writer, terminal bool) slog.Handler {
 	var level slog.Level
-	level.UnmarshalText([]byte(l.level)) // check has seen it
+	level.UnmarshalText([]byte(l.level)) // validated by check
 	if l.format == "text" || l.format == "auto" && terminal {
 		return slog.NewTextHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 			if a.Key == slog.TimeKey && len(groups) == 0 {
@@ -52,8 +51,8 @@ func (l *logFlags) handler(w io.Writer, terminal bool) slog.Handler {
 	return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})
 }
 
-// ofRun is handler for what is all about one run. Programs, which see the lines of
-// many, get its id in each; a person sees one run at a time.
+// ofRun is handler for the log of one run. JSON lines carry its id, because programs read
+// the logs of many runs.
 func (l *logFlags) ofRun(w io.Writer, terminal bool, id string) slog.Handler {
 	h := l.handler(w, terminal)
 	if _, structured := h.(*slog.JSONHandler); structured {
@@ -62,8 +61,8 @@ func (l *logFlags) ofRun(w io.Writer, terminal bool, id string) slog.Handler {
 	return h
 }
 
-// quieter is handler for commands whose results say all: info is left out unless
-// the user asks for debug.
+// quieter is handler for commands whose results say everything: it drops info unless the
+// level is debug.
 func (l logFlags) quieter(w io.Writer, terminal bool) slog.Handler {
 	if l.level == "info" {
 		l.level = "warn"
@@ -71,7 +70,7 @@ func (l logFlags) quieter(w io.Writer, terminal bool) slog.Handler {
 	return l.handler(w, terminal)
 }
 
-// isTerminal says whether w is one that can move its cursor.
+// isTerminal reports whether w is a terminal that can move its cursor.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"

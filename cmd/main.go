@@ -1,5 +1,5 @@
-// Package cmd is the command line of stein. A program of yours that adds a policy
-// to the catalog is the same command line with one policy more:
+// Package cmd is the command line of stein. Your own program can add a policy to the
+// catalog and run the same command line:
 //
 //	func main() {
 //		catalog := experiments.Builtin()
@@ -27,21 +27,20 @@ import (
 	"github.com/stein-rl/stein/runs"
 )
 
-// What a shell is told.
+// Exit codes.
 const (
 	exitOK      = 0
 	exitFailure = 1
-	exitUsage   = 2 // the command line or a configuration makes no sense
+	exitUsage   = 2 // wrong command line or configuration
 )
 
-// Main runs the command line that the process was started with, and gives the code
-// to exit with. The first SIGINT or SIGTERM ends a training in good order, with a
-// checkpoint; the second ends the process.
+// Main runs the command line of the process and returns its exit code. The first SIGINT
+// or SIGTERM stops a training with a checkpoint; the second kills the process.
 func Main(catalog experiments.Catalog) int {
 	return Execute(untilSignal(), catalog, os.Args[1:], os.Stdout, os.Stderr)
 }
 
-// Execute runs one command line. Results go to stdout, everything else to stderr.
+// Execute runs a command line. Results go to stdout, everything else to stderr.
 func Execute(ctx context.Context, catalog experiments.Catalog, args []string, stdout, stderr io.Writer) int {
 	a := &app{catalog: catalog, stdout: stdout, stderr: stderr}
 	over := make(chan struct{})
@@ -57,7 +56,7 @@ func Execute(ctx context.Context, catalog experiments.Catalog, args []string, st
 	}
 	fmt.Fprintf(stderr, "stein: %s\n", strings.TrimSpace(err.Error()))
 	var usage usageError
-	if errors.As(err, &usage) || !a.started { // cobra's own complaints come before a command starts
+	if errors.As(err, &usage) || !a.started { // cobra's own errors come before a command starts
 		if !a.started {
 			fmt.Fprintf(stderr, "`%s --help` has the flags and examples\n", cmd.CommandPath())
 		}
@@ -66,12 +65,12 @@ func Execute(ctx context.Context, catalog experiments.Catalog, args []string, st
 	return exitFailure
 }
 
-// A usageError is the user's: exit code 2.
+// A usageError is a mistake of the user: exit code 2.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// app is what commands share.
+// app is the state shared by all commands.
 type app struct {
 	catalog        experiments.Catalog
 	stdout, stderr io.Writer
@@ -80,7 +79,7 @@ type app struct {
 	started        bool        // a command has begun, flags and arguments are fine
 }
 
-// warn logs a text, once however often it is told.
+// warn returns a function that logs each text once.
 func (a *app) warn() func(text string) {
 	log := slog.New(a.logs.quieter(a.stderr, isTerminal(a.stderr)))
 	var told sync.Map
@@ -127,8 +126,8 @@ command line or configuration.`,
 	return root
 }
 
-// knownCommand is for a command that has others below it: a name it does not know
-// gets the nearest one for an answer.
+// knownCommand is for a command with subcommands: it suggests the nearest name for an
+// unknown one.
 func knownCommand(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -140,7 +139,7 @@ func knownCommand(c *cobra.Command, args []string) error {
 	return fmt.Errorf("unknown command %q for %q%s", args[0], c.CommandPath(), didYouMean(settings.Nearest(args[0], names)))
 }
 
-// nearFlag adds the nearest flag to the complaint about an unknown one.
+// nearFlag suggests the nearest flag for an unknown one.
 func nearFlag(c *cobra.Command, err error) error {
 	name, unknown := strings.CutPrefix(err.Error(), "unknown flag: --")
 	if !unknown {

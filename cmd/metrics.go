@@ -11,7 +11,7 @@ import (
 
 const metricsHelp = "`ADDRESS` to answer Prometheus at, such as 127.0.0.1:9100; :9100 is every address of this machine"
 
-// answerPrometheus answers at an address's /metrics until it is stopped.
+// answerPrometheus serves metrics at /metrics of an address until it is stopped.
 func answerPrometheus(address string, metrics http.Handler, log *slog.Logger) (stop func() error, err error) {
 	at, err := net.Listen("tcp", address)
 	if err != nil {

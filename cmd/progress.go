@@ -16,14 +16,14 @@ import (
 	"github.com/stein-rl/stein/runs"
 )
 
-// progress shows how far a run is: a bar on a terminal, log lines elsewhere. It is
-// also what logs go through on a terminal, so that they don't cut up the bar.
+// progress shows the progress of a run: a bar on a terminal, log lines elsewhere. On a
+// terminal, logs are written through it, above the bar.
 type progress struct {
 	out     io.Writer
-	log     *slog.Logger // what lines go to where there is no bar
+	log     *slog.Logger // for log lines without a bar
 	columns int          // 0: no terminal
-	follows []followed   // figures that a person follows
-	unit    string       // what is counted
+	follows []followed   // figures shown to the user
+	unit    string       // name of a step
 	total   int64
 	step    atomic.Int64
 
@@ -32,13 +32,13 @@ type progress struct {
 	from    int64 // steps of earlier processes
 	last    agents.Metrics
 	marks   []mark
-	shown   bool // a bar stands at the cursor
+	shown   bool // the cursor is on a bar
 	logged  time.Time
 	done    chan struct{}
 	stopped sync.WaitGroup
 }
 
-// How often a bar is drawn and a line logged.
+// Intervals between bars and log lines.
 const (
 	barEvery  = 200 * time.Millisecond
 	lineEvery = 10 * time.Second
@@ -46,7 +46,8 @@ const (
 
 var _ runs.Watcher = (*progress)(nil)
 
-// newProgress is silent until Start. columns is a terminal's width, 0 where out is none.
+// newProgress shows nothing until Start. columns is the width of a terminal, 0 without
+// one.
 func newProgress(out io.Writer, columns int) *progress {
 	return &progress{
 		out: out, columns: columns, last: agents.Metrics{}, done: make(chan struct{}), unit: "steps",
@@ -54,7 +55,7 @@ func newProgress(out io.Writer, columns int) *progress {
 	}
 }
 
-// Start begins to show a run that is at step from of total.
+// Start starts to show a run at step from of total.
 func (p *progress) Start(from, total int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -90,16 +91,16 @@ func (p *progress) begun() bool {
 // Stepped says that training has come to a step. It is cheap.
 func (p *progress) Stepped(step int64) { p.step.Store(step) }
 
-// Record keeps what a bar shows, and logs a line where there is no bar.
+// Record stores what a bar shows, and logs a line if there is no bar.
 func (p *progress) Record(step int64, m agents.Metrics) error {
 	p.step.Store(step)
-	if attrs := p.note(step, m); attrs != nil { // outside of the lock, which logging takes
+	if attrs := p.note(step, m); attrs != nil { // outside the lock: logging takes it
 		p.log.Info("progress", attrs...)
 	}
 	return nil
 }
 
-// note keeps figures, and gives what to log now, if anything.
+// note stores figures, and returns the attributes to log now, if any.
 func (p *progress) note(step int64, m agents.Metrics) []any {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -128,22 +129,22 @@ func (p *progress) note(step int64, m agents.Metrics) []any {
 	return attrs
 }
 
-// A followed figure is one that a person looks at while training goes on.
+// A followed figure is shown during training.
 type followed struct {
 	name, metric string
-	evaluated    bool // by an evaluation, which is worth a line of its own
+	evaluated    bool // from an evaluation, which is always logged
 }
 
-// Those of an agent's training.
+// The figures of an agent's training.
 const (
 	trainReturn = "rollout/ep_rew_mean"
 	evalReturn  = "eval/mean_reward"
 )
 
-// The shares of time of a run: what limits it is the largest.
+// The phases of a run's time: the largest is the bottleneck.
 var phases = []string{"act", "env_wait", "sample", "update"}
 
-// Write passes logs on, above the bar.
+// Write writes logs above the bar.
 func (p *progress) Write(line []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -161,7 +162,7 @@ func (p *progress) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// stop leaves the last bar standing. No more is shown.
+// stop leaves the last bar and shows nothing more.
 func (p *progress) stop() {
 	close(p.done)
 	p.stopped.Wait()
@@ -196,15 +197,15 @@ func (p *progress) draw() {
 		bar = "[" + strings.Repeat("=", full) + strings.Repeat(" ", size-full) + "]"
 	}
 	line := bar + figures
-	if len(line) >= p.columns { // a line that wraps can't be erased
+	if len(line) >= p.columns { // a line that wraps cannot be erased
 		line = line[:max(0, p.columns-1)]
 	}
 	fmt.Fprint(p.out, eraseLine+line)
 	p.shown = true
 }
 
-// rate is steps per second of late: random steps at the start go much faster than
-// what follows, and an average would promise too much.
+// rate is the recent steps per second: random steps at the start are much faster than
+// later ones, so an overall average would be too high.
 func (p *progress) rate(step int64) float64 {
 	now := time.Now()
 	if len(p.marks) == 0 {
@@ -220,7 +221,7 @@ func (p *progress) rate(step int64) float64 {
 	return float64(step-first.step) / max(now.Sub(first.at).Seconds(), 1e-3)
 }
 
-// rateText has a digit after the point where there are few before it.
+// rateText has a decimal for small rates.
 func rateText(x float64) string {
 	if x < 10 {
 		return fmt.Sprintf("%.1f", x)
@@ -228,7 +229,7 @@ func rateText(x float64) string {
 	return fmt.Sprintf("%.0f", x)
 }
 
-// A mark is where a run was at a time.
+// A mark is the step of a run at a time.
 type mark struct {
 	at   time.Time
 	step int64
@@ -248,7 +249,7 @@ func (p *progress) eta(step int64) time.Duration {
 	return left.Round(time.Second)
 }
 
-// thousands writes 12345 as 12,345.
+// thousands formats 12345 as 12,345.
 func thousands(n int64) string {
 	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {

@@ -33,7 +33,7 @@ lines.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if o.Bootstrap.Resamples < 1 {
-				return usageError{fmt.Errorf("--resamples %d: want 1 or more", o.Bootstrap.Resamples)}
+				return usageError{fmt.Errorf("--resamples %d: want at least 1", o.Bootstrap.Resamples)}
 			}
 			if c.Flags().Changed("gamma") {
 				if math.IsNaN(gamma) || math.IsInf(gamma, 0) {
@@ -51,7 +51,7 @@ lines.`,
 	flags.StringArrayVar(&o.Metrics, "metric", nil, "also draw this `METRIC` over training, instead of policy/score_norm, sampler/score_norm and sampler/rejection (repeatable)")
 	flags.IntVar(&o.Bootstrap.Resamples, "resamples", 2000, "resamples of the bootstrap")
 	flags.Uint64Var(&o.Bootstrap.Seed, "bootstrap-seed", 0, "random seed of the bootstrap")
-	flags.Float64Var(&gamma, "gamma", 0, "score that the optimality gap is measured from (default: that of the best run)")
+	flags.Float64Var(&gamma, "gamma", 0, "threshold of the optimality gap (default: the score of the best run)")
 	flags.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return cmd
 }
@@ -98,7 +98,7 @@ func (a *app) report(dirs []string, o report.Options, out string, asJSON bool) e
 		return err
 	}
 	for _, l := range r.Left {
-		fmt.Fprintf(a.stderr, "left out: %s: %s\n", l.Dir, l.Why)
+		fmt.Fprintf(a.stderr, "skipped: %s: %s\n", l.Dir, l.Why)
 	}
 	var lines []reported
 	var controls []reportedControl

@@ -28,7 +28,7 @@ func TestResumeFinished(t *testing.T) {
 	}
 	before := kept()
 	o := finish(t, stein("train", "--resume", dir))
-	if o.code != 0 || !strings.Contains(o.stdout, "has its 100 steps already") || !bytes.Equal(kept(), before) {
+	if o.code != 0 || !strings.Contains(o.stdout, "already has its 100 steps") || !bytes.Equal(kept(), before) {
 		t.Errorf("%+v", o)
 	}
 	o = finish(t, stein("train", "--resume", dir, "--json"))

@@ -76,7 +76,7 @@ func (a *app) runsCmd() *cobra.Command {
 	return list
 }
 
-// runLine is a run for a person or a program.
+// runLine is a run in the table or in JSON.
 type runLine struct {
 	Folder  string     `json:"folder"`
 	Config  string     `json:"config"`
@@ -98,7 +98,7 @@ func (a *app) listRuns(dirs []string, tag string, asJSON bool) error {
 	for _, dir := range found {
 		line, err := lineOf(dir)
 		if err != nil {
-			fmt.Fprintf(a.stderr, "left out: %v\n", err)
+			fmt.Fprintf(a.stderr, "skipped: %v\n", err)
 			continue
 		}
 		if tag == "" || slices.Contains(line.Tags, tag) {
@@ -121,7 +121,7 @@ func (a *app) listRuns(dirs []string, tag string, asJSON bool) error {
 	return w.Flush()
 }
 
-// onLine is a name without what would break a table, or steer a terminal.
+// onLine removes characters from a name that would break a table or control a terminal.
 func onLine(name string) string {
 	return strings.Map(func(c rune) rune {
 		if unicode.IsControl(c) {
@@ -136,7 +136,7 @@ func lineOf(dir string) (runLine, error) {
 	if err != nil {
 		return runLine{}, err
 	}
-	l := runLine{ // an image model has pictures and updates in the place of steps in an environment
+	l := runLine{ // an image model has a data set and updates instead of an environment and steps
 		Folder: dir, Config: r.Info.Config, Env: cmp.Or(r.Settings["env.id"], r.Settings["data.name"]), Seed: uint64(r.Info.Seed),
 		Step: r.Step, Steps: r.Total(), Created: &r.Info.Created,
 	}
@@ -172,7 +172,7 @@ func orDash(text string) string {
 	return text
 }
 
-// tagsName is the file of a run's tags, one on a line.
+// tagsName is the file with a run's tags, one per line.
 const tagsName = "tags"
 
 func tagsOf(dir string) ([]string, error) {
@@ -218,9 +218,9 @@ func tagRun(dir string, tags []string, remove bool) error {
 	return nil
 }
 
-// removeRuns asks for all of them at once. One in which a process trains is kept.
+// removeRuns asks once for all runs. It keeps runs that are training.
 func (a *app) removeRuns(in io.Reader, dirs []string, yes bool) error {
-	for _, dir := range dirs { // nothing is removed unless each is a run
+	for _, dir := range dirs { // check all before removing any
 		folder, err := runs.Open(dir)
 		if err != nil {
 			return err
@@ -243,7 +243,7 @@ func (a *app) removeRuns(in io.Reader, dirs []string, yes bool) error {
 			return fmt.Errorf("no answer: %w", err)
 		}
 		if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
-			return errors.New("nothing was removed")
+			return errors.New("cancelled: no run was removed")
 		}
 	}
 	for _, dir := range dirs {

@@ -81,8 +81,8 @@ func TestRunsRemove(t *testing.T) {
 		args         []string
 		code         int
 	}{
-		{"n\n", "nothing was removed", []string{"a", "b"}, 1},
-		{"", "nothing was removed", []string{"a", "b"}, 1},
+		{"n\n", "no run was removed", []string{"a", "b"}, 1},
+		{"", "no run was removed", []string{"a", "b"}, 1},
 		{"", "is not a run folder", []string{"a", "thesis", "-y"}, 1},
 		{"", "in use by another process", []string{"a", "busy", "-y"}, 1},
 		{"y\n", "remove 2 run folders", []string{"a", "b"}, 0},
@@ -123,7 +123,7 @@ func TestRunsDamaged(t *testing.T) {
 		Folder string
 		Return *float64
 	}](t, stdout)
-	if code != 0 || len(got) != 2 || got[1].Return != nil || !strings.Contains(stderr, "left out: run folder: runs/cut/run.json") {
+	if code != 0 || len(got) != 2 || got[1].Return != nil || !strings.Contains(stderr, "skipped: run folder: runs/cut/run.json") {
 		t.Errorf("code %d, %+v, %s", code, got, stderr)
 	}
 	if code, stdout, _ = run(t, "runs"); code != 0 || strings.ContainsAny(stdout, "\x1b\t") || !strings.Contains(stdout, "odd?[31m?name") {

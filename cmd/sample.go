@@ -15,7 +15,7 @@ import (
 	"github.com/stein-rl/stein/sampler/known"
 )
 
-// sampleFlags are those of `stein sample`.
+// sampleFlags are the flags of `stein sample`.
 type sampleFlags struct {
 	cfg       known.Config
 	target    string
@@ -29,7 +29,7 @@ func newSampleCmd() *cobra.Command {
 	var f sampleFlags
 	cmd := &cobra.Command{
 		Use:   "sample",
-		Short: "Run a sampler on a density whose entropy is known",
+		Short: "Run a sampler on a density with known entropy",
 		Long: `Runs a sampler on a known density and compares the entropy that it computes with the
 true one.
 
@@ -49,22 +49,22 @@ Samplers: svgd       median bandwidth, fixed step size, density with the Hessian
 	flags.StringVar(&f.target, "target", "gmm2", "the density to sample from")
 	flags.IntVar(&f.dim, "dim", 2, "dimensions of the target (gaussian, gmm2, gmm4, box)")
 	flags.StringVar(&f.cfg.Sampler, "sampler", "met-svgd", "sampler")
-	flags.IntVar(&f.cfg.Particles, "particles", 64, "particles in a system")
-	flags.IntVar(&f.cfg.Systems, "systems", 16, "independent systems, over which the errors are averaged")
+	flags.IntVar(&f.cfg.Particles, "particles", 64, "number of particles per system")
+	flags.IntVar(&f.cfg.Systems, "systems", 16, "number of independent systems to average over")
 	flags.IntVar(&f.cfg.Steps, "steps", 20, "number of sampler steps")
 	flags.Uint64Var(&f.cfg.Seed, "seed", 0, "seed of all random numbers")
 	flags.IntVar(&f.cfg.Fit, "fit", 100, "met-svgd, met-mh: iterations that fit kernel width and step")
-	flags.Float64Var(&f.cfg.FitRate, "fit-rate", 0, "Adam's learning rate on their logarithms (0: 0.05); the best step grows with the particles")
-	flags.BoolVar(&f.cfg.EachStep, "each-step", false, "met-svgd, met-mh: a kernel width and a step size for each step")
-	flags.Float64Var(&f.cfg.InitialStd, "initial-std", 2, "standard deviation of the first positions, around zero")
-	flags.Float64Var(&f.cfg.StepSize, "step-size", 0, "step, the first one where it is learned (0: the sampler's default)")
-	flags.Float64Var(&f.cfg.Bandwidth, "bandwidth", 0, "kernel width, the first one where it is learned (0: the sampler's default)")
-	flags.BoolVar(&f.cfg.SelfTerm, "self-term", false, "count a particle's kernel with itself in the density, as the PyTorch package does")
+	flags.Float64Var(&f.cfg.FitRate, "fit-rate", 0, "Adam's learning rate on their logarithms (0: 0.05)")
+	flags.BoolVar(&f.cfg.EachStep, "each-step", false, "met-svgd, met-mh: fit a kernel width and a step size for each step")
+	flags.Float64Var(&f.cfg.InitialStd, "initial-std", 2, "standard deviation of the initial positions")
+	flags.Float64Var(&f.cfg.StepSize, "step-size", 0, "step size, or its initial value if it is fitted (0: the sampler's default)")
+	flags.Float64Var(&f.cfg.Bandwidth, "bandwidth", 0, "kernel width, or its initial value if it is fitted (0: the sampler's default)")
+	flags.BoolVar(&f.cfg.SelfTerm, "self-term", false, "include a particle's kernel with itself in the density, as the PyTorch package does")
 	flags.BoolVar(&f.cfg.ExactDensity, "exact-density", false, "log|det(I + εJ)| instead of the first-order εTr J (few dimensions)")
 	flags.StringVar(&f.plot, "plot", "", "write a PNG of the density and one system's particles")
 	flags.StringVar(&f.gif, "gif", "", "write an animated GIF of the particles' trajectories")
 	flags.BoolVar(&f.json, "json", false, "print the result as JSON")
-	flags.StringVar(&f.backend, "backend", "", "numeric backend (default: as `stein doctor` says)")
+	flags.StringVar(&f.backend, "backend", "", "numeric backend (default: see `stein doctor`)")
 	return cmd
 }
 
@@ -79,7 +79,7 @@ func (f *sampleFlags) run(stdout, stderr io.Writer) error {
 		return usageError{err}
 	}
 	if (f.plot != "" || f.gif != "") && density.Dim < 2 {
-		return usageError{fmt.Errorf("sample: a picture of %d dimension: want 2 or more", density.Dim)}
+		return usageError{fmt.Errorf("sample: cannot plot a density of %d dimension: want at least 2", density.Dim)}
 	}
 	backend, choice, err := engine.Open(f.backend)
 	if err != nil {
@@ -104,7 +104,7 @@ func (f *sampleFlags) run(stdout, stderr io.Writer) error {
 	return report.print(stdout)
 }
 
-// pictures writes those that were asked for.
+// pictures writes the requested images.
 func (f *sampleFlags) pictures(r known.Result) error {
 	scene := known.Scene(r.Config.Density)
 	scene.Title = r.Config.Density.Name + ", " + r.Config.Sampler
@@ -133,7 +133,7 @@ func (f *sampleFlags) pictures(r known.Result) error {
 	return picture.Save(f.gif, func(w io.Writer) error { return scene.WriteGIF(w, frames, 8) })
 }
 
-// A sampleReport is what the command says. What a sampler does not have is null.
+// A sampleReport is the result of the command. Missing numbers are null.
 type sampleReport struct {
 	Target          string   `json:"target"`
 	Dim             int      `json:"dim"`
@@ -145,7 +145,7 @@ type sampleReport struct {
 	Entropy         *float64 `json:"entropy"`
 	EntropyStderr   *float64 `json:"entropy_stderr"`
 	ExactEntropy    float64  `json:"exact_entropy"`
-	EntropyError    *float64 `json:"entropy_error"` // mean |error| of a system's estimate
+	EntropyError    *float64 `json:"entropy_error"` // mean |error| of the systems' estimates
 	MeanError       float64  `json:"mean_error"`
 	CovarianceError float64  `json:"covariance_error"` // relative
 	EffectiveShare  *float64 `json:"effective_share"`
@@ -172,7 +172,7 @@ func newSampleReport(r known.Result) sampleReport {
 	}
 }
 
-// finite is nil for NaN, which JSON does not have.
+// finite is nil for NaN, which JSON lacks.
 func finite(x float64) *float64 {
 	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return nil
@@ -207,7 +207,7 @@ func (s sampleReport) print(w io.Writer) error {
 	row("accepted", "%.3f", s.Accepted, "share of proposals")
 	row("step size", "%.4g", &s.StepSize, "mean")
 	row("bandwidth", "%.4g", s.Bandwidth, "mean")
-	fmt.Fprintf(t, "time\t%v\tfitting before it: %v\n", seconds(s.Seconds), seconds(s.FitSeconds))
+	fmt.Fprintf(t, "time\t%v\tplus %v of fitting\n", seconds(s.Seconds), seconds(s.FitSeconds))
 	return t.Flush()
 }
 

@@ -87,7 +87,7 @@ func TestSampleErrors(t *testing.T) {
 		{[]string{"--target", "gmm5"}, "gaussian, gaussian-full, gmm2, gmm4, ring, box"},
 		{[]string{"--sampler", "hmc"}, "svgd, p-svgd, met-svgd, met-mh, ula, mala"},
 		{[]string{"--steps", "0"}, "steps 0: want at least 1"},
-		{[]string{"--target", "gaussian", "--dim", "1", "--plot", "x.png"}, "2 or more"},
+		{[]string{"--target", "gaussian", "--dim", "1", "--plot", "x.png"}, "want at least 2"},
 		{[]string{"--target", "ring", "--dim", "3"}, "want 2"},
 		{[]string{"--sampler", "mala", "--exact-density"}, "no density"},
 		{[]string{"--sampler", "p-svgd", "--particles", "1"}, "want at least 2"},

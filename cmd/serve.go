@@ -66,8 +66,8 @@ finishes the requests in progress and exits.`,
 	return cmd
 }
 
-// sources are the runs by name: that of the folder where none is given. A folder that
-// is there is one, though its name has an equals sign.
+// sources returns the runs by name, by default the folder's. An existing folder is used
+// as it is, even if its name contains an equals sign.
 func (f serveFlags) sources(args []string) []serve.Source {
 	var all []serve.Source
 	for _, arg := range args {
@@ -89,7 +89,7 @@ func (a *app) serve(ctx context.Context, f serveFlags, args []string) (err error
 			return usageError{err}
 		}
 	}
-	// A port that is taken, or one that may not be used, is told before anything is compiled.
+	// Report a bad port before anything is compiled.
 	at, err := net.Listen("tcp", f.listen)
 	if err != nil {
 		return usageError{fmt.Errorf("--listen %s: %w", f.listen, err)}
@@ -118,7 +118,7 @@ func (a *app) serve(ctx context.Context, f serveFlags, args []string) (err error
 	return server.Serve(ctx, at)
 }
 
-// isFolder says whether a folder of this name is there: one may have a = in its name.
+// isFolder reports whether a folder with this name exists: its name may contain =.
 func isFolder(name string) bool {
 	info, err := os.Stat(name)
 	return err == nil && info.IsDir()

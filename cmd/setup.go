@@ -48,12 +48,12 @@ environment is there already, nothing is done. An active virtual environment
 	flags := cmd.Flags()
 	flags.BoolVar(&cuda, "cuda", false, "also XLA's plugin and libraries for NVIDIA GPUs (Linux, x86-64, CUDA 12; 3 GB)")
 	flags.BoolVar(&cluster, "cluster", false, "also what --ray, --env-hosts and stein tune need: Ray and Optuna")
-	flags.StringVar(&o.Python, "python", "", "make it with this `PYTHON`, "+venv.Oldest+" or newer; default: the first on PATH that will do")
-	flags.StringVar(&o.Dir, "dir", "", "make it in this `FOLDER`, or fill the virtual environment that is there")
+	flags.StringVar(&o.Python, "python", "", "create it with this `PYTHON`, "+venv.Oldest+" or newer (default: the first suitable one on PATH)")
+	flags.StringVar(&o.Dir, "dir", "", "create it in this `FOLDER`, or install into the virtual environment there")
 	return cmd
 }
 
-// reportSetup says where the environment is, and what comes before it.
+// reportSetup prints where the environment is, and what takes precedence over it.
 func (a *app) reportSetup(made venv.Made) error {
 	word := "ready"
 	if !made.New {
@@ -62,18 +62,18 @@ func (a *app) reportSetup(made venv.Made) error {
 	fmt.Fprintf(a.stdout, "Python environment %s: %s (Python %s)\n", word, made.Dir, made.Version)
 	switch found := venv.Find(); {
 	case os.Getenv("STEIN_PYTHON") != "":
-		fmt.Fprintf(a.stdout, "STEIN_PYTHON=%s comes before it: unset it to use this one\n", os.Getenv("STEIN_PYTHON"))
+		fmt.Fprintf(a.stdout, "STEIN_PYTHON=%s takes precedence: unset it to use this environment\n", os.Getenv("STEIN_PYTHON"))
 	case len(found) > 0 && sameFolder(found[0], made.Dir):
 		fmt.Fprintln(a.stdout, "next        stein train --config pendulum/sac")
 	case slices.ContainsFunc(found, func(dir string) bool { return sameFolder(dir, made.Dir) }):
-		fmt.Fprintf(a.stdout, "%s comes before it here; to use this one:\n  export VIRTUAL_ENV=%q\n", found[0], made.Dir)
+		fmt.Fprintf(a.stdout, "%s takes precedence here; to use this environment:\n  export VIRTUAL_ENV=%q\n", found[0], made.Dir)
 	default:
 		fmt.Fprintf(a.stdout, "to use it:\n  export VIRTUAL_ENV=%q\n", made.Dir)
 	}
 	return nil
 }
 
-// sameFolder compares folders, links followed.
+// sameFolder compares folders after following links.
 func sameFolder(a, b string) bool {
 	x, errA := filepath.EvalSymlinks(a)
 	y, errB := filepath.EvalSymlinks(b)

@@ -44,7 +44,7 @@ func TestEndlessEnvironment(t *testing.T) {
 	if o.code != 0 || !strings.Contains(o.stderr, "the environment has no time limit") || !strings.Contains(o.stderr, "env.max_steps") {
 		t.Fatalf("%+v", o)
 	}
-	if o := finish(t, stein("eval", run, "--episodes", "1", "--json")); o.code != 0 || !strings.Contains(o.stderr, "were cut: set env.max_steps") {
+	if o := finish(t, stein("eval", run, "--episodes", "1", "--json")); o.code != 0 || !strings.Contains(o.stderr, "were truncated: set env.max_steps") {
 		t.Errorf("%+v", o)
 	}
 	if o := finish(t, stein("eval", run, "--episodes", "1", "--set", "env.max_steps=5", "--json")); o.code != 0 || strings.Contains(o.stderr, "env.max_steps") {
@@ -75,7 +75,7 @@ func TestFilmOfTalkingEnvironment(t *testing.T) {
 	if err != nil || info.Size() == 0 || got.Video != film || got.Lengths[0] != 20 {
 		t.Errorf("%v, %v, %+v", info, err, got)
 	}
-	wantLine(t, finish(t, stein("eval", run, "--video", filepath.Join(dir, "film"))), 2, "the ending is the format: want .mp4")
+	wantLine(t, finish(t, stein("eval", run, "--video", filepath.Join(dir, "film"))), 2, "unsupported extension; want .mp4")
 }
 
 // Ensure that a MUJOCO_GL that can't draw stops no training, and is named where a film

@@ -19,7 +19,7 @@ import (
 	"github.com/stein-rl/stein/study/ray"
 )
 
-// sweepFlags are those of stein sweep.
+// sweepFlags are the flags of stein sweep.
 type sweepFlags struct {
 	seeds, out, resume string
 	size               string // of image models
@@ -29,7 +29,7 @@ type sweepFlags struct {
 	place              placeFlags
 }
 
-// placeFlags say where trials run.
+// placeFlags select where trials run.
 type placeFlags struct {
 	ray, storage, runtimeEnv string
 	cpus, gpus               float64
@@ -43,18 +43,19 @@ func (p *placeFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&p.runtimeEnv, "runtime-env", "", "with --ray: a YAML `FILE` with Ray's runtime_env, such as pip packages to install on the nodes")
 }
 
-// check says what doesn't go together.
+// check reports flags that contradict each other.
 func (p placeFlags) check() error {
 	if p.cpus < 0 || p.gpus < 0 {
-		return usageError{fmt.Errorf("--cpus %g, --gpus %g: neither can be below 0", p.cpus, p.gpus)}
+		return usageError{fmt.Errorf("--cpus %g, --gpus %g: want at least 0", p.cpus, p.gpus)}
 	}
 	if p.ray == "" && (p.storage != "" || p.cpus > 0 || p.gpus > 0 || p.runtimeEnv != "") {
-		return usageError{errors.New("--storage, --cpus, --gpus and --runtime-env are for --ray")}
+		return usageError{errors.New("--storage, --cpus, --gpus and --runtime-env need --ray")}
 	}
 	return nil
 }
 
-// openPlace makes what the trials of a sweep run on, and a function that ends it.
+// openPlace opens the executor of a sweep's trials, and returns a function that closes
+// it.
 func (a *app) openPlace(ctx context.Context, p placeFlags, dir string, jobs int) (on study.Executor, threads int, end func() error, err error) {
 	if p.ray == "" {
 		on, err = study.Here(dir)
@@ -88,18 +89,18 @@ func (p placeFlags) environment() (map[string]any, error) {
 	return ray.ReadRuntimeEnv(p.runtimeEnv)
 }
 
-// configText is a configuration file with all that it extends.
+// configText returns a configuration file merged with all that it extends.
 func (a *app) configText(file string) ([]byte, error) {
 	plan, err := a.catalog.Plan(file, "", nil)
 	return plan.Text, err
 }
 
-// trialCommands spell the command lines of a sweep's trials.
+// trialCommands build the command lines of a sweep's trials.
 type trialCommands struct{}
 
 var _ study.Commands = trialCommands{}
 
-// Begin trains a trial from its start.
+// Begin trains a trial from the start.
 func (trialCommands) Begin(t study.Trial) []string {
 	args := append(trainOf(t), "--config", study.ConfigFile, "--run-dir", study.RunFolder,
 		"--seed", strconv.FormatUint(t.Seed, 10), "--threads", strconv.Itoa(t.Threads))
@@ -112,7 +113,7 @@ func (trialCommands) Begin(t study.Trial) []string {
 	return args
 }
 
-// Resume goes on with a trial.
+// Resume resumes a trial.
 func (trialCommands) Resume(t study.Trial) []string {
 	return append(trainOf(t), "--resume", study.RunFolder)
 }
@@ -184,7 +185,7 @@ func (a *app) sweep(c *cobra.Command, f sweepFlags, args []string) error {
 		f.jobs = max(1, runtime.NumCPU()/2)
 	}
 	if f.jobs < 0 || f.retries < 0 {
-		return usageError{fmt.Errorf("--jobs %d, --retries %d: want 1 or more jobs, 0 or more retries", f.jobs, f.retries)}
+		return usageError{fmt.Errorf("--jobs %d, --retries %d: want at least 1 job and 0 retries", f.jobs, f.retries)}
 	}
 	on, threads, end, err := a.openPlace(c.Context(), f.place, dir, f.jobs)
 	if err != nil {
@@ -205,17 +206,17 @@ func (a *app) sweep(c *cobra.Command, f sweepFlags, args []string) error {
 	return a.sweepEnd(dir, statuses)
 }
 
-// trials are those that the command line asks for, and their folder.
+// trials returns the trials of the command line, and their folder.
 func (a *app) trials(f sweepFlags, args []string) (dir string, trials []study.Trial, err error) {
 	if f.resume != "" {
 		if len(args) > 0 || len(f.sets) > 0 || len(f.only) > 0 || f.seeds != "" || f.out != "" || f.size != "" {
-			return "", nil, errors.New("--resume goes on with all that was planned: leave NAME, --seeds, --only, --size, --set and --out out")
+			return "", nil, errors.New("--resume continues the sweep as planned: omit NAME, --seeds, --only, --size, --set and --out")
 		}
 		trials, err = study.Planned(f.resume)
 		return f.resume, trials, err
 	}
 	if len(args) == 0 {
-		return "", nil, errors.New("sweep what? A folder of configurations such as walker2d, a YAML file, or --resume FOLDER")
+		return "", nil, errors.New("want a folder of configurations such as walker2d, a YAML file, or --resume FOLDER")
 	}
 	name := strings.TrimSuffix(args[0], "/")
 	m := study.Folder(name)
@@ -235,7 +236,7 @@ func (a *app) trials(f sweepFlags, args []string) (dir string, trials []study.Tr
 	}
 	if dir = f.out; dir == "" {
 		base := strings.TrimSuffix(strings.TrimSuffix(name, ".yaml"), ".yml")
-		if base != name { // a file: its folder is not of interest
+		if base != name { // a file: ignore its folder
 			base = filepath.Base(base)
 		}
 		dir = filepath.Join("runs", "sweep-"+strings.NewReplacer("/", "-", "*", "x").Replace(base))
@@ -244,7 +245,7 @@ func (a *app) trials(f sweepFlags, args []string) (dir string, trials []study.Tr
 	return dir, trials, err
 }
 
-// sweepEnd prints what became of the trials.
+// sweepEnd prints the outcome of the trials.
 func (a *app) sweepEnd(dir string, statuses []study.Status) error {
 	counts := map[study.State]int{}
 	for _, s := range statuses {
@@ -266,7 +267,7 @@ func (a *app) sweepEnd(dir string, statuses []study.Status) error {
 		fmt.Fprintf(a.stdout, "next        stein report %s\n", dir)
 	}
 	if n := counts[study.Failed]; n > 0 {
-		return fmt.Errorf("%d of %d trials failed; the same command tries them again", n, len(statuses))
+		return fmt.Errorf("%d of %d trials failed; run the same command to retry them", n, len(statuses))
 	}
 	return nil
 }

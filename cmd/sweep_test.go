@@ -244,16 +244,16 @@ func TestSweepInterrupted(t *testing.T) {
 func TestSweepUsage(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for args, want := range map[string]string{
-		"sweep":                               "sweep what?",
+		"sweep":                               "want a folder of configurations",
 		"sweep walkr2d":                       "unknown configuration",
 		"sweep walker2d --only ppo":           "--only ppo matches none",
 		"sweep walker2d --seeds x":            `seeds "x"`,
 		"sweep walker2d --set agent.gama=1":   "did you mean gamma?",
 		"sweep --resume nowhere":              "is not a sweep's folder",
-		"sweep walker2d --resume x":           "leave NAME",
+		"sweep walker2d --resume x":           "omit NAME",
 		"sweep walker2d --jobs -1":            "--jobs -1",
 		"report":                              "requires at least 1 arg",
-		"report x --resamples 0":              "--resamples 0: want 1 or more",
+		"report x --resamples 0":              "--resamples 0: want at least 1",
 		"sweep pendulum/sac --seeds 2 --jbos": "did you mean --jobs?",
 	} {
 		if code, stdout, stderr := run(t, strings.Fields(args)...); code != 2 || stdout != "" || !strings.Contains(stderr, want) {

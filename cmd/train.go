@@ -21,7 +21,7 @@ import (
 	"github.com/stein-rl/stein/study/ray"
 )
 
-// trainFlags are those of stein train.
+// trainFlags are the flags of stein train.
 type trainFlags struct {
 	config, resume, runDir, runs string
 	metrics                      string // address for Prometheus; empty: none
@@ -29,26 +29,26 @@ type trainFlags struct {
 	asJSON                       bool
 }
 
-// A shortFlag is short for a --set.
+// A shortFlag is a shorthand for a --set.
 type shortFlag struct{ name, key, value, help string }
 
-// shortFlags are those of stein train.
+// shortFlags are the shorthands of stein train.
 var shortFlags = []shortFlag{
-	{"seed", "seed", "int", "the number all randomness comes from; drawn and printed where not given"},
-	{"steps", "steps", "int", "environment steps in all"},
+	{"seed", "seed", "int", "random seed; drawn and printed if omitted"},
+	{"steps", "steps", "int", "total environment steps"},
 	{"env", "env.id", "text", "Gymnasium id, or package:id to import a package first"},
-	{"envs", "env.endpoints", "list", "tcp://host:port of workers that run already, separated by commas"},
-	{"env-key", "env.key", "text", "file of the client's CURVE keys, for workers beyond this machine"},
-	{"env-hosts", "env.hosts", "text", "Ray cluster whose nodes the simulator processes are placed on: ray://host:port, host:port, auto or local"},
+	{"envs", "env.endpoints", "list", "tcp://host:port of running workers, separated by commas"},
+	{"env-key", "env.key", "text", "file of the client's CURVE keys, for workers on other machines"},
+	{"env-hosts", "env.hosts", "text", "Ray cluster to run the simulator processes on: ray://host:port, host:port, auto or local"},
 	{"workers", "env.workers", "int", "simulator processes"},
-	{"copies", "env.copies", "int", "copies of the environment in each process"},
-	{"eval-freq", "eval.every", "int", "steps between evaluations; 0: none, not even at the end"},
-	{"eval-episodes", "eval.episodes", "int", "episodes of an evaluation"},
+	{"copies", "env.copies", "int", "number of copies of the environment per process"},
+	{"eval-freq", "eval.every", "int", "steps between evaluations; 0: never, not even at the end"},
+	{"eval-episodes", "eval.episodes", "int", "number of episodes per evaluation"},
 	{"save-freq", "checkpoint.every", "int", "steps between checkpoints; 0: only at the end"},
-	{"keep", "checkpoint.keep", "int", "newest checkpoints kept, besides the best"},
-	{"log-freq", "log.every", "int", "steps between records of figures"},
+	{"keep", "checkpoint.keep", "int", "number of newest checkpoints to keep, besides the best"},
+	{"log-freq", "log.every", "int", "steps between records of metrics"},
 	{"backend", "engine.backend", "text", "numeric backend, such as xla:cpu, xla:cuda or go:ops_sequential"},
-	{"threads", "engine.threads", "int", "processors to compute with; 0: all"},
+	{"threads", "engine.threads", "int", "number of compute threads; 0: all processors"},
 }
 
 func (a *app) trainCmd() *cobra.Command {
@@ -79,7 +79,7 @@ once. --resume continues from the newest intact checkpoint.`,
 	flags.StringVar(&f.runs, "runs", "runs", "parent `FOLDER` of the run's folder")
 	flags.StringVar(&f.metrics, "metrics", "", metricsHelp)
 	flags.BoolVar(&f.asJSON, "json", false, "print the result as JSON")
-	flags.Bool("no-save-replay", false, "checkpoints without the replay memory; short for --set checkpoint.replay=false")
+	flags.Bool("no-save-replay", false, "save checkpoints without the replay memory; short for --set checkpoint.replay=false")
 	addShortFlags(flags, shortFlags)
 	setFlag(cmd, &f.sets)
 	if err := cmd.RegisterFlagCompletionFunc("config", completeConfigs); err != nil {
@@ -88,15 +88,15 @@ once. --resume continues from the newest intact checkpoint.`,
 	return cmd
 }
 
-// check says which flags don't go together.
+// check reports flags that contradict each other.
 func (f trainFlags) check() error {
 	switch {
 	case f.config == "" && f.resume == "":
-		return usageError{errors.New("train what? --config NAME (stein configs lists them) or --resume FOLDER")}
+		return usageError{errors.New("want --config NAME (see stein configs) or --resume FOLDER")}
 	case f.config != "" && f.resume != "":
-		return usageError{errors.New("--resume continues with the configuration of its run: leave --config out")}
+		return usageError{errors.New("--resume uses the configuration of its run: omit --config")}
 	case f.runDir != "" && f.resume != "":
-		return usageError{errors.New("--resume continues in the run's own folder: leave --run-dir out")}
+		return usageError{errors.New("--resume uses the folder of its run: omit --run-dir")}
 	}
 	return nil
 }
@@ -113,15 +113,15 @@ func addShortFlags(flags *pflag.FlagSet, short []shortFlag) {
 	}
 }
 
-// written is a number as the user wrote it: the setting says whether it is one, so that
-// a flag takes what --set and a file take, such as 1e6 or a seed of 64 bits.
+// written is a number as the user wrote it. The setting parses it, so that a flag accepts
+// the same values as --set and files, such as 1e6 or a 64-bit seed.
 type written string
 
 func (w *written) String() string     { return string(*w) }
 func (w *written) Set(s string) error { *w = written(s); return nil }
 func (w *written) Type() string       { return "int" }
 
-// assignments are those of the short flags that were given, then those of --set.
+// assignments returns those of the given short flags, then those of --set.
 func (f trainFlags) assignments(c *cobra.Command) []string {
 	all := shortAssignments(c, shortFlags)
 	if c.Flags().Changed("no-save-replay") {
@@ -130,7 +130,7 @@ func (f trainFlags) assignments(c *cobra.Command) []string {
 	return append(all, f.sets...)
 }
 
-// shortAssignments are what the short flags that were given stand for.
+// shortAssignments returns the assignments of the given short flags.
 func shortAssignments(c *cobra.Command, short []shortFlag) []string {
 	var all []string
 	for _, s := range short {
@@ -195,8 +195,8 @@ func (a *app) train(c *cobra.Command, f trainFlags) (err error) {
 	return a.reportTraining(folder, res, f.asJSON)
 }
 
-// openHosts joins the Ray cluster that simulators are placed on. What Ray says goes to
-// a file in the run folder.
+// openHosts joins the Ray cluster that runs simulators. Ray's output goes to a file in
+// the run folder.
 func openHosts(ctx context.Context, env experiments.Env, dir string) (envbridge.Host, func() error, error) {
 	log, err := os.OpenFile(filepath.Join(dir, "ray.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -209,7 +209,7 @@ func openHosts(ctx context.Context, env experiments.Env, dir string) (envbridge.
 	return hosts, func() error { return errors.Join(hosts.Close(), log.Close()) }, nil
 }
 
-// A session is a training that is about to begin in its folder, watched.
+// A session is a training about to start in its folder.
 type session struct {
 	folder *runs.Folder
 	log    *slog.Logger
@@ -249,7 +249,7 @@ func (a *app) watched(ctx context.Context, f trainFlags, cfg runs.Settings, trai
 	return err
 }
 
-// trainConfig resolves the configuration of a new run or of one to continue.
+// trainConfig resolves the configuration of a new or resumed run.
 func (a *app) trainConfig(f trainFlags, sets []string) (cfg experiments.Config, drawn bool, err error) {
 	if f.resume != "" {
 		info, err := runs.ReadInfo(f.resume)
@@ -258,7 +258,7 @@ func (a *app) trainConfig(f trainFlags, sets []string) (cfg experiments.Config, 
 		}
 		cfg, err = a.catalog.Reread(f.resume, sets)
 		if err == nil && (cfg.Seed == nil || *cfg.Seed != info.Seed) {
-			err = fmt.Errorf("seed: a run keeps the one it began with, %d: leave --seed out", info.Seed)
+			err = fmt.Errorf("seed: a resumed run keeps its seed, %d: omit --seed", info.Seed)
 		}
 		return cfg, false, err
 	}
@@ -270,8 +270,8 @@ func (a *app) trainConfig(f trainFlags, sets []string) (cfg experiments.Config, 
 	return cfg, drawn, err
 }
 
-// drawSeed draws a seed, unless the folder that the user named has a run with one that
-// was ended before its first checkpoint: the same command then begins the same run.
+// drawSeed draws a seed. If the folder named by the user has a run that stopped before
+// its first checkpoint, its seed is used, so that the same command starts the same run.
 func (f trainFlags) drawSeed() (*runs.Seed, bool, error) {
 	if info, ok := runs.Unstarted(f.runDir); ok && f.runDir != "" {
 		return &info.Seed, false, nil
@@ -287,19 +287,19 @@ func openFolder(f trainFlags, cfg runs.Settings) (*runs.Folder, error) {
 	return runs.Create(f.runDir, f.runs, f.config, cfg)
 }
 
-// runLog logs to the user, above the bar where there is one, and to the run's file.
+// runLog logs to the user, above the bar if there is one, and to the run's file.
 func (a *app) runLog(bar *progress, terminal bool, file io.Writer, id string) *slog.Logger {
 	toFile := slog.NewJSONHandler(file, nil).WithAttrs([]slog.Attr{slog.String("run", id)})
 	return slog.New(slog.NewMultiHandler(a.logs.ofRun(bar, terminal, id), toFile))
 }
 
-// trainingReport is what --json prints.
+// trainingReport is the output of --json.
 type trainingReport struct {
 	Folder      string      `json:"folder"`
 	Seed        uint64      `json:"seed"`
 	Step        int64       `json:"step"`
 	Interrupted bool        `json:"interrupted"`
-	AlreadyDone bool        `json:"already_done,omitempty"` // nothing was left to train
+	AlreadyDone bool        `json:"already_done,omitempty"` // all steps were already done
 	Checkpoint  string      `json:"checkpoint"`
 	Best        *float64    `json:"best_mean_reward,omitempty"`
 	StepsPerS   float64     `json:"steps_per_s"`
@@ -324,7 +324,7 @@ func (a *app) reportTraining(folder *runs.Folder, res experiments.Result, asJSON
 		return a.printJSON(report)
 	}
 	if res.AlreadyDone {
-		fmt.Fprintf(a.stdout, "%s has its %s steps already; to go on, name more with --steps\n", folder.Dir, thousands(res.Step))
+		fmt.Fprintf(a.stdout, "%s already has its %s steps; set a larger --steps to continue\n", folder.Dir, thousands(res.Step))
 	}
 	if res.Interrupted {
 		fmt.Fprintf(a.stdout, "stopped at step %s; continue with: stein train --resume %s\n", thousands(res.Step), folder.Dir)
@@ -348,7 +348,7 @@ func (a *app) reportTraining(folder *runs.Folder, res experiments.Result, asJSON
 	return nil
 }
 
-// evalReport is an evaluation for programs.
+// evalReport is an evaluation in JSON.
 type evalReport struct {
 	Mean       float64   `json:"mean"`
 	Std        float64   `json:"std"`
@@ -362,7 +362,7 @@ func summarize(e agents.Evaluation) evalReport {
 	return evalReport{e.Mean(), e.Std(), e.IQM(), e.MeanLength(), e.Returns, e.Lengths}
 }
 
-// printEval prints a table of episodes and what they come to.
+// printEval prints a table of episodes and their statistics.
 func (a *app) printEval(e agents.Evaluation) {
 	fmt.Fprintf(a.stdout, "%8s %10s %8s\n", "episode", "return", "length")
 	for i, sum := range e.Returns {

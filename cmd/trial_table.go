@@ -12,24 +12,25 @@ import (
 	"github.com/stein-rl/stein/study"
 )
 
-// trialTable shows a sweep: a table that is drawn again on a terminal, a line for
-// each change elsewhere.
+// trialTable shows a sweep: a table that is redrawn on a terminal, a line per change
+// elsewhere.
 type trialTable struct {
 	out     io.Writer
 	columns int // 0: no terminal
 
 	mu     sync.Mutex
-	drawn  int // lines that stand above the cursor
+	drawn  int // lines above the cursor
 	states map[string]study.State
 	tries  map[string]int
-	told   map[string]time.Time // when a line on a trial's progress was written
+	told   map[string]time.Time // when a line on a trial's progress was last written
 	now    func() time.Time
 }
 
-// How often a running trial gets a line where there is no terminal.
+// Interval of lines about a running trial without a terminal.
 const trialLineEvery = time.Minute
 
-// maxTrialRows is what a table shows: of a large sweep the trials at work, and sums.
+// maxTrialRows is the maximum number of rows; a large sweep shows its running trials and
+// totals.
 const maxTrialRows = 20
 
 func newTrialTable(out io.Writer, columns int, dir string) *trialTable {
@@ -40,7 +41,7 @@ func newTrialTable(out io.Writer, columns int, dir string) *trialTable {
 	}
 }
 
-// show is told of all trials at each change and once a second.
+// show is called with all trials at each change and once a second.
 func (t *trialTable) show(all []study.Status) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -51,7 +52,7 @@ func (t *trialTable) show(all []study.Status) {
 	t.draw(all)
 }
 
-// lines writes what has changed since the last time.
+// lines writes what has changed since the last call.
 func (t *trialTable) lines(all []study.Status) {
 	first := len(t.states) == 0
 	for _, s := range all {
@@ -76,7 +77,7 @@ func (t *trialTable) lines(all []study.Status) {
 	}
 }
 
-// word is a state as a person says it.
+// word describes a state.
 func word(s study.Status) string {
 	on := ""
 	if s.Node != "" {
@@ -84,18 +85,18 @@ func word(s study.Status) string {
 	}
 	switch {
 	case s.State == study.Running && s.From > 0:
-		return fmt.Sprintf("goes on%s (attempt %d)", on, s.Attempt)
+		return fmt.Sprintf("resumed%s (attempt %d)", on, s.Attempt)
 	case s.State == study.Running && s.Attempt > 1:
-		return fmt.Sprintf("runs%s (attempt %d)", on, s.Attempt)
+		return fmt.Sprintf("started%s (attempt %d)", on, s.Attempt)
 	case s.State == study.Running:
 		return "runs" + on
 	case s.State == study.Waiting && s.Why != "":
-		return "failed, waits to be tried again"
+		return "failed, waiting for a retry"
 	}
 	return string(s.State)
 }
 
-// figureName is what the figure of a trial is.
+// figureName is the name of a trial's figure.
 func figureName(t study.Trial) string {
 	if t.Kind == string(experiments.Images) {
 		return "distance"
@@ -110,7 +111,7 @@ func figure(x float64) string {
 	return fmt.Sprintf("%.1f", x)
 }
 
-// eta is the time that a running trial has to go, by the pace of its process.
+// eta is the remaining time of a running trial at its current pace.
 func (t *trialTable) eta(s study.Status) string {
 	did := s.Step - s.From
 	if s.State != study.Running || did <= 0 {
@@ -161,7 +162,7 @@ func (t *trialTable) draw(all []study.Status) {
 	t.drawn = len(rows)
 }
 
-// clip shortens a text to some letters: a line that wraps can't be drawn over.
+// clip shortens a text: a line that wraps cannot be overwritten.
 func clip(text string, letters int) string {
 	r := []rune(text)
 	if len(r) <= letters {
@@ -170,7 +171,7 @@ func clip(text string, letters int) string {
 	return string(r[:max(0, letters-1)]) + "…"
 }
 
-// close leaves the last table standing.
+// close leaves the last table.
 func (t *trialTable) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

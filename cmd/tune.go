@@ -19,7 +19,7 @@ import (
 	"github.com/stein-rl/stein/study/optuna"
 )
 
-// tuneFlags are those of stein tune.
+// tuneFlags are the flags of stein tune.
 type tuneFlags struct {
 	out, storage, sampler, pruner string
 	samplerOptions, prunerOptions string
@@ -65,7 +65,7 @@ func (a *app) tune(ctx context.Context, f tuneFlags, file string) (err error) {
 		return err
 	}
 	if f.trials < 1 || f.jobs < 0 || f.retries < 0 {
-		return usageError{fmt.Errorf("--trials %d, --jobs %d, --retries %d: want 1 or more, 0 or more, 0 or more", f.trials, f.jobs, f.retries)}
+		return usageError{fmt.Errorf("--trials %d, --jobs %d, --retries %d: want at least 1, 0 and 0", f.trials, f.jobs, f.retries)}
 	}
 	o, err := a.tuneOptions(f, file)
 	if err != nil {
@@ -136,10 +136,10 @@ func (a *app) tuneOptions(f tuneFlags, file string) (o optuna.Options, err error
 	return o, nil
 }
 
-// maxResults is how many settings are printed.
+// maxResults is the number of settings printed.
 const maxResults = 10
 
-// tuneEnd prints the best settings, and writes the best of them as a configuration.
+// tuneEnd prints the best settings, and writes the best as a configuration.
 func (a *app) tuneEnd(f tuneFlags, o optuna.Options, file string, statuses []study.Status, results []optuna.Result) error {
 	counts := map[string]int{}
 	for _, r := range results {
@@ -176,7 +176,7 @@ func (a *app) tuneEnd(f tuneFlags, o optuna.Options, file string, statuses []stu
 	}
 	fmt.Fprintf(a.stdout, "\ntrials      %d: %d complete, %d pruned, %d failed", len(results), counts["complete"], counts["pruned"], counts["fail"])
 	if counts["running"] > 0 {
-		fmt.Fprintf(a.stdout, ", %d under way", counts["running"])
+		fmt.Fprintf(a.stdout, ", %d running", counts["running"])
 	}
 	fmt.Fprintf(a.stdout, "\nstudy       %s\n", o.Dir)
 	if best != "" {

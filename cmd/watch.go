@@ -41,7 +41,7 @@ stein report.`,
 
 func (a *app) watch(ctx context.Context, live report.Live, port uint16) error {
 	if live.Every <= 0 {
-		return usageError{fmt.Errorf("--every %v: want more than 0", live.Every)}
+		return usageError{fmt.Errorf("--every %v: want a positive duration", live.Every)}
 	}
 	if _, err := report.Find(live.Dirs...); err != nil {
 		return usageError{err}

@@ -21,50 +21,50 @@ import (
 	"github.com/stein-rl/stein/internal/python"
 )
 
-// A Worker says which environment to step, and with what.
+// A Worker describes the environment that a worker process steps.
 type Worker struct {
-	Env    string         // Gymnasium id, or module:id for one's own
-	Kwargs map[string]any // of gymnasium.make; what JSON can say
-	Copies int            // in each worker; 0: 1
-	// MaxSteps is a time limit of episodes instead of the registered one; 0: that.
+	Env    string         // Gymnasium id, or module:id for a custom environment
+	Kwargs map[string]any // arguments of gymnasium.make; JSON values
+	Copies int            // per worker; 0: 1
+	// MaxSteps replaces the registered time limit of episodes; 0: keep it.
 	MaxSteps int
-	// Render makes pictures possible (Bridge.Render); it costs start-up time.
+	// Render enables Bridge.Render; it lengthens the start.
 	Render bool
 
 	// Local workers only.
 	Processes int    // 0: 1
 	Python    string // interpreter; "": python.Find
 
-	// Remote workers only: the client's CURVE key; nil will do for loopback.
+	// Remote workers only: the client's CURVE key; nil is enough for loopback.
 	Key *Key
 
-	Timeout      time.Duration // of a step or reset, then the worker counts as hung; 0: 1 min
-	StartTimeout time.Duration // of a worker's start; 0: 1 min for each of its copies
+	Timeout      time.Duration // of a step or reset; a slower worker counts as hung; 0: 1 min
+	StartTimeout time.Duration // of a worker's start; 0: 1 min per copy
 	Log          *slog.Logger  // nil: no log
-	Run          string        // id of the run, which the worker's log lines carry; "": none
-	Clock        Clock         // nil: nobody wants to know
+	Run          string        // id of the run, for the worker's log lines; "": none
+	Clock        Clock         // may be nil
 }
 
-// A Clock is told how long steps take. It is called by whoever calls Recv.
+// A Clock receives the duration of each step. Recv calls it.
 type Clock interface {
-	// Stepped is told of a step with an outcome: taken is from Send to the moment that
-	// its outcome was at hand, waited the part of it that Recv waited for.
+	// Stepped reports a step with an outcome. taken is the time from Send to the arrival
+	// of the outcome, waited the part of it spent in Recv.
 	Stepped(taken, waited time.Duration)
 }
 
-// Stats counts what went wrong and was mended.
+// Stats counts failures and recoveries.
 type Stats struct {
 	Failures uint64 // workers that died or hung
-	Restarts uint64 // workers started, or sessions opened, in place of such
+	Restarts uint64 // workers started, or sessions opened, to replace failed ones
 	Lost     uint64 // steps without an outcome
-	Garbage  uint64 // messages dropped because they were no answers
+	Garbage  uint64 // messages dropped because they were not valid answers
 }
 
 type counters struct{ failures, restarts, lost, garbage atomic.Uint64 }
 
-// A Bridge is an Env in worker processes. What they are told goes through one
-// ZeroMQ socket each, owned by whoever calls; the goroutines behind a Bridge only
-// wait for the ends of its processes, and are gone after Close.
+// A Bridge is an Env in worker processes. It talks to each worker over one ZeroMQ socket,
+// which belongs to the caller. Its goroutines only wait for processes to end, and are
+// gone after Close.
 type Bridge struct {
 	spec     Spec
 	members  []*member
@@ -73,19 +73,18 @@ type Bridge struct {
 	counters counters
 
 	step   Step
-	sent   bool      // a step is under way
-	sentAt time.Time // the last one
+	sent   bool      // a step is in progress
+	sentAt time.Time // time of the last Send
 	clock  Clock
-	action []float32 // of the step under way, ours
+	action []float32 // of the step in progress, copied
 	seed   int64
-	resets int64 // of all copies after a loss, to seed the next one anew
+	resets int64 // resets of all copies after a loss, to seed the next one
 }
 
 var _ Env = (*Bridge)(nil)
 
-// Start starts local workers and returns once all answer. ctx bounds the start
-// alone: Close ends the workers, and so does the end of this program, however it
-// comes.
+// Start starts local workers and returns once all have answered. ctx bounds only the
+// start. Close ends the workers; they also end when this program does.
 func Start(ctx context.Context, w Worker) (*Bridge, error) {
 	if err := w.complete(); err != nil {
 		return nil, err
@@ -110,9 +109,9 @@ func Start(ctx context.Context, w Worker) (*Bridge, error) {
 	return b.open(ctx)
 }
 
-// Dial connects to workers that run elsewhere, started with python -m
-// stein_env.worker --listen. endpoints are tcp://host:port, comma-separated; each
-// gets w.Copies copies. See Start.
+// Dial connects to remote workers, started with python -m stein_env.worker --listen.
+// endpoints are tcp://host:port, separated by commas; each has w.Copies copies. See
+// Start.
 func Dial(ctx context.Context, endpoints string, w Worker) (*Bridge, error) {
 	if err := w.complete(); err != nil {
 		return nil, err
@@ -129,13 +128,13 @@ func Dial(ctx context.Context, endpoints string, w Worker) (*Bridge, error) {
 	return b.open(ctx)
 }
 
-// complete checks the settings and puts defaults where there are none.
+// complete validates the settings and fills in defaults.
 func (w *Worker) complete() error {
 	if w.Env == "" {
-		return errors.New("envbridge: no environment named")
+		return errors.New("envbridge: no environment given")
 	}
 	if w.Copies < 0 || w.Processes < 0 || w.MaxSteps < 0 || w.Timeout < 0 || w.StartTimeout < 0 {
-		return fmt.Errorf("envbridge: %s: %d copies, %d processes, %d steps, timeouts %v and %v: none may be negative",
+		return fmt.Errorf("envbridge: %s: %d copies, %d processes, %d steps, timeouts %v and %v: want numbers of at least 0",
 			w.Env, w.Copies, w.Processes, w.MaxSteps, w.Timeout, w.StartTimeout)
 	}
 	w.Copies = max(w.Copies, 1)
@@ -162,7 +161,7 @@ func (b *Bridge) add(w *Worker, name string) *member {
 	return m
 }
 
-// open opens every member, all at once, and joins them.
+// open opens every member concurrently and combines their specs.
 func (b *Bridge) open(ctx context.Context) (*Bridge, error) {
 	err := b.openAll(ctx)
 	if err != nil {
@@ -188,7 +187,7 @@ func (b *Bridge) openAll(ctx context.Context) error {
 			return m.explain(m.unreached(err))
 		}
 		if m != b.members[0] && !spec.Equal(b.members[0].spec) {
-			return fmt.Errorf("envbridge: worker %s has %+v, worker %s %+v: all must be alike", m.name, spec, b.members[0].name, b.members[0].spec)
+			return fmt.Errorf("envbridge: all workers must have the same environment: worker %s has %+v, worker %s has %+v", m.name, spec, b.members[0].name, b.members[0].spec)
 		}
 		m.spec = spec
 		m.layout = layout{spec.Copies, spec.ObsDim, spec.ActDim}
@@ -199,7 +198,7 @@ func (b *Bridge) openAll(ctx context.Context) error {
 	return nil
 }
 
-// unreached says what an unanswered greeting can mean.
+// unreached explains why a worker may not have answered the greeting.
 func (m *member) unreached(err error) error {
 	if !errors.Is(err, errHung) {
 		return err
@@ -233,10 +232,10 @@ func (b *Bridge) allocate() {
 	}
 }
 
-// Spec is what the workers say of themselves, copies summed up.
+// Spec is the workers' common spec, with their copies added up.
 func (b *Bridge) Spec() Spec { return b.spec }
 
-// Stats may be called from any goroutine, at any time.
+// Stats may be called from any goroutine.
 func (b *Bridge) Stats() Stats {
 	return Stats{
 		Failures: b.counters.failures.Load(), Restarts: b.counters.restarts.Load(),
@@ -244,17 +243,17 @@ func (b *Bridge) Stats() Stats {
 	}
 }
 
-// Reset starts an episode in every copy. Copy i is seeded with the lowest 31 bits of
-// seed+i, and so is its action space. The errors are those of Recv.
+// Reset starts an episode in every copy. The lowest 31 bits of seed+i seed copy i and its
+// action space. Errors are those of Recv.
 func (b *Bridge) Reset(ctx context.Context, seed int64) ([]float32, error) {
 	if b.members == nil {
 		return nil, errClosed
 	}
 	if seed < 0 {
-		return nil, fmt.Errorf("envbridge: seed %d: Gymnasium takes none below 0", seed)
+		return nil, fmt.Errorf("envbridge: seed %d: Gymnasium needs at least 0", seed)
 	}
 	if b.sent {
-		return nil, errors.New("envbridge: Reset while a step is under way: Recv it first")
+		return nil, errors.New("envbridge: Reset during a step: call Recv first")
 	}
 	b.seed, b.resets = seed, 0
 	return b.step.Obs, b.reset(ctx, seed, func(*member) bool { return true })
@@ -264,7 +263,7 @@ func (b *Bridge) Reset(ctx context.Context, seed int64) ([]float32, error) {
 func (b *Bridge) reset(ctx context.Context, seed int64, chosen func(*member) bool) error {
 	for _, m := range b.members {
 		if chosen(m) {
-			// A worker that takes no message shows in the answer that doesn't come.
+			// A worker that cannot be sent to is detected when its answer does not come.
 			_ = m.sendReset(seed)
 		}
 	}
@@ -279,16 +278,16 @@ func (b *Bridge) reset(ctx context.Context, seed int64, chosen func(*member) boo
 	return nil
 }
 
-// Send starts a step in every worker. It refuses actions that aren't finite and
-// clips those outside of [-1, 1]. It keeps nothing of action.
+// Send starts a step in every worker. It rejects actions that are not finite and clips
+// the others to [-1, 1]. It does not keep action.
 func (b *Bridge) Send(_ context.Context, action []float32) error {
 	switch {
 	case b.members == nil:
 		return errClosed
 	case b.sent:
-		return errors.New("envbridge: Send while a step is under way: Recv it first")
+		return errors.New("envbridge: Send during a step: call Recv first")
 	case len(action) != len(b.action):
-		return fmt.Errorf("envbridge: %d numbers as actions of %d copies of %s with %d each", len(action), b.spec.Copies, b.spec.ID, b.spec.ActDim)
+		return fmt.Errorf("envbridge: got %d action numbers for %d copies of %s with %d each", len(action), b.spec.Copies, b.spec.ID, b.spec.ActDim)
 	}
 	for i, a := range action {
 		if math.IsNaN(float64(a)) || math.IsInf(float64(a), 0) {
@@ -298,7 +297,7 @@ func (b *Bridge) Send(_ context.Context, action []float32) error {
 	}
 	for _, m := range b.members {
 		a := b.spec.ActDim
-		// As in reset: a worker that takes no message shows in Recv.
+		// As in reset, Recv detects a worker that cannot be sent to.
 		_ = m.sendStep(b.action[m.first*a : (m.first+m.spec.Copies)*a])
 	}
 	b.sent = true
@@ -306,13 +305,11 @@ func (b *Bridge) Send(_ context.Context, action []float32) error {
 	return nil
 }
 
-// Recv waits for the step that Send started. After an error of ctx it may be
-// called again; any other error is the end of the Bridge: *RaisedError and
-// *NonFiniteError from the environment, *WorkerError from a worker that can't be
-// kept alive, *RefusedError.
+// Recv waits for the step that Send started. After an error of ctx it may be called
+// again. Any other error ends the Bridge: *RaisedError and *NonFiniteError from the
+// environment, *WorkerError for a worker that keeps failing, *RefusedError.
 //
-// When one worker of several is lost, the episodes of the others end with its own:
-// Step.Lost speaks for all copies.
+// If one of several workers is lost, all episodes end: Step.Lost applies to all copies.
 func (b *Bridge) Recv(ctx context.Context) (Step, error) {
 	if b.members == nil {
 		return Step{}, errClosed
@@ -340,7 +337,7 @@ func (b *Bridge) Recv(ctx context.Context) (Step, error) {
 	return b.step, nil
 }
 
-// afterLoss ends every episode and starts those of the workers that weren't lost.
+// afterLoss ends every episode and resets the workers that were not lost.
 func (b *Bridge) afterLoss(ctx context.Context) error {
 	b.counters.lost.Add(1)
 	b.resets++
@@ -352,21 +349,20 @@ func (b *Bridge) afterLoss(ctx context.Context) error {
 	return b.reset(ctx, b.seed+b.resets*int64(b.spec.Copies), func(m *member) bool { return !m.lost })
 }
 
-// A Picture is height·width pixels of three bytes, row after row.
+// A Picture is height·width pixels of three bytes, row by row.
 type Picture struct {
 	Width, Height int
 	RGB           []byte
 }
 
-// Render returns a picture of one copy as it stands, between steps. The Worker
-// must have Render set. A *RefusedError says why there is none, such as a machine
-// without OpenGL.
+// Render returns an image of one copy between steps. It needs Worker.Render. A
+// *RefusedError says why it failed, for instance on a machine without OpenGL.
 func (b *Bridge) Render(ctx context.Context, copyIndex int) (Picture, error) {
 	if b.members == nil {
 		return Picture{}, errClosed
 	}
 	if b.sent || copyIndex < 0 || copyIndex >= b.spec.Copies {
-		return Picture{}, fmt.Errorf("envbridge: picture of copy %d of %d, step under way: %t", copyIndex, b.spec.Copies, b.sent)
+		return Picture{}, fmt.Errorf("envbridge: cannot render copy %d of %d (step in progress: %t)", copyIndex, b.spec.Copies, b.sent)
 	}
 	m := b.members[copyIndex/b.members[0].spec.Copies]
 	if err := m.link.sendProto(kindRender, &envpb.Render{Copy: uint32(copyIndex - m.first)}); err != nil {
@@ -385,8 +381,8 @@ func (b *Bridge) Render(ctx context.Context, copyIndex int) (Picture, error) {
 
 var errClosed = fmt.Errorf("envbridge: %w", os.ErrClosed)
 
-// Close ends the workers, waits for them, and removes their sockets. Workers get
-// a few seconds to close their environments. Closing twice is no error.
+// Close ends the workers, waits for them, and removes their sockets. Workers have a few
+// seconds to close their environments. Close may be called twice.
 func (b *Bridge) Close() error {
 	for _, m := range b.members {
 		m.leave()
@@ -412,8 +408,8 @@ func (b *Bridge) Close() error {
 
 var _ io.Closer = (*Bridge)(nil)
 
-// singleThreaded keeps the linear algebra inside a worker from starting a thread
-// per core, unless the user says otherwise.
+// singleThreaded stops a worker's linear algebra from starting a thread per core, unless
+// the user has set it.
 func singleThreaded() []string {
 	var env []string
 	for _, name := range []string{"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"} {
@@ -424,7 +420,7 @@ func singleThreaded() []string {
 	return env
 }
 
-// product of a shape; -1 when it is beyond any frame.
+// product multiplies a shape; it is -1 if it exceeds any frame.
 func product(shape []uint32) int {
 	p := 1
 	for _, s := range shape {

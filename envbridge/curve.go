@@ -14,16 +14,16 @@ import (
 
 const keyHeading = "stein curve key v1"
 
-// A Key is one side's file of ZeroMQ CURVE keys, 40 characters of Z85 each: what
-// lets a worker and those who train recognise each other over a network.
+// A Key is the file of ZeroMQ CURVE keys of one side, 40 characters of Z85 each. With
+// keys, workers and trainers authenticate each other over a network.
 type Key struct {
-	Role           string // server: the worker; client: who trains
+	Role           string // server: the worker; client: the trainer
 	Public, Secret string
 	Peer           string // the public key of the other side
 }
 
-// GenerateKeys writes server.key and client.key into dir, readable by their owner
-// alone. It overwrites nothing.
+// GenerateKeys writes server.key and client.key to dir, readable only by their owner. It
+// does not overwrite files.
 func GenerateKeys(dir string) (server, client string, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", "", fmt.Errorf("envbridge: keys: %w", err)
@@ -49,7 +49,7 @@ func GenerateKeys(dir string) (server, client string, err error) {
 	return server, client, nil
 }
 
-// NewKey makes a pair of keys, in memory alone. Peer is for the caller to fill.
+// NewKey makes a key pair in memory. The caller sets Peer.
 func NewKey(role string) (k Key, err error) {
 	k.Role = role
 	if k.Public, k.Secret, err = zmq.NewCurveKeypair(); err != nil {
@@ -70,7 +70,7 @@ func (k Key) write(path string) error {
 	return nil
 }
 
-// LoadKey reads the client's key file. A file that others may read is refused.
+// LoadKey reads the client's key file. It rejects a file that others may read.
 func LoadKey(path string) (*Key, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -107,7 +107,7 @@ func LoadKey(path string) (*Key, error) {
 		return nil, fmt.Errorf("envbridge: key file %s: %w", path, err)
 	}
 	if k.Role != "client" {
-		return nil, fmt.Errorf("envbridge: key file %s: is the %q key, want the %q one", path, k.Role, "client")
+		return nil, fmt.Errorf("envbridge: key file %s: this is the %q key, want the %q key", path, k.Role, "client")
 	}
 	for name, v := range map[string]string{"public": k.Public, "secret": k.Secret, "peer": k.Peer} {
 		if len(v) != 40 {
@@ -117,7 +117,7 @@ func LoadKey(path string) (*Key, error) {
 	return &k, nil
 }
 
-// apply makes a client's socket use the key.
+// apply configures a client's socket to use the key.
 func (k *Key) apply(sock *zmq.Socket) error {
 	return errors.Join(
 		sock.SetCurveServerkey(k.Peer),
@@ -126,7 +126,7 @@ func (k *Key) apply(sock *zmq.Socket) error {
 	)
 }
 
-// checkEndpoint refuses endpoints of another kind, and a network without keys.
+// checkEndpoint rejects endpoints that are not TCP, and networks without keys.
 func checkEndpoint(endpoint string, key *Key) error {
 	rest, ok := strings.CutPrefix(endpoint, "tcp://")
 	if !ok {
@@ -137,7 +137,7 @@ func checkEndpoint(endpoint string, key *Key) error {
 		return fmt.Errorf("envbridge: workers at %q: want tcp://host:port", endpoint)
 	}
 	if key == nil && !isLoopback(host) {
-		return fmt.Errorf("envbridge: workers at %s: on another machine, so it needs keys: make them with `stein keys`, start the worker with --key server.key and give client.key here", endpoint)
+		return fmt.Errorf("envbridge: workers at %s: remote workers need keys: make them with `stein keys`, start the worker with --key server.key and use client.key here", endpoint)
 	}
 	return nil
 }

@@ -7,14 +7,13 @@ import (
 	"github.com/stein-rl/stein/envbridge/envpb"
 )
 
-// A RefusedError is the far side's answer to a request that it can't meet: an
-// unknown environment, a space that doesn't fit, another version, no rendering.
-// Trying again doesn't help.
+// A RefusedError is a worker's refusal of a request: an unknown environment, an
+// unsupported space, another protocol version, no rendering. Retrying does not help.
 type RefusedError struct {
-	Worker  string // which one: its endpoint or number
+	Worker  string // endpoint or number of the worker
 	Code    envpb.Failure_Code
 	Message string // one line
-	// Traceback is the end of the Python traceback, where there is one.
+	// Traceback is the end of the Python traceback, if there is one.
 	Traceback string
 }
 
@@ -22,14 +21,14 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("envbridge: worker %s: %s", e.Worker, e.Message)
 }
 
-// A RaisedError says that the environment's own code raised an exception.
+// A RaisedError reports an exception in the environment's code.
 type RaisedError struct {
 	Env, Worker string
-	Copy        int       // of all copies
-	Step        uint64    // of its worker, from 1; 0: while resetting for the first time
+	Copy        int       // number among all copies
+	Step        uint64    // of its worker, from 1; 0: in the first reset
 	Exception   string    // type and text
-	Traceback   string    // its end
-	Action      []float64 // the last one, as the environment saw it
+	Traceback   string    // the end of the traceback
+	Action      []float64 // the last one, as the environment received it
 	Stderr      []string  // the worker's last lines
 }
 
@@ -42,13 +41,13 @@ func (e *RaisedError) Error() string {
 	return b.String() + lastLines(e.Stderr)
 }
 
-// A NonFiniteError says that the environment answered NaN or an infinity.
+// A NonFiniteError reports a NaN or an infinity from the environment.
 type NonFiniteError struct {
 	Env, Worker string
-	Copy        int    // of all copies
+	Copy        int    // number among all copies
 	Step        uint64 // of its worker, from 1; 0: at a Reset
 	Field       string // reward, observation, observation after reset
-	Index       int    // within the observation
+	Index       int    // index into the observation
 	Value       float32
 	Action      []float32 // the last one, in [-1, 1]; nil at a Reset
 }
@@ -61,8 +60,7 @@ func (e *NonFiniteError) Error() string {
 	return fmt.Sprintf("envbridge: %s copy %d: %s is %v at step %d (last action %v)", e.Env, e.Copy, field, e.Value, e.Step, e.Action)
 }
 
-// A WorkerError says that a worker died or hung too often in a row, or couldn't be
-// started at all.
+// A WorkerError reports a worker that failed too often in a row or could not be started.
 type WorkerError struct {
 	Worker   string
 	Failures int      // in a row, without a step between

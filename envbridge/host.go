@@ -7,22 +7,22 @@ import (
 	"fmt"
 )
 
-// A Host starts workers on machines of its choice.
+// A Host starts workers on other machines.
 type Host interface {
-	// Place starts the worker of a name and says where it is. Asked again for a name,
-	// the one before has failed: it starts another, elsewhere where that one's machine
-	// is gone.
+	// Place starts the worker of a name and returns its location. A second call for a
+	// name means that the worker failed: Place starts another one, on another machine if
+	// the first is gone.
 	Place(ctx context.Context, name string) (Location, error)
 }
 
-// A Location is where a worker listens, and the key that it takes.
+// A Location is the endpoint of a worker and the key it accepts.
 type Location struct {
 	Endpoint string
 	Key      *Key
 }
 
-// Place has a host start a worker for each name and connects to them; each gets
-// w.Copies copies. See Start.
+// Place starts a worker on the host for each name and connects to them. Each has w.Copies
+// copies. See Start.
 func Place(ctx context.Context, host Host, names []string, w Worker) (*Bridge, error) {
 	if err := w.complete(); err != nil {
 		return nil, err
@@ -34,14 +34,14 @@ func Place(ctx context.Context, host Host, names []string, w Worker) (*Bridge, e
 	return b.open(ctx)
 }
 
-// locate asks the host for a place.
+// locate asks the host to place the worker.
 func (m *member) locate(ctx context.Context) error {
 	at, err := m.host.Place(ctx, m.name)
 	if err == nil {
 		err = checkEndpoint(at.Endpoint, at.Key)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: no place for it: %w", errRefused, err)
+		return fmt.Errorf("%w: cannot place the worker: %w", errRefused, err)
 	}
 	m.endpoint, m.key = at.Endpoint, at.Key
 	m.log.Info("worker placed", "worker", m.name, "endpoint", at.Endpoint)

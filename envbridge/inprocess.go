@@ -9,29 +9,29 @@ import (
 	"github.com/stein-rl/stein/random"
 )
 
-// A Simulator is one copy of an environment that is written in Go. One goroutine
-// uses it at a time.
+// A Simulator is one copy of an environment written in Go. One goroutine uses it at a
+// time.
 type Simulator interface {
-	// Sizes are how many numbers an observation and an action have.
+	// Sizes are the sizes of an observation and an action.
 	Sizes() (obsDim, actDim int)
-	// Reset begins an episode and writes the first observation. What is random in the
-	// episode follows from the seed alone.
+	// Reset begins an episode and writes the first observation. The seed determines all
+	// randomness in the episode.
 	Reset(seed uint64, obs []float32) error
-	// Step does an action, whose numbers are in [−1, 1], and writes what is seen then.
-	// Terminated says that the episode has come to its end, and that nothing is to be
-	// had beyond; a time limit is not the simulator's business.
+	// Step applies an action, whose numbers are in [−1, 1], and writes the next
+	// observation. terminated means that the episode ended and the value beyond is zero.
+	// Time limits are not the simulator's job.
 	Step(action, obs []float32) (reward float32, terminated bool, err error)
 }
 
-// A Limited simulator has a time limit of its own for episodes, in steps.
+// A Limited simulator has its own time limit of episodes, in steps.
 type Limited interface{ MaxSteps() int }
 
-// InProcess is an Env of simulators in this process: copies of them, which make makes.
-// maxSteps limits an episode; 0: the simulators' own limit, if they have one. Steps
-// are done by the goroutine that calls Send.
+// InProcess is an Env of simulators in this process, created by make. maxSteps limits an
+// episode; 0: the simulator's own limit, if it has one. The goroutine that calls Send
+// runs the steps.
 //
-// An episode that ends is followed by one with another seed, which follows from the
-// seed of the Reset, the number of the copy and that of the episode.
+// The seed of each further episode derives from the seed of the Reset, the copy and the
+// number of the episode.
 func InProcess(id string, make func() (Simulator, error), copies, maxSteps int) (Env, error) {
 	if copies < 1 || maxSteps < 0 {
 		return nil, fmt.Errorf("envbridge: %s: %d copies, time limit %d: want at least 1 and 0", id, copies, maxSteps)
@@ -47,7 +47,7 @@ func InProcess(id string, make func() (Simulator, error), copies, maxSteps int) 
 			return nil, fmt.Errorf("envbridge: %s: observations of %d and actions of %d numbers", id, obsDim, actDim)
 		}
 		if i > 0 && (obsDim != e.spec.ObsDim || actDim != e.spec.ActDim) {
-			return nil, fmt.Errorf("envbridge: %s: copy %d has other sizes than the first", id, i)
+			return nil, fmt.Errorf("envbridge: %s: copy %d has different sizes than copy 0", id, i)
 		}
 		e.spec.ObsDim, e.spec.ActDim = obsDim, actDim
 		e.spec.ObsShape, e.spec.ActShape = []int{obsDim}, []int{actDim}
@@ -61,7 +61,7 @@ func InProcess(id string, make func() (Simulator, error), copies, maxSteps int) 
 	return e, nil
 }
 
-// A simulated copy knows which episode it is in.
+// A simulated copy and its episode.
 type simulated struct {
 	Simulator
 	seed    uint64
@@ -73,8 +73,8 @@ type inProcess struct {
 	spec   Spec
 	copies []simulated
 	step   Step
-	begun  bool  // there was a Reset
-	sent   bool  // a step waits for its Recv
+	begun  bool  // Reset was called
+	sent   bool  // a step awaits its Recv
 	err    error // of that step
 }
 
@@ -86,7 +86,7 @@ func (e *inProcess) allocate() {
 	}
 }
 
-// Spec says what was built.
+// Spec describes the environment.
 func (e *inProcess) Spec() Spec { return e.spec }
 
 // Reset begins an episode in every copy.
@@ -95,7 +95,7 @@ func (e *inProcess) Reset(ctx context.Context, seed int64) ([]float32, error) {
 		return nil, fmt.Errorf("envbridge: %s: %w", e.spec.ID, err)
 	}
 	if e.sent {
-		return nil, fmt.Errorf("envbridge: %s: Reset while a step waits for its Recv", e.spec.ID)
+		return nil, fmt.Errorf("envbridge: %s: Reset during a step: call Recv first", e.spec.ID)
 	}
 	for i := range e.copies {
 		c := &e.copies[i]
@@ -108,7 +108,7 @@ func (e *inProcess) Reset(ctx context.Context, seed int64) ([]float32, error) {
 	return e.step.Obs, nil
 }
 
-// start begins copy i's next episode.
+// start begins the next episode of copy i.
 func (e *inProcess) start(i int) error {
 	c := &e.copies[i]
 	if err := c.Reset(random.Mix(c.seed, c.episode), e.row(e.step.Obs, i)); err != nil {
@@ -123,15 +123,15 @@ func (e *inProcess) row(x []float32, i int) []float32 {
 	return x[i*e.spec.ObsDim : (i+1)*e.spec.ObsDim]
 }
 
-// Send does a step.
+// Send runs a step.
 func (e *inProcess) Send(ctx context.Context, action []float32) error {
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("envbridge: %s: %w", e.spec.ID, ctx.Err())
 	case !e.begun || e.sent:
-		return fmt.Errorf("envbridge: %s: Send before Reset, or before the last one's Recv", e.spec.ID)
+		return fmt.Errorf("envbridge: %s: Send before Reset, or during a step: call Reset or Recv first", e.spec.ID)
 	case len(action) != e.spec.Copies*e.spec.ActDim:
-		return fmt.Errorf("envbridge: %s: %d numbers for %d actions of %d", e.spec.ID, len(action), e.spec.Copies, e.spec.ActDim)
+		return fmt.Errorf("envbridge: %s: got %d numbers for %d actions of size %d", e.spec.ID, len(action), e.spec.Copies, e.spec.ActDim)
 	}
 	e.sent, e.err = true, nil
 	for i := range e.copies {
@@ -142,7 +142,7 @@ func (e *inProcess) Send(ctx context.Context, action []float32) error {
 	return nil
 }
 
-// advance does copy i's part of a step, and begins its next episode where one ended.
+// advance steps copy i, and begins its next episode if this one ended.
 func (e *inProcess) advance(i int, action []float32) error {
 	c, next := &e.copies[i], e.row(e.step.Next, i)
 	within := make([]float32, len(action))
@@ -163,7 +163,7 @@ func (e *inProcess) advance(i int, action []float32) error {
 	return nil
 }
 
-// Recv answers the last Send.
+// Recv returns the result of the last Send.
 func (e *inProcess) Recv(ctx context.Context) (Step, error) {
 	if !e.sent {
 		return Step{}, fmt.Errorf("envbridge: %s: Recv without a Send", e.spec.ID)
@@ -175,5 +175,5 @@ func (e *inProcess) Recv(ctx context.Context) (Step, error) {
 	return e.step, nil
 }
 
-// Close has nothing to end.
+// Close does nothing.
 func (e *inProcess) Close() error { return nil }

@@ -11,9 +11,9 @@ import (
 	"strconv"
 )
 
-// encodeKwargs writes keyword arguments as the JSON that Python reads back with the
-// types that they have: a float64 stays one though it is whole. What JSON can't say
-// is an error that names the key.
+// encodeKwargs encodes keyword arguments as JSON so that Python reads back the same
+// types: a whole float64 stays a float. A value that JSON cannot represent is an error
+// with its key.
 func encodeKwargs(kwargs map[string]any) (string, error) {
 	if len(kwargs) == 0 {
 		return "", nil
@@ -28,7 +28,7 @@ func appendJSON(to []byte, key string, v reflect.Value) ([]byte, error) {
 	}
 	if n, ok := v.Interface().(json.Number); ok {
 		if !json.Valid([]byte(n)) {
-			return nil, fmt.Errorf("%s: %q is no number", key, string(n))
+			return nil, fmt.Errorf("%s: %q is not a number", key, string(n))
 		}
 		return append(to, n...), nil
 	}
@@ -52,18 +52,18 @@ func appendJSON(to []byte, key string, v reflect.Value) ([]byte, error) {
 	case reflect.Float32, reflect.Float64:
 		x := v.Float()
 		if math.IsNaN(x) || math.IsInf(x, 0) {
-			return nil, fmt.Errorf("%s: %v: JSON, in which arguments are passed on, has finite numbers only", key, x)
+			return nil, fmt.Errorf("%s: %v: arguments are passed as JSON, which has only finite numbers", key, x)
 		}
 		from := len(to)
 		to = strconv.AppendFloat(to, x, 'g', -1, v.Type().Bits())
-		if !bytes.ContainsAny(to[from:], ".e") { // 1 would be a whole number
+		if !bytes.ContainsAny(to[from:], ".e") { // 1 would be an integer
 			to = append(to, ".0"...)
 		}
 		return to, nil
 	}
 	text, err := json.Marshal(v.Interface())
 	if err != nil {
-		return nil, fmt.Errorf("%s: a value that can't be passed on as JSON; numbers, texts, truth values, lists and mappings can", key)
+		return nil, fmt.Errorf("%s: cannot be passed as JSON; use numbers, strings, booleans, lists and mappings", key)
 	}
 	return append(to, text...), nil
 }
@@ -104,5 +104,5 @@ func appendObject(to []byte, key string, v reflect.Value) ([]byte, error) {
 }
 
 func errTextKeys(key string) error {
-	return fmt.Errorf("%s: JSON, in which arguments are passed on, has texts as keys only", key)
+	return fmt.Errorf("%s: arguments are passed as JSON, which has only strings as keys", key)
 }

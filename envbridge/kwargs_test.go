@@ -28,14 +28,14 @@ func TestKwargs(t *testing.T) {
 		}
 	}
 	for want, value := range map[string]any{
-		"env.kwargs.x: NaN":                    math.NaN(),
-		"env.kwargs.x.y[1]: +Inf":              map[string]any{"y": []any{0, math.Inf(1)}},
-		"env.kwargs.x: JSON":                   map[int]int{1: 2},
-		"env.kwargs.x: JSON, in which":         map[any]any{1: 2},
-		"env.kwargs.x: a value that can't":     func() {},
-		"env.kwargs.x.y: a value":              map[string]any{"y": make(chan int)},
-		"env.kwargs.x: \"one\" is no number":   json.Number("one"),
-		"env.kwargs.x[0]: a value that can't ": []complex128{1},
+		"env.kwargs.x: NaN":                                 math.NaN(),
+		"env.kwargs.x.y[1]: +Inf":                           map[string]any{"y": []any{0, math.Inf(1)}},
+		"env.kwargs.x: arguments are passed as JSON, which": map[int]int{1: 2},
+		"env.kwargs.x: arguments are passed as JSON":        map[any]any{1: 2},
+		"env.kwargs.x: cannot be passed as JSON":            func() {},
+		"env.kwargs.x.y: cannot be passed":                  map[string]any{"y": make(chan int)},
+		"env.kwargs.x: \"one\" is not a number":             json.Number("one"),
+		"env.kwargs.x[0]: cannot be passed as JSON":         []complex128{1},
 	} {
 		got, err := encodeKwargs(map[string]any{"x": value})
 		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "interface") || strings.Contains(err.Error(), "json:") {

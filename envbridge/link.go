@@ -17,23 +17,23 @@ import (
 	"github.com/stein-rl/stein/envbridge/envpb"
 )
 
-// Why a request got no answer. Both mean that the worker is to be replaced.
+// Why a request got no answer. In both cases the worker must be replaced.
 var (
 	errHung = errors.New("no answer")
 	errDied = errors.New("worker died")
 )
 
-// glance is how often a wait looks up from the socket, at the context and at
-// whether the worker lives.
+// glance is the interval at which a wait checks the context and whether the worker is
+// alive.
 const glance = 20 * time.Millisecond
 
-// eager is how long a wait asks again and again, giving its processor away in
-// between, before it sleeps. A step of one environment takes about as long, and as
-// long again goes by before a sleeper on an idle processor is awake.
+// eager is how long a wait polls, yielding its processor in between, before it sleeps. A
+// step of one environment takes about as long, and waking a sleeping thread takes as long
+// again.
 const eager = 300 * time.Microsecond
 
-// A link is one socket to one worker. ZeroMQ's sockets are not safe for concurrent
-// use: whoever uses the Env owns it, and no goroutine stands behind it.
+// A link is one socket to one worker. ZeroMQ's sockets are not safe for concurrent use;
+// the goroutine that uses the Env owns it.
 type link struct {
 	sock    *zmq.Socket
 	name    string
@@ -43,11 +43,11 @@ type link struct {
 	seq uint64 // of the last request
 	out []byte // the last request
 
-	fd    int32          // of the socket: readable when RecvBytes is worth a try
+	fd    int32          // of the socket: readable if RecvBytes may succeed
 	ready [1]unix.PollFd // of idle
 }
 
-// openLink connects to an endpoint, which need not be there yet.
+// openLink connects to an endpoint, which may not exist yet.
 func openLink(zctx *zmq.Context, endpoint string, key *Key) (*link, error) {
 	sock, err := zctx.NewSocket(zmq.DEALER)
 	if err != nil {
@@ -87,7 +87,8 @@ func (l *link) connect(endpoint string, key *Key) error {
 	return nil
 }
 
-// begin returns the message of a new request up to its body; send sends it.
+// begin returns the header of a new request, to which the caller appends the body; send
+// sends it.
 func (l *link) begin(k kind) []byte {
 	l.seq++
 	return header{version, k, l.seq}.append(l.out[:0])
@@ -96,7 +97,7 @@ func (l *link) begin(k kind) []byte {
 func (l *link) send(message []byte) error {
 	l.out = message
 	if _, err := l.sock.SendBytes(message, 0); err != nil {
-		return fmt.Errorf("%w: it takes no message: %w", errHung, err)
+		return fmt.Errorf("%w: it does not accept messages: %w", errHung, err)
 	}
 	return nil
 }
@@ -112,11 +113,11 @@ func (l *link) sendProto(k kind, m proto.Message) error {
 // A wait bounds how long an answer may take.
 type wait struct {
 	until time.Time
-	died  <-chan struct{} // closed when the worker is gone; nil: it can't be told
+	died  <-chan struct{} // closed when the worker ends; nil: unknown
 }
 
-// recv waits for the answer to the last request and returns its body. Anything else
-// is dropped and counted. A Failure comes back as *failure.
+// recv waits for the answer to the last request and returns its body. It drops and counts
+// other messages. A Failure is returned as *failure.
 func (l *link) recv(ctx context.Context, want kind, w wait) ([]byte, error) {
 	for {
 		message, err := l.message(ctx, w)
@@ -147,7 +148,7 @@ func (l *link) recv(ctx context.Context, want kind, w wait) ([]byte, error) {
 		case h.version != version:
 			return nil, &failure{&envpb.Failure{
 				Code: envpb.Failure_VERSION,
-				Message: fmt.Sprintf("it speaks protocol version %d, this program %d: bring stein and stein_env to the same release",
+				Message: fmt.Sprintf("the worker uses protocol version %d, this program version %d: install the same release of stein and stein_env",
 					h.version, version),
 			}}
 		case h.kind != want:
@@ -158,7 +159,7 @@ func (l *link) recv(ctx context.Context, want kind, w wait) ([]byte, error) {
 	}
 }
 
-// skip reads the rest of a message that has several frames, and says how many.
+// skip reads the rest of a multi-frame message and returns the number of frames.
 func (l *link) skip() (frames int, err error) {
 	for {
 		more, err := l.sock.GetRcvmore()
@@ -168,7 +169,7 @@ func (l *link) skip() (frames int, err error) {
 		if !more {
 			return frames, nil
 		}
-		// The frames of a message arrive together.
+		// All frames of a message arrive together.
 		if _, err := l.sock.RecvBytes(zmq.DONTWAIT); err != nil {
 			return frames, fmt.Errorf("%w: %w", errHung, err)
 		}
@@ -209,9 +210,9 @@ func (l *link) message(ctx context.Context, w wait) ([]byte, error) {
 	}
 }
 
-// idle gives the processor away until something has happened on the socket, or
-// until then. The socket's file says so without an allocation, which RecvBytes makes
-// for every answer of "not yet".
+// idle yields the processor until something happens on the socket, or until then. Polling
+// the socket's file descriptor does not allocate; RecvBytes would, each time it finds
+// nothing.
 func (l *link) idle(then time.Time) {
 	l.ready[0] = unix.PollFd{Fd: l.fd, Events: unix.POLLIN}
 	for time.Now().Before(then) {
@@ -222,14 +223,14 @@ func (l *link) idle(then time.Time) {
 	}
 }
 
-// drop counts a message that is none of ours, and logs the 1st, 2nd, 4th, 8th ...
+// drop counts a message that is not an answer, and logs the 1st, 2nd, 4th, 8th ...
 func (l *link) drop(why error) {
 	if n := l.garbage.Add(1); bits.OnesCount64(n) == 1 {
-		l.log.Warn("dropped a message that isn't an answer", "worker", l.name, "why", why, "so_far", n)
+		l.log.Warn("dropped an unexpected message", "worker", l.name, "why", why, "so_far", n)
 	}
 }
 
-// bye tells the worker that this client is leaving, and closes the socket.
+// bye tells the worker that this client leaves, and closes the socket.
 func (l *link) bye() {
 	_ = l.sock.SetLinger(200 * time.Millisecond)
 	_ = l.send(l.begin(kindBye))

@@ -21,39 +21,39 @@ import (
 )
 
 const (
-	// maxFailures in a row, without a step between, end a run.
+	// maxFailures in a row, without a step in between, end a run.
 	maxFailures = 3
-	// reseed keeps the episodes of a replaced worker from repeating its first ones:
-	// replacement g of a worker is seeded as if it were g·reseed copies further on.
+	// reseed keeps a replaced worker from repeating its first episodes: replacement g is
+	// seeded as if its copies were numbered g·reseed higher.
 	reseed = 1_000_003
-	// MaxSeed is the largest seed that an environment is given. Generators in C, and
-	// NumPy's old ones, take 31 bits.
+	// MaxSeed is the largest seed that every environment accepts: generators in C and
+	// NumPy's old ones use 31 bits.
 	MaxSeed = 1<<31 - 1
-	// stillStarting is how often, at least, a start that takes long is told of.
+	// stillStarting is the interval of log lines about a slow start.
 	stillStarting = 10 * time.Second
-	// farewell is how long a worker may take to close its environments.
+	// farewell is the time that a worker has to close its environments.
 	farewell = 3 * time.Second
 )
 
-// A member is one worker of a Bridge: a process of ours and the link to it, or
-// the link to somebody else's. It replaces what dies or hangs.
+// A member is one worker of a Bridge: the link to it and, if it is local, its process. A
+// member replaces a worker that dies or hangs.
 type member struct {
 	cfg      *Worker
 	counters *counters
 	zctx     *zmq.Context
 	log      *slog.Logger
-	name     string // for people: its number, or endpoint
-	first    int    // its first copy, of all
+	name     string // number or endpoint, for messages
+	first    int    // number of its first copy
 
 	endpoint string   // remote: tcp://host:port
-	key      *Key     // remote: nil will do for loopback
-	host     Host     // remote: says where; nil: endpoint does
+	key      *Key     // remote: may be nil for loopback
+	host     Host     // remote: provides the endpoint; nil: endpoint is set
 	python   string   // local: interpreter, variables, folder of sockets
 	env      []string //
 	dir      string   //
 
 	proc *process // local, running
-	tail *tail    // local: what it wrote, across replacements
+	tail *tail    // local: its output, across replacements
 	link *link
 
 	spec       Spec
@@ -62,14 +62,14 @@ type member struct {
 	failures   int
 	seed       int64
 	steps      uint64
-	action     []float32 // the action under way, for errors; the caller's
+	action     []float32 // the current action, for errors; owned by the caller
 	step       Step      // its part of the bridge's arrays
 
-	answered bool // in the step under way
-	lost     bool // in the step under way: it was replaced
+	answered bool // in the current step
+	lost     bool // replaced in the current step
 }
 
-// open starts the process, if it is ours, and connects.
+// open starts the process if the worker is local, and connects.
 func (m *member) open(ctx context.Context) error {
 	if m.host != nil {
 		if err := m.locate(ctx); err != nil {
@@ -121,7 +121,7 @@ func (m *member) welcome(ctx context.Context) (Spec, error) {
 	}
 	w := new(envpb.Welcome)
 	if err := proto.Unmarshal(body, w); err != nil {
-		return Spec{}, fmt.Errorf("%w: its welcome: %w", errRefused, err)
+		return Spec{}, fmt.Errorf("%w: decoding its welcome: %w", errRefused, err)
 	}
 	spec := Spec{
 		ID:       w.GetEnv(),
@@ -134,10 +134,10 @@ func (m *member) welcome(ctx context.Context) (Spec, error) {
 		ActShape: integers(w.GetActShape()),
 	}
 	if !(spec.FPS > 0 && spec.FPS < math.MaxFloat32) {
-		spec.FPS = 0 // a spec must equal itself
+		spec.FPS = 0 // specs are compared: no NaN
 	}
 	if spec.Copies != m.cfg.Copies || spec.ObsDim < 1 || spec.ActDim < 1 {
-		return Spec{}, fmt.Errorf("%w: its welcome has %d copies, observation %v, action %v for %d copies asked", errRefused,
+		return Spec{}, fmt.Errorf("%w: its welcome has %d copies, observation %v, action %v; requested %d copies", errRefused,
 			spec.Copies, w.GetObsShape(), w.GetActShape(), m.cfg.Copies)
 	}
 	if spec.Bounds, err = boundsOf(w.GetActLow(), w.GetActHigh(), spec.ActDim); err != nil {
@@ -145,14 +145,14 @@ func (m *member) welcome(ctx context.Context) (Spec, error) {
 	}
 	l := layout{spec.Copies, spec.ObsDim, spec.ActDim}
 	if headerBytes+max(l.resultBytes()+l.obsBytes(), l.actionBytes()) > maxMessageBytes {
-		return Spec{}, fmt.Errorf("%w: %d copies with observations of %d numbers need more than %d bytes in a message", errRefused,
+		return Spec{}, fmt.Errorf("%w: %d copies with observations of %d numbers exceed the message limit of %d bytes", errRefused,
 			spec.Copies, spec.ObsDim, maxMessageBytes)
 	}
 	m.log.Info("worker ready", "worker", m.name, "env", spec.ID, "copies", spec.Copies, "pid", w.GetPid(), "versions", w.GetVersions())
 	return spec, nil
 }
 
-// boundsOf checks the bounds of a welcome. Workers of other programs may send none.
+// boundsOf validates the bounds in a welcome. Other programs' workers may omit them.
 func boundsOf(low, high []float64, actDim int) (*Bounds, error) {
 	if len(low) == 0 && len(high) == 0 {
 		return nil, nil
@@ -177,8 +177,8 @@ func integers(shape []uint32) []int {
 	return out
 }
 
-// firstAnswer waits for a worker's start, and tells of it now and then: a simulator may
-// take minutes to load.
+// firstAnswer waits for a worker's start and logs its progress: a simulator may take
+// minutes to load.
 func (m *member) firstAnswer(ctx context.Context) ([]byte, error) {
 	began := time.Now()
 	end := began.Add(m.cfg.StartTimeout)
@@ -193,11 +193,11 @@ func (m *member) firstAnswer(ctx context.Context) ([]byte, error) {
 	}
 }
 
-// errRefused marks what trying again won't mend and no failure of the far side says.
+// errRefused marks errors of this side that retrying cannot fix.
 var errRefused = errors.New("unusable worker")
 
-// errGarbled marks an answer to the request under way that is not all there.
-var errGarbled = errors.New("an answer that can't be read")
+// errGarbled marks an answer that is incomplete.
+var errGarbled = errors.New("unreadable answer")
 
 func (m *member) patience(d time.Duration) wait {
 	w := wait{until: time.Now().Add(d)}
@@ -216,7 +216,7 @@ func (m *member) seedNow() int64 {
 	return (m.seed + int64(m.first) + int64(m.generation)*reseed) & MaxSeed
 }
 
-// recvReset waits for the first observations. A worker that fails is replaced.
+// recvReset waits for the first observations. It replaces a worker that fails.
 func (m *member) recvReset(ctx context.Context) error {
 	err := m.firstObs(ctx)
 	if replaceable(err) {
@@ -243,8 +243,8 @@ func (m *member) sendStep(action []float32) error {
 	return m.link.send(appendFloats(m.link.begin(kindStep), action))
 }
 
-// recvStep waits for the outcome of a step, into m.step. A worker that fails is
-// replaced, its step lost, and its episodes begin anew.
+// recvStep waits for the outcome of a step and stores it in m.step. It replaces a worker
+// that fails; the step is then lost and its episodes start anew.
 func (m *member) recvStep(ctx context.Context) error {
 	body, err := m.link.recv(ctx, kindResult, m.patience(m.cfg.Timeout))
 	if err == nil {
@@ -283,7 +283,7 @@ func (m *member) finite(bad nonFinite, step uint64) error {
 	return e
 }
 
-// replaceable says whether an error is the worker's death, and not its answer.
+// replaceable reports whether an error means that the worker is dead or unresponsive.
 func replaceable(err error) bool {
 	if err == nil {
 		return false
@@ -295,20 +295,20 @@ func replaceable(err error) bool {
 	return errors.As(err, &f) && (f.GetCode() == envpb.Failure_NO_SESSION || f.GetCode() == envpb.Failure_BUSY)
 }
 
-// replace ends a worker that failed and starts another one, up to its first
-// observations, until that works or has failed too often.
+// replace ends a failed worker and starts another one, up to its first observations,
+// until one works or too many have failed.
 func (m *member) replace(ctx context.Context, cause error) error {
 	for {
 		cause = m.shut(cause)
 		m.failures++
 		m.counters.failures.Add(1)
 		if m.failures >= maxFailures {
-			m.log.Error("worker failed for good", "worker", m.name, "failures", m.failures, "why", cause)
+			m.log.Error("worker failed too often", "worker", m.name, "failures", m.failures, "why", cause)
 			return &WorkerError{Worker: m.name, Failures: m.failures, Stderr: m.tail.last(), Err: cause}
 		}
 		m.generation++
 		m.counters.restarts.Add(1)
-		m.log.Warn("worker failed, starting another", "worker", m.name, "failures", m.failures, "why", cause)
+		m.log.Warn("worker failed, restarting it", "worker", m.name, "failures", m.failures, "why", cause)
 
 		err := m.reopen(ctx)
 		if !replaceable(err) {
@@ -327,7 +327,7 @@ func (m *member) reopen(ctx context.Context) error {
 		return err
 	}
 	if !spec.Equal(m.spec) {
-		return fmt.Errorf("%w: after its restart it has %+v, before %+v", errRefused, spec, m.spec)
+		return fmt.Errorf("%w: it has %+v after a restart, want %+v", errRefused, spec, m.spec)
 	}
 	if err := m.sendReset(m.seed); err != nil {
 		return err
@@ -335,11 +335,11 @@ func (m *member) reopen(ctx context.Context) error {
 	return m.firstObs(ctx)
 }
 
-// shut ends a worker that failed, and adds to the cause how it ended.
+// shut ends a failed worker, and adds to the cause how it ended.
 func (m *member) shut(cause error) error {
 	if m.link != nil {
 		if m.proc == nil {
-			m.link.bye() // it may only be slow: let it forget us
+			m.link.bye() // it may only be slow: end the session
 		} else {
 			m.link.close()
 		}
@@ -362,10 +362,10 @@ func (m *member) shut(cause error) error {
 	return cause
 }
 
-// explain turns errors of the link into those of the package.
+// explain converts errors of the link to those of the package.
 func (m *member) explain(err error) error {
 	if err == nil {
-		return nil // before f, which takes memory
+		return nil // before f is allocated
 	}
 	var f *failure
 	switch {
@@ -392,7 +392,7 @@ func (m *member) explain(err error) error {
 	return err
 }
 
-// leave tells the worker to go; gone waits for it.
+// leave tells the worker to end; gone waits for it.
 func (m *member) leave() {
 	if m.link != nil {
 		m.link.bye()
@@ -403,7 +403,7 @@ func (m *member) leave() {
 func (m *member) gone() {
 	if m.proc != nil {
 		patience := farewell
-		if m.spec.Copies == 0 { // it never answered, and may be loading a simulator
+		if m.spec.Copies == 0 { // it never answered, and may still be loading a simulator
 			patience = farewell / 10
 		}
 		m.proc.end(patience)

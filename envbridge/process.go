@@ -15,14 +15,14 @@ import (
 	"github.com/stein-rl/stein/internal/python"
 )
 
-// A process is a local worker. Its standard input is a pipe that it watches: when
-// this program dies, however it does, the pipe ends and so does the worker.
+// A process is a local worker. It watches its standard input, a pipe: when this program
+// ends, however it does, the pipe closes and the worker ends.
 type process struct {
 	cmd   *exec.Cmd
 	stdin io.Closer
 	tail  *tail
 	done  chan struct{} // closed once it is reaped
-	err   error         // how it ended; read after done
+	err   error         // how it ended; valid after done
 }
 
 // startProcess starts a worker whose output goes to out.
@@ -30,7 +30,7 @@ func startProcess(interpreter string, args, env []string, out *tail) (*process, 
 	cmd := python.Command(context.Background(), interpreter, env, args...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = processAttributes()
-	// A grandchild that keeps the output open must not keep Wait.
+	// A grandchild that keeps the output open must not block Wait.
 	cmd.WaitDelay = time.Second
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -45,8 +45,8 @@ func startProcess(interpreter string, args, env []string, out *tail) (*process, 
 	return p, nil
 }
 
-// run starts the command and waits for its end on one thread of the system: Linux
-// sends the signal of Pdeathsig when the thread ends that started the child.
+// run starts the command and waits for it on one OS thread: Linux sends the Pdeathsig
+// signal when the thread that started the child ends.
 func (p *process) run(started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -62,16 +62,16 @@ func (p *process) run(started chan<- error) {
 	close(p.done)
 }
 
-// kill ends the worker and what it started, and waits for its end. A stopped
-// process dies of it too.
+// kill ends the worker and its children, and waits for it. It also works on a stopped
+// process.
 func (p *process) kill() {
-	// The worker leads a process group of its own.
+	// The worker leads its own process group.
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	<-p.done
 	_ = p.stdin.Close()
 }
 
-// end gives the worker, already told to go, until patience is over.
+// end waits for a worker that was told to leave, and kills it after patience.
 func (p *process) end(patience time.Duration) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -82,7 +82,7 @@ func (p *process) end(patience time.Duration) {
 	p.kill()
 }
 
-// how says how a process ended, once it did, and its last words.
+// how describes how a process ended, with its last output.
 func (p *process) how() string {
 	how := "exit status 0"
 	if p.err != nil {

@@ -7,12 +7,12 @@ import (
 	"syscall"
 )
 
-// processAttributes puts a worker in a process group of its own, so that Ctrl-C is
-// this program's to handle. There is no Pdeathsig here: a worker that hangs while
-// this program dies stays.
+// processAttributes puts a worker in its own process group, so that Ctrl-C reaches only
+// this program. Pdeathsig is Linux only: here a worker that hangs while this program dies
+// remains.
 func processAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }
 
-// yieldProcessor lets another goroutine run, if one wants to.
+// yieldProcessor lets another goroutine run.
 func yieldProcessor() { runtime.Gosched() }

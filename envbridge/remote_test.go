@@ -116,7 +116,7 @@ func TestRemoteRestarts(t *testing.T) {
 // Ensure that both sides refuse a network without keys, and a port in use.
 func TestRefusesToListenOrDial(t *testing.T) {
 	_, err := envbridge.Dial(t.Context(), "tcp://10.1.2.3:5555", probe("Probe", nil))
-	require.ErrorContains(t, err, "it needs keys")
+	require.ErrorContains(t, err, "remote workers need keys")
 	said, _ := remote(t, "--listen", "tcp://0.0.0.0:5555")
 	require.Contains(t, said, "reachable from other machines, so it needs keys")
 	said, _ = remote(t, "--listen", "tcp://*:5555")
@@ -181,7 +181,7 @@ func TestKeyFiles(t *testing.T) {
 	server, client, err := envbridge.GenerateKeys(dir)
 	require.NoError(t, err)
 	_, err = envbridge.LoadKey(server)
-	require.ErrorContains(t, err, `is the "server" key, want the "client" one`)
+	require.ErrorContains(t, err, `is the "server" key, want the "client" key`)
 	_, err = envbridge.LoadKey(filepath.Join(dir, "none"))
 	require.ErrorIs(t, err, os.ErrNotExist)
 	require.NoError(t, os.Chmod(client, 0o644))
@@ -336,7 +336,7 @@ func TestVersionMismatch(t *testing.T) {
 			var refused *envbridge.RefusedError
 			require.ErrorAs(t, err, &refused)
 			require.Equal(t, envpb.Failure_VERSION, refused.Code)
-			require.True(t, strings.Contains(err.Error(), "I speak 99.") || strings.Contains(err.Error(), "it speaks protocol version 99, this program 1"), err)
+			require.True(t, strings.Contains(err.Error(), "I speak 99.") || strings.Contains(err.Error(), "the worker uses protocol version 99, this program version 1"), err)
 		})
 	}
 }

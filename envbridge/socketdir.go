@@ -13,20 +13,20 @@ import (
 const (
 	socketDirPrefix = "stein-env-"
 	lockName        = "lock"
-	// Longest path of a local socket that every Unix takes (macOS: 104), less the
-	// names put below the folder.
+	// Longest path of a local socket on any Unix (macOS: 104), less the names inside the
+	// folder.
 	maxSocketDir = 80
 )
 
-// A socketDir is a folder, private to this user, with the sockets of the local
-// workers of one Bridge. It is locked while in use, by the file system's lock,
-// which ends with the program: a folder without lock is left over.
+// A socketDir is a private folder with the sockets of a Bridge's local workers. While in
+// use it holds a file lock, which ends with the program: a folder without a lock is
+// stale.
 type socketDir struct {
 	path string
 	lock *os.File
 }
 
-// newSocketDir makes one, and removes those that killed programs have left.
+// newSocketDir creates a folder, and removes stale ones.
 func newSocketDir() (*socketDir, error) {
 	sweep(os.TempDir())
 	path, err := os.MkdirTemp("", socketDirPrefix)
@@ -35,7 +35,7 @@ func newSocketDir() (*socketDir, error) {
 	}
 	d := &socketDir{path: path}
 	if len(path) > maxSocketDir {
-		return nil, errors.Join(fmt.Errorf("envbridge: folder for sockets %s: path too long for a socket, set TMPDIR to a shorter one", path), d.remove())
+		return nil, errors.Join(fmt.Errorf("envbridge: folder for sockets %s: the path is too long for a socket; set TMPDIR to a shorter one", path), d.remove())
 	}
 	if d.lock, err = lockDir(path); err != nil {
 		return nil, errors.Join(fmt.Errorf("envbridge: folder for sockets: %w", err), d.remove())
@@ -55,8 +55,8 @@ func lockDir(path string) (*os.File, error) {
 	return f, nil
 }
 
-// sweep removes this user's folders of sockets whose lock is free. One without a
-// lock file is being made just now, or somebody else's.
+// sweep removes this user's stale folders. A folder without a lock file is just being
+// created, or not ours.
 func sweep(parent string) {
 	paths, _ := filepath.Glob(filepath.Join(parent, socketDirPrefix+"*"))
 	for _, path := range paths {

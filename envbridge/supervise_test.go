@@ -45,7 +45,7 @@ func TestKilledWorker(t *testing.T) {
 		require.NotEqual(t, first[3*i+2], s.Obs[3*i+2], "copy %d repeats its episode", i)
 	}
 	require.Equal(t, envbridge.Stats{Failures: 1, Restarts: 1, Lost: 1}, env.Stats())
-	failures := log.named("worker failed, starting another")
+	failures := log.named("worker failed, restarting it")
 	require.Len(t, failures, 1)
 	require.Equal(t, "1", failures[0]["worker"])
 	require.ErrorContains(t, failures[0]["why"].(error), "worker died: signal: killed")

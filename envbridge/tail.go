@@ -13,8 +13,8 @@ const (
 	tailLineBytes = 1024
 )
 
-// A tail keeps the last lines that a worker wrote, and passes each on to the log
-// at debug level. Safe for concurrent use.
+// A tail keeps the last lines of a worker's output and logs each at debug level. It is
+// safe for concurrent use.
 type tail struct {
 	log *slog.Logger
 
@@ -54,7 +54,7 @@ func (t *tail) endLine() {
 	t.log.LogAttrs(context.Background(), slog.LevelDebug, "worker output", slog.String("line", line))
 }
 
-// last returns the lines so far, an unfinished one included.
+// last returns the lines so far, including an unfinished one.
 func (t *tail) last() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

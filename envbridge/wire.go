@@ -7,18 +7,18 @@ import (
 	"slices"
 )
 
-// The layout of messages, as docs/protocol.md fixes it; stein_env/wire.py is the
-// same in Python, and testdata/frames tests both.
+// The message layout of docs/protocol.md. stein_env/wire.py implements it in Python; both
+// are tested with testdata/frames.
 const (
 	magic       = "STNB"
 	version     = 1
 	headerBytes = 16
 
-	// Both sides have ZeroMQ drop the connection on a message above this size.
+	// ZeroMQ drops the connection on a larger message, on both sides.
 	maxMessageBytes = 64 << 20
 )
 
-// A kind says what a message is. Requests are odd, their answers follow.
+// A kind is a message type. Requests are odd; each answer is its request plus one.
 type kind uint8
 
 const (
@@ -34,7 +34,7 @@ const (
 	kindFailure
 )
 
-// Bits of the ends array of a result.
+// Bits of the ends array of a RESULT.
 const (
 	endTerminated = 1
 	endTruncated  = 2
@@ -43,7 +43,7 @@ const (
 type header struct {
 	version uint8
 	kind    kind
-	seq     uint64 // an answer has that of its request
+	seq     uint64 // same in a request and its answer
 }
 
 func (h header) append(dst []byte) []byte {
@@ -52,8 +52,8 @@ func (h header) append(dst []byte) []byte {
 	return binary.LittleEndian.AppendUint64(dst, h.seq)
 }
 
-// parseMessage splits a message into header and body. It fails on one that is no
-// message, of whatever version.
+// parseMessage splits a message into header and body. It fails if the message has no
+// valid header, of any version.
 func parseMessage(message []byte) (header, []byte, error) {
 	if len(message) < headerBytes {
 		return header{}, nil, fmt.Errorf("message of %d bytes, its header has %d", len(message), headerBytes)
@@ -65,14 +65,14 @@ func parseMessage(message []byte) (header, []byte, error) {
 	return h, message[headerBytes:], nil
 }
 
-// A layout has the sizes of a session's arrays.
+// A layout holds the array sizes of a session.
 type layout struct{ copies, obsDim, actDim int }
 
 func (l layout) actionBytes() int { return 4 * l.copies * l.actDim }
 func (l layout) obsBytes() int    { return 4 * l.copies * l.obsDim }
 
-// resultBytes is the size of a RESULT's body in which no episode ended: obs,
-// reward, ends with zeros up to a multiple of four. The last observations follow.
+// resultBytes is the size of a RESULT's body if no episode ended: obs, reward, and ends
+// padded with zeros to a multiple of four. Last observations follow.
 func (l layout) resultBytes() int { return l.obsBytes() + 4*l.copies + (l.copies+3)/4*4 }
 
 func appendFloats(dst []byte, src []float32) []byte {
@@ -83,8 +83,8 @@ func appendFloats(dst []byte, src []float32) []byte {
 	return dst
 }
 
-// readFloats fills dst from a frame of at least 4·len(dst) bytes and returns the
-// index of the first number that isn't finite, or -1.
+// readFloats fills dst from a frame of at least 4·len(dst) bytes and returns the index of
+// the first number that is not finite, or -1.
 func readFloats(dst []float32, frame []byte) int {
 	frame = frame[:4*len(dst)]
 	bad := -1
@@ -101,16 +101,16 @@ func readFloats(dst []float32, frame []byte) int {
 // decodeObs reads the body of an OBS message.
 func (l layout) decodeObs(body []byte, obs []float32) (nonFinite, error) {
 	if len(body) != l.obsBytes() {
-		return nonFinite{}, fmt.Errorf("observations in %d bytes, want %d", len(body), l.obsBytes())
+		return nonFinite{}, fmt.Errorf("observations have %d bytes, want %d", len(body), l.obsBytes())
 	}
 	return l.locate(fieldReset, readFloats(obs, body), obs), nil
 }
 
-// decodeResult reads the body of a RESULT message into the slices of s, whose
-// lengths fit. It tells of the first number that isn't finite.
+// decodeResult decodes the body of a RESULT message into the slices of s and returns the
+// first number that is not finite.
 func (l layout) decodeResult(body []byte, s *Step) (nonFinite, error) {
 	if len(body) < l.resultBytes() {
-		return nonFinite{}, fmt.Errorf("result in %d bytes, want %d or more", len(body), l.resultBytes())
+		return nonFinite{}, fmt.Errorf("result has %d bytes, want at least %d", len(body), l.resultBytes())
 	}
 	obs, rest := body[:l.obsBytes()], body[l.obsBytes():]
 	reward, ends := rest[:4*l.copies], rest[4*l.copies:5*l.copies]
@@ -119,7 +119,7 @@ func (l layout) decodeResult(body []byte, s *Step) (nonFinite, error) {
 	ended := 0
 	for i, e := range ends {
 		if e > endTruncated {
-			return nonFinite{}, fmt.Errorf("copy %d ended in way %d, want 0 to %d", i, e, endTruncated)
+			return nonFinite{}, fmt.Errorf("copy %d has end code %d, want 0 to %d", i, e, endTruncated)
 		}
 		s.Terminated[i] = e == endTerminated
 		s.Truncated[i] = e == endTruncated
@@ -128,7 +128,7 @@ func (l layout) decodeResult(body []byte, s *Step) (nonFinite, error) {
 		}
 	}
 	if len(final) != 4*ended*l.obsDim {
-		return nonFinite{}, fmt.Errorf("last observations of %d copies in %d bytes, want %d", ended, len(final), 4*ended*l.obsDim)
+		return nonFinite{}, fmt.Errorf("last observations of %d copies have %d bytes, want %d", ended, len(final), 4*ended*l.obsDim)
 	}
 
 	badObs := readFloats(s.Obs, obs)
@@ -156,26 +156,26 @@ func (l layout) decodeResult(body []byte, s *Step) (nonFinite, error) {
 	return l.locate(fieldObs, badObs, s.Obs), nil
 }
 
-// decodePicture reads the body of a PICTURE message: height and width as uint32,
-// then the pixels, which it doesn't copy.
+// decodePicture decodes the body of a PICTURE message: height and width as uint32, then
+// the pixels, which it does not copy.
 func decodePicture(body []byte) (Picture, error) {
 	if len(body) < 8 {
-		return Picture{}, fmt.Errorf("picture in %d bytes", len(body))
+		return Picture{}, fmt.Errorf("picture has only %d bytes", len(body))
 	}
 	height, width := binary.LittleEndian.Uint32(body), binary.LittleEndian.Uint32(body[4:])
 	p := Picture{Width: int(width), Height: int(height), RGB: body[8:]}
 	if uint64(len(p.RGB)) != 3*uint64(width)*uint64(height) || width > 1<<16 || height > 1<<16 {
-		return Picture{}, fmt.Errorf("picture of %dx%d pixels in %d bytes", width, height, len(p.RGB))
+		return Picture{}, fmt.Errorf("picture of %dx%d pixels has %d bytes", width, height, len(p.RGB))
 	}
 	return p, nil
 }
 
-// A nonFinite is where the first NaN or infinity of a message is; field is empty
-// when there is none.
+// A nonFinite locates the first NaN or infinity of a message; field is empty if there is
+// none.
 type nonFinite struct {
 	field string
 	copy  int
-	index int // within the observation
+	index int // index into the observation
 	value float32
 }
 

@@ -227,14 +227,14 @@ func TestRefusesSizes(t *testing.T) {
 	_, err := l.decodeResult(good, &s)
 	require.NoError(t, err)
 	_, err = l.decodeResult(append(good, 0), &s)
-	require.ErrorContains(t, err, "last observations of 1 copies in 9 bytes, want 8")
+	require.ErrorContains(t, err, "last observations of 1 copies have 9 bytes, want 8")
 	good[24] = 3
 	_, err = l.decodeResult(good, &s)
-	require.ErrorContains(t, err, "copy 0 ended in way 3")
+	require.ErrorContains(t, err, "copy 0 has end code 3")
 	_, err = l.decodeObs(make([]byte, 15), s.Obs)
 	require.ErrorContains(t, err, "15 bytes, want 16")
 	_, err = decodePicture([]byte{1, 0, 0, 0, 1, 0, 0, 0, 9, 9})
-	require.ErrorContains(t, err, "picture of 1x1 pixels in 2 bytes")
+	require.ErrorContains(t, err, "picture of 1x1 pixels has 2 bytes")
 }
 
 // FuzzDecode feeds the decoders what they would read from a socket.

@@ -16,22 +16,22 @@ import (
 	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
-// An Actor is a run's agent without its environment: it acts where observations come
-// from elsewhere. One goroutine uses Agent and Norm at a time.
+// An Actor is a run's agent without its environment, for observations from elsewhere.
+// Only one goroutine at a time may use Agent and Norm.
 type Actor struct {
 	Dir    string
 	Info   runs.Info
 	Config Config
 	Spec   envbridge.Spec // one copy; without a time limit; without bounds and shapes where the checkpoint has none
 	Agent  agents.Learner
-	Norm   agents.Normalizer // what observations go through first; nil: they don't
+	Norm   agents.Normalizer // scales observations; nil: none
 	At     Moment
 
 	which string
-	tried string // checkpoint that Newer looked at last
+	tried string // checkpoint that Newer tried last
 }
 
-// A Moment is what a checkpoint says of an agent.
+// A Moment is an agent's state in a checkpoint.
 type Moment struct {
 	Step    int64
 	Path    string
@@ -39,8 +39,8 @@ type Moment struct {
 	norm    agents.Normalizer
 }
 
-// OpenActor builds the agent of a run as it was at a checkpoint: last, best, or a
-// step. Neither Python nor the environment is needed.
+// OpenActor builds the agent of a run from a checkpoint: last, best, or a step. It needs
+// neither Python nor the environment.
 func (c Catalog) OpenActor(backend compute.Backend, dir, which string, log *slog.Logger) (*Actor, error) {
 	a := &Actor{Dir: dir, which: which}
 	var err error
@@ -79,8 +79,8 @@ func (c Catalog) OpenActor(backend compute.Backend, dir, which string, log *slog
 	return a, nil
 }
 
-// sizes are those of the observations and actions of a checkpoint's agent. The first
-// checkpoints held them in the shapes of variables alone.
+// sizes returns the sizes of a checkpoint's observations and actions. The first format
+// stored them only in the shapes of variables.
 func (a *Actor) sizes(saved *checkpoint.Checkpoint, weights *model.Store) (s sizes, err error) {
 	if saved.Has(sizesFile + ".json") {
 		err := saved.JSON(sizesFile, &s)
@@ -90,7 +90,7 @@ func (a *Actor) sizes(saved *checkpoint.Checkpoint, weights *model.Store) (s siz
 		Sizes(*model.Store) (obsDim, actDim int, err error)
 	})
 	if !ok {
-		return s, fmt.Errorf("no %s.json: what the agent %s observes is not known without its environment", sizesFile, a.Config.Agent.Name)
+		return s, fmt.Errorf("%s.json is missing: the sizes of agent %s are unknown without its environment", sizesFile, a.Config.Agent.Name)
 	}
 	s.ObsDim, s.ActDim, err = reader.Sizes(weights)
 	return s, err
@@ -109,9 +109,8 @@ func (a *Actor) moment(saved *checkpoint.Checkpoint, weights *model.Store) (Mome
 	return m, nil
 }
 
-// Newer reads the checkpoint that the run has now, if it is another one than that at
-// the path given, and was not looked at before. It may run while another goroutine
-// uses the agent.
+// Newer reads the run's current checkpoint if it differs from the one at the given path
+// and was not tried before. It may run while another goroutine uses the agent.
 func (a *Actor) Newer(than string) (m Moment, found bool, err error) {
 	path, err := pointed(a.Dir, a.which)
 	if err != nil || path == "" || path == than || path == a.tried {
@@ -156,8 +155,8 @@ func pointed(dir, which string) (string, error) {
 	return chosen.Path, nil
 }
 
-// Adopt makes the agent the one of a moment, which is used up. A moment that does
-// not fit changes nothing.
+// Adopt loads a moment into the agent and consumes it. A moment that does not fit changes
+// nothing.
 func (a *Actor) Adopt(m Moment) error {
 	if err := agents.Adopt(a.Agent, m.weights); err != nil {
 		return err
@@ -168,18 +167,17 @@ func (a *Actor) Adopt(m Moment) error {
 	return nil
 }
 
-// setProgress tells an agent that asks how much of its training is behind it.
+// setProgress sets the training progress of a Scheduled agent.
 func setProgress(agent agents.Agent, step, steps int64) {
 	if s, ok := agent.(agents.Scheduled); ok {
 		s.SetProgress(min(1, float64(step)/float64(steps)))
 	}
 }
 
-// Close frees what was compiled.
+// Close frees the compiled graphs.
 func (a *Actor) Close() { a.Agent.Close() }
 
-// OpenBackend opens the numeric backend for actors: the one named, else the one
-// that is found.
+// OpenBackend opens the backend for actors: the one named, or the default.
 func OpenBackend(name string, threads int, log *slog.Logger) (compute.Backend, error) {
 	backend, _, err := Engine{Backend: name, Threads: threads}.open(log)
 	return backend, err

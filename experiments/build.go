@@ -19,7 +19,7 @@ import (
 	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
-// open opens the backend with the threads asked for. The user is warned of a slow one.
+// open opens the backend with the configured threads. It warns if the backend is slow.
 func (e Engine) open(log *slog.Logger) (compute.Backend, engine.Choice, error) {
 	if err := engine.SetThreads(e.Threads); err != nil {
 		return nil, engine.Choice{}, err
@@ -35,18 +35,17 @@ func (e Engine) open(log *slog.Logger) (compute.Backend, engine.Choice, error) {
 	return backend, choice, nil
 }
 
-// A link is what a bridge has to do with a run, besides its environment.
+// A link describes how a bridge reports to a run.
 type link struct {
 	log        *slog.Logger
-	run        string      // id
+	run        string      // id of the run
 	purpose    string      // training or evaluation
-	prometheus *Prometheus // nil: nobody asks
+	prometheus *Prometheus // may be nil
 }
 
-// connect opens environments, one for each worker, so that they take turns: in this
-// process where the catalog has them, where the host places them, at the endpoints that
-// the configuration names, else in processes of our own.
-// The log gets the number of the environment among these.
+// connect opens an environment for each worker. They run in this process if the catalog
+// has them, on the host if there is one, at the configured endpoints, or else in local
+// processes. Each environment's log lines carry its number.
 func (e Env) connect(ctx context.Context, l link) (envs, error) {
 	w := envbridge.Worker{
 		Env: e.ID, Kwargs: e.Kwargs, MaxSteps: e.MaxSteps, Copies: e.Copies, Render: e.render,
@@ -101,8 +100,8 @@ func (e Env) connect(ctx context.Context, l link) (envs, error) {
 	return all, nil
 }
 
-// startAll starts workers at the same time, for a simulator may take long to load. The
-// first that fails ends the start of the others.
+// startAll starts workers concurrently, because a simulator may load slowly. The first
+// failure cancels the other starts.
 func startAll(ctx context.Context, workers int, start func(context.Context, int) (*envbridge.Bridge, error)) ([]*envbridge.Bridge, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -132,9 +131,9 @@ func startAll(ctx context.Context, workers int, start func(context.Context, int)
 	return nil, failed
 }
 
-// connectEval opens environments for a number of evaluation episodes, all of them in
-// one go. Where so many copies can't be made, such as of a simulator that holds a port,
-// one copy plays the episodes one after the other.
+// connectEval opens environments for a number of evaluation episodes, all run
+// concurrently. If several copies are impossible, for instance because a simulator uses a
+// fixed port, one copy runs the episodes in sequence.
 func (e Env) connectEval(ctx context.Context, episodes int, l link) (envs, error) {
 	several := e.forEval(episodes, false)
 	made, err := several.connect(ctx, l)
@@ -142,7 +141,7 @@ func (e Env) connectEval(ctx context.Context, episodes int, l link) (envs, error
 	if several.Copies == 1 || !errors.As(err, &refused) || refused.Code != envpb.Failure_RAISED {
 		return made, err
 	}
-	l.log.Warn("several copies of the environment can't be made; one plays the evaluation's episodes one after the other",
+	l.log.Warn("cannot create several copies of the environment; one copy runs the evaluation's episodes in sequence",
 		"copies", several.Copies, "why", refused.Message)
 	several.Copies = 1
 	if made, again := several.connect(ctx, l); again == nil {
@@ -151,24 +150,24 @@ func (e Env) connectEval(ctx context.Context, episodes int, l link) (envs, error
 	return nil, err
 }
 
-// warnEndless tells of episodes that may never end.
+// warnEndless warns about an environment without a time limit.
 func warnEndless(log *slog.Logger, spec envbridge.Spec) {
 	if spec.MaxSteps == 0 {
-		log.Warn("the environment has no time limit, an episode may never end: set env.max_steps; evaluations cut episodes until then",
+		log.Warn("the environment has no time limit, so episodes may never end: set env.max_steps; evaluations truncate episodes",
 			"env", spec.ID, "steps_of_an_evaluated_episode", agents.EpisodeLimit)
 	}
 }
 
-// warnCut tells of an evaluation's episodes that did not end.
+// warnCut warns about truncated evaluation episodes.
 func warnCut(log *slog.Logger, e agents.Evaluation) {
 	if e.Cut > 0 {
-		log.Warn("episodes of the evaluation did not end by themselves and were cut: set env.max_steps",
+		log.Warn("evaluation episodes did not end and were truncated: set env.max_steps",
 			"episodes", e.Cut, "of", len(e.Returns), "after_steps", agents.EpisodeLimit)
 	}
 }
 
-// forEval is the same environment for a number of evaluation episodes: all of them
-// at once, each in a copy of its own.
+// forEval configures the environment for a number of evaluation episodes, run
+// concurrently in one copy each.
 func (e Env) forEval(episodes int, render bool) Env {
 	e.Workers, e.Copies, e.render, e.role = 1, min(episodes, maxEvalCopies), render, "evaluation-"
 	if len(e.Endpoints) > 1 {
@@ -182,7 +181,7 @@ const maxEvalCopies = 10
 // envs are the environments of a run.
 type envs []envbridge.Env
 
-// Spec is that of all copies together.
+// Spec is the spec of all copies together.
 func (e envs) Spec() envbridge.Spec {
 	spec := e[0].Spec()
 	spec.Copies = 0
@@ -192,13 +191,13 @@ func (e envs) Spec() envbridge.Spec {
 	return spec
 }
 
-// Metrics count what went wrong with workers and was mended.
+// Metrics count failures and recoveries of workers.
 func (e envs) Metrics() agents.Metrics {
 	var sum envbridge.Stats
 	for _, b := range e {
 		faulty, ok := b.(interface{ Stats() envbridge.Stats })
 		if !ok {
-			continue // nothing lies between it and us
+			continue // in this process: no worker
 		}
 		s := faulty.Stats()
 		sum.Failures += s.Failures
@@ -220,16 +219,16 @@ func (e envs) Close() error {
 	return errors.Join(all...)
 }
 
-// learner builds the agent for an environment, with the random numbers of a seed.
+// learner builds the agent for an environment with the random streams of a seed.
 func (c Config) learner(backend compute.Backend, spec envbridge.Spec, seed runs.Seed, use agents.Use) (agents.Learner, error) {
 	return c.Agent.Value.Make(agents.Task{
 		Backend: backend, Spec: spec, Policy: c.Policy.Value, Schedule: c.Schedule, Seed: uint64(seed.Stream(streamAgent)), Use: use,
 	})
 }
 
-// sizes are those of the environment that an agent was built for, and the bounds that
-// its actions in [-1, 1] stand for. Checkpoints before 0.1 and imported agents lack what
-// may be left out.
+// sizes are the sizes of an agent's environment, and the bounds that its actions in
+// [-1, 1] are scaled to. Checkpoints before 0.1 and imported agents lack the optional
+// fields.
 type sizes struct {
 	ObsDim   int       `json:"obs_dim"`
 	ActDim   int       `json:"act_dim"`
@@ -255,12 +254,12 @@ func (s sizes) describe(spec *envbridge.Spec) {
 	}
 }
 
-// writeAgent puts an agent into a checkpoint.
+// writeAgent writes an agent to a checkpoint.
 func writeAgent(w *checkpoint.Writer, agent agents.Learner, spec envbridge.Spec) error {
 	return errors.Join(w.Store(agentFile, agent.Store()), w.JSON(agentFile, agent.State()), w.JSON(sizesFile, sizesOf(spec)))
 }
 
-// memory makes the replay buffer for an environment.
+// memory creates the replay buffer for an environment.
 func (c Config) memory(spec envbridge.Spec) (memory, error) {
 	gamma, steps := c.Agent.Value.Discount()
 	shape := replay.Config{
@@ -278,7 +277,7 @@ func (c Config) memory(spec envbridge.Spec) (memory, error) {
 	return nil, fmt.Errorf("experiments: replay.kind %q", c.Replay.Kind)
 }
 
-// A memory is a replay buffer that checkpoints can hold.
+// A memory is a replay buffer that checkpoints can save.
 type memory interface {
 	replay.Buffer
 	replay.Saver

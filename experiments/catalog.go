@@ -9,29 +9,30 @@ import (
 	"github.com/stein-rl/stein/sampler"
 )
 
-// A Catalog gives names to the parts that a configuration can ask for.
+// A Catalog maps names in a configuration to parts.
 type Catalog struct {
-	// Policies make a policy with its defaults, a struct or a pointer to one.
-	// Configurations set its exported fields, by their yaml tags or their names in
-	// snake_case, bounded by their want tags; a Validate() error is asked last.
+	// Policies construct a policy with its defaults, a struct or a pointer to one.
+	// Configurations set its exported fields, named by their yaml tags or in snake_case
+	// and bounded by their want tags. Its Validate() error method, if any, is called
+	// last.
 	Policies map[string]func() policies.Policy
 
-	// Agents make the settings of a learner with their defaults, likewise.
+	// Agents construct the settings of a learner with their defaults, in the same way.
 	Agents map[string]func() agents.Maker
 
-	// Kernels are what policy.sampler.kernel may name besides Stein's own.
+	// Kernels are additional values of policy.sampler.kernel.
 	Kernels map[string]sampler.Kernel
 
-	// Envs make one copy of an environment with its defaults, a pointer to a struct.
-	// Configurations ask for it as env.id: go:NAME, and env.kwargs set its exported
-	// fields as those of a policy.
+	// Envs construct one copy of an environment with its defaults, a pointer to a struct.
+	// A configuration selects one with env.id: go:NAME and sets its exported fields with
+	// env.kwargs.
 	Envs map[string]func() envbridge.Simulator
 
-	// Warn is told of what is read and should be written otherwise; nil: nobody is.
+	// Warn receives warnings about outdated settings; may be nil.
 	Warn func(text string)
 }
 
-// Builtin is the catalog of what Stein has. Add to it.
+// Builtin is the catalog of Stein's own parts. Programs can add to it.
 func Builtin() Catalog {
 	kernels := map[string]sampler.Kernel{}
 	return Catalog{
@@ -40,7 +41,7 @@ func Builtin() Catalog {
 			"flow":     func() policies.Policy { return policies.NewFlow() },
 			"stein": func() policies.Policy {
 				p := policies.NewStein()
-				p.Sampler.Kernels = kernels // those added later are in it too
+				p.Sampler.Kernels = kernels // includes kernels added later
 				return p
 			},
 		},

@@ -128,8 +128,8 @@ func TestResolveErrors(t *testing.T) {
 		{filepath.Join(dir, "missing.yaml"), nil, []string{"extends walker2d/sax", "did you mean walker2d/sac?"}},
 		{filepath.Join(dir, "old.yaml"), nil, []string{"version: 0 is older"}},
 		{"walker2d/sac", []string{"agent.gamma=2", "env.id="}, []string{"--set agent.gamma=2: agent.gamma: 2: want > 0, <= 1"}},
-		{"walker2d/sac", []string{"env.id=''"}, []string{"env.id: which environment?"}},
-		{"walker2d/sac-sb3", []string{"replay.capacity=100"}, []string{"replay.capacity: 100 holds no batch of 256"}},
+		{"walker2d/sac", []string{"env.id=''"}, []string{"env.id is missing"}},
+		{"walker2d/sac-sb3", []string{"replay.capacity=100"}, []string{"replay.capacity: 100 is smaller than a batch of 256"}},
 		{"walker2d/sac", []string{"policy.kind=gausian"}, []string{"did you mean gaussian?"}},
 	} {
 		_, err := Builtin().Resolve(c.name, c.sets)

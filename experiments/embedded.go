@@ -19,13 +19,13 @@ var ladder = runs.Ladder{Files: embeddedConfigs(), Version: Version, Oldest: 1, 
 
 func embeddedConfigs() fs.FS {
 	sub, err := fs.Sub(embedded, "configs")
-	if err != nil { // the path is a constant of ours
+	if err != nil { // the path is a constant
 		panic(fmt.Sprintf("experiments: %v", err))
 	}
 	return sub
 }
 
-// An agent's configuration stands on this part, which has all keys.
+// All configurations of agents extend this part, which has all keys.
 const defaults = "parts/defaults"
 
 // Names lists the embedded configurations of agents, such as walker2d/sac.
@@ -33,8 +33,8 @@ func Names() []string {
 	return slices.DeleteFunc(ladder.Names(), func(name string) bool { return strings.HasPrefix(name, imagesPrefix) })
 }
 
-// Resolve reads a configuration, embedded or a file, with everything it extends,
-// lays the assignments over it in their order, and checks the whole.
+// Resolve reads a configuration, embedded or a file, with everything it extends, applies
+// the assignments in order, and validates the result.
 func (c Catalog) Resolve(name string, sets []string) (Config, error) {
 	layers, err := ladder.Layers(name, defaults, name)
 	if err != nil {

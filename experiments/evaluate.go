@@ -12,31 +12,31 @@ import (
 	"github.com/stein-rl/stein/runs"
 )
 
-// An Exam is an evaluation of a run's agent.
+// An Exam is an evaluation of a run's agent to perform.
 type Exam struct {
 	Dir        string
 	Checkpoint string     // last, best, or a step
-	Episodes   int        // 0: as many as while training
-	Seed       *runs.Seed // nil: from the run's own
-	Video      string     // file that the first episode goes to; empty: none
+	Episodes   int        // 0: as many as in training
+	Seed       *runs.Seed // nil: derived from the run's seed
+	Video      string     // file for a video of the first episode; empty: none
 	Plot       string     // PNG of episodes and policy on a plane; empty: none
-	Stochastic bool       // draw actions from the policy instead of taking its best
+	Stochastic bool       // sample actions instead of taking greedy ones
 	Sets       []string
 	Log        *slog.Logger
 }
 
-// A Mark is an Exam's result.
+// A Mark is the result of an Exam.
 type Mark struct {
 	agents.Evaluation
 	Config Config
-	Step   int64 // of the checkpoint
+	Step   int64 // step of the checkpoint
 	Path   string
 	Seed   runs.Seed
-	Video  int    // frames written
-	Plane  *Plane // where there is a Plot
+	Video  int    // number of frames written
+	Plane  *Plane // set if there is a Plot
 }
 
-// Evaluate plays episodes with the greedy actions of a run's agent.
+// Evaluate runs episodes with the greedy actions of a run's agent.
 func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
 	info, err := runs.ReadInfo(x.Dir)
 	if err != nil {
@@ -112,8 +112,8 @@ func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
 	return m, err
 }
 
-// film plays one more episode, the first of those evaluated, and writes it as a video.
-// One that may never end is cut as Evaluate cuts it.
+// film repeats the first evaluated episode and writes it as a video. Like Evaluate, it
+// truncates an episode that does not end.
 func film(ctx context.Context, x Exam, run string, env Env, agent agents.Agent, norm agents.Normalizer, seed int64) (frames int, err error) {
 	stage, err := env.forEval(1, true).connect(ctx, link{log: x.Log, run: run, purpose: "video"})
 	if err != nil {
@@ -125,7 +125,7 @@ func film(ctx context.Context, x Exam, run string, env Env, agent agents.Agent, 
 		Render(ctx context.Context, i int) (envbridge.Picture, error)
 	})
 	if !ok {
-		return 0, fmt.Errorf("video: %s draws no pictures", env.ID)
+		return 0, fmt.Errorf("video: %s does not support rendering", env.ID)
 	}
 	if r, ok := agent.(agents.Reseeder); ok {
 		r.SeedGreedy(uint64(seed))

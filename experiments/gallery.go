@@ -21,21 +21,21 @@ import (
 	"github.com/stein-rl/stein/runs"
 )
 
-// reference is what samples are compared with; nil where nothing is measured.
+// reference holds what samples are compared with; nil without a metric.
 func (e ImageEval) reference(ctx context.Context, backend compute.Backend, images *dataset.Images, log *slog.Logger) (*fid.Reference, error) {
 	if e.Extractor == "none" {
 		return nil, nil
 	}
 	extractor, err := fid.Open(backend, e.Extractor, e.Weights)
 	if err != nil {
-		return nil, fmt.Errorf("%w; or leave distances out with --set eval.extractor=none", err)
+		return nil, fmt.Errorf("%w; or disable distances with --set eval.extractor=none", err)
 	}
 	some := images.Slice(0, min(e.Reference, images.Len()))
 	log.Info("statistics of the data set", "extractor", extractor.Name(), "pictures", some.Len())
 	return fid.NewReference(ctx, extractor, some, fid.Options{Warn: func(err error) { log.Warn(err.Error()) }})
 }
 
-// A gallery draws pictures of a model into the run's folder.
+// A gallery writes images of a model to the run's folder.
 type gallery struct {
 	dir    string
 	model  *ebm.Model
@@ -47,12 +47,12 @@ const (
 	galleryDir  = "pictures"
 	gridColumns = 8
 	gridZoom    = 2
-	neighboured = 8 // samples whose nearest training pictures are shown
+	neighboured = 8 // samples shown with their nearest training images
 	neighbours  = 7
 )
 
-// evaluate measures the model by samples, draws some, and keeps a checkpoint of the best
-// so far.
+// evaluate measures the model on samples, draws some, and saves a checkpoint if it is the
+// best so far.
 func (r *imageRun) evaluate(ctx context.Context, update int64) error {
 	x, err := r.model.Draw(ctx, max(r.Config.Eval.Samples, r.Config.Eval.Pictures), r.gallery.seed, nil)
 	if err != nil {
@@ -82,20 +82,20 @@ func (r *imageRun) evaluate(ctx context.Context, update int64) error {
 			return err
 		}
 	}
-	if err := r.hang(update, drawn, x); err != nil { // pictures cost no training
-		r.Log.Warn("no pictures were drawn; training goes on", "update", update, "error", err.Error())
+	if err := r.hang(update, drawn, x); err != nil { // training continues without the images
+		r.Log.Warn("cannot draw images; training continues", "update", update, "error", err.Error())
 	}
 	return nil
 }
 
-// metricName is a metric's in files: fd_e0, fid.
+// metricName is a metric's name in files: fd_e0, fid.
 func metricName(metric string) string { return strings.ToLower(strings.ReplaceAll(metric, "-", "_")) }
 
 func samplesOf(x []float32, like *dataset.Images) (*dataset.Images, error) {
 	return dataset.FromFloats("samples", x, like.Height, like.Width, like.Channels)
 }
 
-// hang draws a grid of samples, and how f is spread over data and samples.
+// hang draws a grid of samples, and a histogram of f for data and samples.
 func (r *imageRun) hang(update int64, drawn *dataset.Images, x []float32) error {
 	if r.Config.Eval.Pictures == 0 {
 		return nil
@@ -125,7 +125,7 @@ func (r *imageRun) hang(update int64, drawn *dataset.Images, x []float32) error 
 	return r.show(update, "energies", spread)
 }
 
-// show writes a picture into the folder and for TensorBoard.
+// show writes an image to the folder and to TensorBoard.
 func (r *imageRun) show(update int64, name string, img image.Image) error {
 	data, err := r.keeper.Picture(update, name, img)
 	if err != nil {
@@ -137,7 +137,7 @@ func (r *imageRun) show(update int64, name string, img image.Image) error {
 	})
 }
 
-// write makes a file of the gallery.
+// write creates a file of the gallery.
 func (g gallery) write(name string, write func(io.Writer) error) error {
 	dir := filepath.Join(g.dir, galleryDir)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -146,8 +146,8 @@ func (g gallery) write(name string, write func(io.Writer) error) error {
 	return picture.Save(filepath.Join(dir, name), write)
 }
 
-// Finish measures the model at its end, and shows what only an end is worth: training
-// pictures next to samples, and the way of the samples.
+// Finish measures the final model, and draws what is only useful at the end: nearest
+// training images of samples, and the sampler's trajectories.
 func (r *imageRun) Finish(ctx context.Context) error {
 	if !r.keeper.EvaluatedAt(r.Step()) {
 		if err := r.evaluate(ctx, r.Step()); err != nil {
@@ -166,8 +166,8 @@ func (r *imageRun) Finish(ctx context.Context) error {
 	return r.gallery.way()
 }
 
-// control measures what says what the run's distance means, and shows where the samples
-// of the grid start from.
+// control measures the controls of the distance, and shows the starting points of the
+// grid's samples.
 func (r *imageRun) control(ctx context.Context) error {
 	n := max(r.Config.Eval.Samples, r.Config.Eval.Pictures)
 	x, err := r.model.Start(ctx, n, r.gallery.seed)
@@ -191,8 +191,8 @@ func (r *imageRun) control(ctx context.Context) error {
 		return err
 	}
 	heldOut, err := r.Config.Data.heldOut(ctx, "train")
-	if err != nil { // a set may come without its other half
-		r.Log.Warn("held-out pictures are not measured", "error", err.Error())
+	if err != nil { // a data set may lack the other split
+		r.Log.Warn("cannot measure held-out images", "error", err.Error())
 	}
 	rows, err := Controls{Reference: r.judge, Data: r.images, HeldOut: heldOut, N: r.Config.Eval.Samples}.Rows(ctx)
 	if err != nil {
@@ -204,11 +204,10 @@ func (r *imageRun) control(ctx context.Context) error {
 		name := "control/" + strings.ReplaceAll(c.Name, " ", "_") + "_"
 		m[name+metricName(c.Metric)], m[name+"kid"] = c.Frechet, c.KID
 	}
-	return r.keeper.Evaluated(r.Step(), m, math.NaN(), "") // they judge no checkpoint
+	return r.keeper.Evaluated(r.Step(), m, math.NaN(), "") // no checkpoint depends on them
 }
 
-// neighbours shows samples beside the training pictures nearest to them: a model that
-// repeats what it saw shows here.
+// neighbours shows samples next to their nearest training images, to detect memorisation.
 func (g gallery) neighbours(ctx context.Context) error {
 	x, err := g.model.Draw(ctx, neighboured, g.seed, nil)
 	if err != nil {
@@ -233,7 +232,7 @@ func (g gallery) neighbours(ctx context.Context) error {
 	})
 }
 
-// way animates samples along the steps of the sampler.
+// way animates samples over the steps of the sampler.
 func (g gallery) way() error {
 	states, err := g.model.Way(g.seed)
 	if err != nil {

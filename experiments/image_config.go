@@ -10,13 +10,13 @@ import (
 	"github.com/stein-rl/stein/runs"
 )
 
-// An ImageConfig is one image model's settings, all of them: what
-// configs/parts/image-defaults.yaml explains key by key.
+// An ImageConfig holds all settings of one image model. configs/parts/image-defaults.yaml
+// explains each key.
 type ImageConfig struct {
 	Version int
-	About   string     // one line for `stein configs`
+	About   string     // one-line description for `stein configs`
 	Seed    *runs.Seed // nil: drawn, and printed
-	Updates int64      `want:">= 1"` // in all
+	Updates int64      `want:">= 1"` // total updates
 
 	Data  Data
 	Model ebm.Config
@@ -27,59 +27,59 @@ type ImageConfig struct {
 	Engine     Engine
 }
 
-// Data says which pictures are learnt from.
+// Data selects the training images.
 type Data struct {
 	Name     string `want:"cifar10|mnist|fashion-mnist|folder"`
-	Path     string // folder or archive; empty: where downloads and system packages lie
-	Size     int    `want:">= 0"` // side to which pictures are brought; 0: as they are
-	Grey     bool   // one channel in place of three
-	Download bool   // fetch what is missing
-	Flip     bool   // mirror one picture in two
-	Noise    bool   // spread each byte over its interval
+	Path     string // folder or archive; empty: the default places for downloads and system packages
+	Size     int    `want:">= 0"` // side to which images are scaled; 0: unchanged
+	Grey     bool   // convert to one channel
+	Download bool   // download missing files
+	Flip     bool   // mirror half of the images
+	Noise    bool   // dequantise bytes with uniform noise
 }
 
-// ImageEval says how often and by what a model is measured while it trains.
+// ImageEval configures evaluations during training.
 type ImageEval struct {
 	Every     int64  `want:">= 0"` // updates; 0: only at the end
 	Samples   int    `want:">= 2"`
 	Extractor string `want:"efficientnet-lite0|inception|none"`
-	Weights   string // its file; empty: looked for
-	Reference int    `want:">= 2"` // pictures of the data set that samples are compared with
-	Pictures  int    `want:">= 0"` // in the grid that is drawn each time; 0: none
+	Weights   string // file of its weights; empty: searched for
+	Reference int    `want:">= 2"` // number of data set images that samples are compared with
+	Pictures  int    `want:">= 0"` // number of images in the grid drawn each time; 0: none
 }
 
-// ImageCheckpoint says what is kept.
+// ImageCheckpoint configures checkpoints.
 type ImageCheckpoint struct {
 	Every int64 `want:">= 0"` // updates; 0: only at the end
-	Keep  int   `want:">= 1"` // the newest ones; the best by evaluation is kept besides
+	Keep  int   `want:">= 1"` // number of newest checkpoints; the best by evaluation is kept as well
 }
 
-// RunSeed is the seed, which a run has been given by now.
+// RunSeed is the seed, which is set once the run exists.
 func (c ImageConfig) RunSeed() runs.Seed { return *c.Seed }
 
-// Validate says which settings contradict each other.
+// Validate reports contradictory settings.
 func (c ImageConfig) Validate() error {
 	var all []error
 	if err := ladder.CheckVersion(c.Version); err != nil {
 		all = append(all, err)
 	}
 	if c.Data.Name == "folder" && (c.Data.Path == "" || c.Data.Size == 0) {
-		all = append(all, errors.New("data.name folder: needs a path and a size that its pictures are brought to"))
+		all = append(all, errors.New("data.name folder: set data.path, and data.size to scale its images to"))
 	}
 	return errors.Join(all...)
 }
 
-// open reads the pictures of a split.
+// open reads the images of a split.
 func (d Data) open(ctx context.Context, split string, progress func(done, total int64)) (*dataset.Images, error) {
 	if d.Name == "folder" && split != "train" {
-		split = "train" // a folder has no other
+		split = "train" // a folder has no other split
 	}
 	return dataset.Open(ctx, dataset.Source{
 		Name: d.Name, Path: d.Path, Split: split, Size: d.Size, Grey: d.Grey, Download: d.Download, Progress: progress,
 	})
 }
 
-// Where the image models' configurations are, and the part that all stand on.
+// The folder of the image models' configurations, and the part that all of them extend.
 const (
 	imagesPrefix  = "ebm/"
 	imageDefaults = "parts/image-defaults"
@@ -96,8 +96,8 @@ func ImageNames() []string {
 	return names
 }
 
-// ImageName is the whole name of an image model's configuration: ebm/langevin, where
-// langevin alone is given; a file's stays.
+// ImageName completes the name of an image model's configuration: ebm/langevin for
+// langevin. File names are unchanged.
 func ImageName(name string) string {
 	if runs.IsFile(name) || strings.HasPrefix(name, imagesPrefix) {
 		return name
@@ -105,9 +105,9 @@ func ImageName(name string) string {
 	return imagesPrefix + name
 }
 
-// ResolveImages reads an image model's configuration, embedded (ebm/ may be left out)
-// or a file, with everything it extends; lays the part of a size over it, tiny, small or paper,
-// where one is named; and then the assignments in their order.
+// ResolveImages reads an image model's configuration, embedded (ebm/ may be omitted) or a
+// file, with everything it extends. It then applies the part of a size, tiny, small or
+// paper, if size is not empty, and the assignments in order.
 func ResolveImages(name, size string, sets []string) (ImageConfig, error) {
 	name = ImageName(name)
 	chain := []string{imageDefaults, name}
@@ -138,7 +138,7 @@ func RereadImages(dir string, sets []string) (ImageConfig, error) {
 	return cfg, nil
 }
 
-// IsImageRun says whether a folder is the run of an image model.
+// IsImageRun reports whether a folder is the run of an image model.
 func IsImageRun(dir string) bool {
 	_, err := RereadImages(dir, nil)
 	return err == nil

@@ -10,19 +10,19 @@ import (
 	"github.com/stein-rl/stein/images/fid"
 )
 
-// A ScoreRow is one line of a table of distances.
+// A ScoreRow is one row of a table of distances.
 type ScoreRow struct {
 	Name string `json:"name"`
 	fid.Score
 }
 
-// Controls say what a distance means: how far from the data pictures are that no model
-// drew. All rows are of equally many pictures, and against the same reference.
+// Controls put a distance into context: they measure images that no model generated. All
+// rows have the same number of images and the same reference.
 type Controls struct {
 	Reference *fid.Reference
-	Data      *dataset.Images // that the model learnt from, or that samples are compared with
-	HeldOut   *dataset.Images // of the same kind, but not among Data; nil: there are none
-	N         int             // pictures of a row
+	Data      *dataset.Images // training images, or the images that samples are compared with
+	HeldOut   *dataset.Images // images of the same kind that are not in Data; nil: none
+	N         int             // images per row
 	Progress  func(done, total int)
 }
 
@@ -35,16 +35,16 @@ const (
 )
 
 const (
-	// normals of the control: as many as a mixture's components by default.
+	// controlNormals is the default number of mixture components.
 	controlNormals = 32
-	// grouped pictures at most: Lloyd's algorithm takes a while.
+	// controlGrouped limits the images that Lloyd's algorithm groups, which is slow.
 	controlGrouped = 2000
 	controlSeed    = 1
 )
 
-// Rows measures noise; training pictures each replaced by a draw from the normal
-// distribution of its group of alike ones; and held-out pictures, the floor. They are
-// measured once for a data set and kept in the cache.
+// Rows measures noise, training images replaced by draws from the normal distribution of
+// their group of similar images, and held-out images, the best achievable distance.
+// Results are cached per data set.
 func (c Controls) Rows(ctx context.Context) ([]ScoreRow, error) {
 	rng := rand.New(rand.NewPCG(controlSeed, 0))
 	noise := *c.Data
@@ -76,8 +76,8 @@ type named struct {
 	images *dataset.Images
 }
 
-// nearestNormals are the first n pictures, and as many more times as it takes, as
-// ebm.NearestNormals draws them.
+// nearestNormals draws n images by ebm.NearestNormals from the first training images,
+// repeatedly if needed.
 func nearestNormals(data *dataset.Images, n int) (*dataset.Images, error) {
 	some := min(n, data.Len(), controlGrouped)
 	pictures := make([]float32, some*data.Size())
@@ -89,7 +89,7 @@ func nearestNormals(data *dataset.Images, n int) (*dataset.Images, error) {
 	return dataset.FromFloats(NormalsControl, all[:n*data.Size()], data.Height, data.Width, data.Channels)
 }
 
-// HeldOut reads the images of the run's data set that it did not learn from.
+// HeldOut reads the images of the run's data set that it was not trained on.
 func (s ImageSampling) HeldOut(ctx context.Context) (*dataset.Images, error) {
 	c, err := RereadImages(s.Dir, s.Sets)
 	if err != nil {
@@ -97,13 +97,13 @@ func (s ImageSampling) HeldOut(ctx context.Context) (*dataset.Images, error) {
 	}
 	m, err := c.Data.heldOut(ctx, "train")
 	if err == nil && m == nil {
-		err = fmt.Errorf("%s learnt from all images of %s: no held-out images to score; name others", s.Dir, c.Data.Path)
+		err = fmt.Errorf("%s was trained on all images of %s: there are no held-out images to score; choose other images", s.Dir, c.Data.Path)
 	}
 	return m, err
 }
 
-// heldOut are pictures of the split that was not learnt from; nil where a data set has
-// no other.
+// heldOut returns images of the split that was not trained on; nil if the data set has no
+// other.
 func (d Data) heldOut(ctx context.Context, learnt string) (*dataset.Images, error) {
 	if d.Name == "folder" {
 		return nil, nil

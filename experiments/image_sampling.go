@@ -18,7 +18,7 @@ import (
 	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
-// GalleryOf is the folder of a run's pictures.
+// GalleryOf is the folder of a run's images.
 func GalleryOf(dir string) string { return filepath.Join(dir, galleryDir) }
 
 // An ImageSampling draws from the model of a run.
@@ -26,8 +26,8 @@ type ImageSampling struct {
 	Dir        string
 	Checkpoint string // last, best, or an update
 	N          int
-	Seed       *runs.Seed // nil: from the run's own
-	Start      bool       // the initial distribution alone, by the same random numbers, without a step
+	Seed       *runs.Seed // nil: derived from the run's seed
+	Start      bool       // sample only the initial distribution, with the same random numbers
 	Sets       []string
 	Log        *slog.Logger
 	Backend    compute.Backend // nil: one of its own, as the run's configuration says
@@ -50,8 +50,7 @@ func (s ImageSampling) Draw(ctx context.Context) (Drawn, error) {
 	return m.Draw(ctx, s.N, s.Start)
 }
 
-// An ImageModel is the model of a run as one of its checkpoints has it. It is the
-// caller's to close.
+// An ImageModel is the model of a run at a checkpoint. The caller must close it.
 type ImageModel struct {
 	*ebm.Model
 	Config ImageConfig
@@ -66,7 +65,7 @@ type ImageModel struct {
 	tried      string // that Newer looked at last
 }
 
-// Open reads the model.
+// Open loads the model.
 func (s ImageSampling) Open(ctx context.Context) (*ImageModel, error) {
 	m := &ImageModel{dir: s.Dir, which: s.Checkpoint}
 	var err error
@@ -107,7 +106,7 @@ func (s ImageSampling) Open(ctx context.Context) (*ImageModel, error) {
 	return m, nil
 }
 
-// Close frees what the model holds.
+// Close frees the model.
 func (m *ImageModel) Close() {
 	m.Model.Close()
 	m.finalize()
@@ -144,7 +143,7 @@ func (m *ImageModel) Adopt(c *checkpoint.Checkpoint) error {
 	return nil
 }
 
-// Draw draws n samples, or n draws of the initial distribution alone.
+// Draw draws n samples, or n samples of the initial distribution if start is set.
 func (m *ImageModel) Draw(ctx context.Context, n int, start bool) (Drawn, error) {
 	name, x, err := "samples of "+m.Info.ID, []float32(nil), error(nil)
 	if start {
@@ -161,11 +160,11 @@ func (m *ImageModel) Draw(ctx context.Context, n int, start bool) (Drawn, error)
 	return Drawn{images, m.Config, m.Update}, err
 }
 
-// shape is that of the pictures, which the data set itself says.
+// shape is the shape of the images, taken from the data set.
 func (d Data) shape(ctx context.Context) (ebm.Shape, error) {
 	m, err := d.open(ctx, "test", nil)
 	if err != nil {
-		return ebm.Shape{}, fmt.Errorf("what the run learnt from says the size of its pictures: %w", err)
+		return ebm.Shape{}, fmt.Errorf("cannot read the run's data set, which determines the image size: %w", err)
 	}
 	return shapeOf(m), nil
 }
@@ -173,7 +172,7 @@ func (d Data) shape(ctx context.Context) (ebm.Shape, error) {
 // WriteGrid writes the samples as a PNG.
 func (d Drawn) WriteGrid(path string, columns, zoom int) error {
 	if d.Len() == 0 {
-		return errors.New("experiments: a grid of no pictures")
+		return errors.New("experiments: a grid needs at least one image")
 	}
 	return picture.Save(path, func(w io.Writer) error {
 		return png.Encode(w, picture.Grid(d.Pictures(0, d.Len()), columns, zoom))

@@ -19,31 +19,30 @@ import (
 	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
-// An ImageTraining is an image model about to learn, from its start or from a
-// checkpoint.
+// An ImageTraining is an image model to train, from the start or from a checkpoint.
 type ImageTraining struct {
 	Config  ImageConfig
 	Folder  *runs.Folder
 	Resume  bool
 	Command []string // as the user typed it, for the record
 	Log     *slog.Logger
-	Watch   runs.Watcher            // nil: nobody
-	Fetched func(done, total int64) // is told of a download; nil: nobody
+	Watch   runs.Watcher            // may be nil
+	Fetched func(done, total int64) // progress of a download; may be nil
 }
 
-// An ImageResult is how a training ended.
+// An ImageResult is the outcome of a training.
 type ImageResult struct {
 	Update      int64           `json:"update"`
 	Interrupted bool            `json:"interrupted"` // by the context; a checkpoint was written
-	Diverged    *ebm.Divergence `json:"diverged"`    // null: it did not
+	Diverged    *ebm.Divergence `json:"diverged"`    // null: it did not diverge
 	Checkpoint  string          `json:"checkpoint"`
-	Score       *fid.Score      `json:"score"`                  // after the last update; null where there was none
+	Score       *fid.Score      `json:"score"`                  // after the last update; null if not measured
 	Last        runs.Metrics    `json:"last"`                   // the last figures of the training
-	AlreadyDone bool            `json:"already_done,omitempty"` // the folder had all its updates: nothing was trained
-	Controls    []ScoreRow      `json:"controls,omitempty"`     // beside it, of as many pictures: start, noise, normals, held-out
+	AlreadyDone bool            `json:"already_done,omitempty"` // all updates were already done; nothing was trained
+	Controls    []ScoreRow      `json:"controls,omitempty"`     // controls with as many images: start, noise, normals, held-out
 }
 
-// imageRun is an ImageTraining at work.
+// imageRun is a running ImageTraining.
 type imageRun struct {
 	ImageTraining
 	gallery
@@ -54,20 +53,20 @@ type imageRun struct {
 	loop     *ebm.Loop
 	judge    *fid.Reference  // nil: no distance is measured
 	score    *fid.Score      // of the last evaluation
-	diverged *ebm.Divergence // nil: it did not
+	diverged *ebm.Divergence // nil: it did not diverge
 	controls []ScoreRow      // measured at the end
 }
 
-// The streams of an image model's run.
+// The random streams of an image model's run.
 const (
 	streamModel    = "image model"    // initial weights, sampler noise
-	streamPictures = "pictures"       // which are drawn, and their noise
-	streamSamples  = "image samples"  // of evaluations: the same each time
-	streamDrawn    = "sample command" // stein ebm sample, unless it is given a seed
+	streamPictures = "pictures"       // which images are drawn, and their noise
+	streamSamples  = "image samples"  // samples of evaluations: always the same
+	streamDrawn    = "sample command" // stein ebm sample without a seed
 )
 
-// Train trains until the configured updates are done, ctx ends or learning diverges,
-// which is a result too. All leave a checkpoint of the last sound update.
+// Train trains until the configured updates are done, ctx ends or the training diverges,
+// which is not an error. In each case it leaves a checkpoint of the last good update.
 func (t ImageTraining) Train(ctx context.Context) (ImageResult, error) {
 	r := &imageRun{ImageTraining: t}
 	end, err := runs.Training{
@@ -80,7 +79,7 @@ func (t ImageTraining) Train(ctx context.Context) (ImageResult, error) {
 	if err != nil {
 		return res, err
 	}
-	if end.AlreadyDone { // what the folder says of its end stands
+	if end.AlreadyDone { // keep the result stored in the folder
 		res.AlreadyDone = true
 		return res, nil
 	}
@@ -88,7 +87,7 @@ func (t ImageTraining) Train(ctx context.Context) (ImageResult, error) {
 		res.Score, res.Controls = r.score, r.controls
 	}
 	if _, err := DrawImageCurve(t.Folder.Dir, t.Folder.Info.ID); err != nil {
-		t.Log.Warn("no curve was drawn", "error", err.Error())
+		t.Log.Warn("cannot draw the curve", "error", err.Error())
 	}
 	return res, r.writeResult(res)
 }
@@ -98,7 +97,7 @@ var _ runs.Work = (*imageRun)(nil)
 // Step is the number of updates done.
 func (r *imageRun) Step() int64 { return int64(r.model.State().Updates) }
 
-// Train trains the model. That it diverges is no error.
+// Train trains the model. Divergence is not an error.
 func (r *imageRun) Train(ctx context.Context) error {
 	c := r.Config
 	r.Log.Info("training", "folder", r.Folder.Dir, "pictures", r.images.Name, "count", r.images.Len(),
@@ -112,7 +111,7 @@ func (r *imageRun) Train(ctx context.Context) error {
 	return err
 }
 
-// Build makes every part.
+// Build builds all parts.
 func (r *imageRun) Build(ctx context.Context, k *runs.Keeper) (chosen string, err error) {
 	c, seed := r.Config, r.Folder.Info.Seed
 	r.keeper = k
@@ -148,13 +147,13 @@ func (r *imageRun) Build(ctx context.Context, k *runs.Keeper) (chosen string, er
 	return r.backend, nil
 }
 
-// varied are pictures as training sees them.
+// varied is the images with training's augmentation.
 type varied struct {
 	*dataset.Images
 	how dataset.Augment
 }
 
-// Draw fills dst with pictures, each varied anew.
+// Draw fills dst with images, each augmented independently.
 func (v varied) Draw(dst []float32, rng *rand.Rand) { v.Images.Draw(dst, rng, v.how) }
 
 func shapeOf(m *dataset.Images) ebm.Shape {
@@ -163,7 +162,7 @@ func shapeOf(m *dataset.Images) ebm.Shape {
 
 var _ ebm.Recorder = (*imageRun)(nil)
 
-// Record tells all recorders.
+// Record passes figures to all recorders.
 func (r *imageRun) Record(update int64, m map[string]float64) error {
 	return r.keeper.Record(update, maps.Clone(m))
 }
@@ -178,10 +177,10 @@ func (r *imageRun) stepped(_ context.Context, update int64) error {
 // Files of a checkpoint.
 const (
 	modelFile  = "model"      // .safetensors and .json
-	chainsFile = "chains.bin" // where samples go on from chains
+	chainsFile = "chains.bin" // chains of persistent sampling
 )
 
-// Save puts everything that the run needs to go on into a checkpoint.
+// Save writes everything needed to resume the run.
 func (r *imageRun) Save(w *checkpoint.Writer) error {
 	all := []error{w.Store(modelFile, r.model.Store()), w.JSON(modelFile, r.model.State())}
 	if r.model.HasChains() {
@@ -190,10 +189,10 @@ func (r *imageRun) Save(w *checkpoint.Writer) error {
 	return errors.Join(all...)
 }
 
-// Restore puts a checkpoint's state into the model.
+// Restore loads a checkpoint into the model.
 func (r *imageRun) Restore(c *checkpoint.Checkpoint) error { return restoreModel(r.model, c) }
 
-// restoreModel puts a checkpoint's state into a model.
+// restoreModel loads a checkpoint into a model.
 func restoreModel(m *ebm.Model, c *checkpoint.Checkpoint) error {
 	var state ebm.State
 	all := []error{c.Store(modelFile, m.Store()), c.JSON(modelFile, &state)}
@@ -207,7 +206,7 @@ func restoreModel(m *ebm.Model, c *checkpoint.Checkpoint) error {
 	return nil
 }
 
-// resultName is the file that says how a run ended.
+// resultName is the file with the outcome of a run.
 const resultName = "result.json"
 
 func (r *imageRun) writeResult(res ImageResult) error {
@@ -218,7 +217,7 @@ func (r *imageRun) writeResult(res ImageResult) error {
 	return runs.WriteFile(filepath.Join(r.Folder.Dir, resultName), append(data, '\n'))
 }
 
-// finiteOf leaves out figures that JSON has no way to write.
+// finiteOf removes figures that JSON cannot represent.
 func finiteOf(res ImageResult) ImageResult {
 	res.Last = maps.Clone(res.Last)
 	maps.DeleteFunc(res.Last, func(_ string, x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) })

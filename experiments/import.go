@@ -15,23 +15,23 @@ import (
 	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
-// An Import is an agent that another program trained, about to become a run.
+// An Import is an agent trained by another program, to be turned into a run.
 type Import struct {
 	Config         Config
 	ObsDim, ActDim int
-	Step           int64                      // environment steps that it has had
+	Step           int64                      // environment steps so far
 	Updates        uint64                     // gradient steps
-	Weights        map[string]*tensors.Tensor // by the paths of the learner's variables
+	Weights        map[string]*tensors.Tensor // by variable path of the learner
 	Command        []string                   // as the user typed it, for the record
 }
 
-// Run puts the agent into the folder that make makes, as a run that stands at a
-// checkpoint of its Step. The folder is made once the weights have proved to fit the
-// configuration. It gives the checkpoint's path.
+// Run writes the agent to the folder created by make, as a run with a checkpoint at Step,
+// and returns the checkpoint's path. It calls make only after it has checked that the
+// weights fit the configuration.
 func (i Import) Run(backend compute.Backend, log *slog.Logger, make func() (*runs.Folder, error)) (path string, err error) {
 	c := i.Config
 	if c.Normalize.Obs || c.Normalize.Reward {
-		return "", errors.New("import: the configuration normalises by statistics that an imported agent hasn't: leave normalize.obs and normalize.reward false")
+		return "", errors.New("import: imported agents have no normalisation statistics: set normalize.obs and normalize.reward to false")
 	}
 	spec := envbridge.Spec{ID: c.Env.ID, Copies: 1, ObsDim: i.ObsDim, ActDim: i.ActDim}
 	agent, err := c.learner(backend, spec, *c.Seed, agents.ToKeep)
@@ -43,7 +43,7 @@ func (i Import) Run(backend compute.Backend, log *slog.Logger, make func() (*run
 		SetWeights(map[string]*tensors.Tensor) error
 	})
 	if !ok {
-		return "", fmt.Errorf("import: an agent of kind %s takes no weights of another program", c.Agent.Name)
+		return "", fmt.Errorf("import: an agent of kind %s cannot import weights", c.Agent.Name)
 	}
 	if err := taker.SetWeights(i.Weights); err != nil {
 		return "", fmt.Errorf("import: %w", err)

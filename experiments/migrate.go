@@ -8,10 +8,10 @@ import (
 	"github.com/stein-rl/stein/internal/settings"
 )
 
-// scheduleKeys were keys of agent in version 1. They are the loop's, whoever learns.
+// scheduleKeys were keys of agent in version 1. They belong to the loop, for any learner.
 var scheduleKeys = []string{"batch_size", "random_steps", "learning_starts", "train_every", "update_to_data", "fused_updates"}
 
-// CurrentKey is the present name of a setting that may go by its name of version 1.
+// CurrentKey returns the current name of a setting that may use its name of version 1.
 func CurrentKey(key string) string {
 	for _, name := range scheduleKeys {
 		if key == "agent."+name {
@@ -21,8 +21,8 @@ func CurrentKey(key string) string {
 	return key
 }
 
-// migrate brings settings of version 1, and single ones by their old names, to
-// version 2. It says which ones it renamed.
+// migrate converts settings of version 1, and single settings with old names, to version
+// 2. It returns the renamed ones.
 func migrate(t *settings.Tree) (renamed []string, err error) {
 	var version int
 	if err := t.Get("version", &version); err != nil {
@@ -32,7 +32,7 @@ func migrate(t *settings.Tree) (renamed []string, err error) {
 		if err := t.Take("version", &version); err != nil {
 			return nil, err
 		}
-		t.Default("agent.kind", "sac") // the only one that there was
+		t.Default("agent.kind", "sac") // the only kind in version 1
 	}
 	var all []error
 	for _, key := range scheduleKeys {
@@ -46,8 +46,7 @@ func migrate(t *settings.Tree) (renamed []string, err error) {
 	return renamed, errors.Join(all...)
 }
 
-// migrateAll migrates the layers of one configuration, and warns once of all names
-// that are old.
+// migrateAll migrates the layers of one configuration and warns once about all old names.
 func migrateAll(layers []*settings.Tree, warn func(string)) error {
 	var renamed []string
 	var all []error
@@ -56,7 +55,7 @@ func migrateAll(layers []*settings.Tree, warn func(string)) error {
 		renamed, all = append(renamed, names...), append(all, err)
 	}
 	if len(renamed) > 0 && warn != nil {
-		warn("settings go by their old names, which are still read: " + strings.Join(renamed, ", "))
+		warn("settings have old names, which still work: " + strings.Join(renamed, ", "))
 	}
 	return errors.Join(all...)
 }

@@ -17,21 +17,21 @@ const (
 	Images Kind = "images"
 )
 
-// A Plan is a resolved configuration of either kind, as a sweep needs it.
+// A Plan is a resolved configuration of either kind, as sweeps need it.
 type Plan struct {
 	Kind    Kind
 	Text    []byte // every setting, as YAML
 	Steps   int64  // environment steps, or updates
-	Threads int    // that it computes with; 0: it doesn't say
-	Metric  string // that its runs are judged by; empty: none is measured
-	Lower   bool   // the lower the better
+	Threads int    // compute threads; 0: not set
+	Metric  string // metric that runs are compared by; empty: none is measured
+	Lower   bool   // lower is better
 }
 
 // AllNames lists the embedded configurations of both kinds.
 func AllNames() []string { return append(Names(), ImageNames()...) }
 
-// KindOf says what a configuration trains: a name by its folder, a file by its keys and
-// those of what it extends.
+// KindOf returns what a configuration trains. A name is judged by its folder, a file by
+// its keys and those it inherits.
 func KindOf(name string) (Kind, error) {
 	if !runs.IsFile(name) {
 		if strings.HasPrefix(name, imagesPrefix) {
@@ -49,8 +49,8 @@ func KindOf(name string) (Kind, error) {
 	return Agents, nil
 }
 
-// Plan resolves a configuration of either kind. size is that of an image model, as
-// ResolveImages takes it.
+// Plan resolves a configuration of either kind. size is the size of an image model; see
+// ResolveImages.
 func (c Catalog) Plan(name, size string, sets []string) (p Plan, err error) {
 	if p.Kind, err = KindOf(name); err != nil {
 		return p, err
@@ -75,7 +75,7 @@ func (c Catalog) Plan(name, size string, sets []string) (p Plan, err error) {
 	return p, err
 }
 
-// metric is what a model's evaluations are recorded as; empty: nothing is measured.
+// metric is the recorded name of a model's evaluations; empty: none.
 func (e ImageEval) metric() string {
 	switch e.Extractor {
 	case "efficientnet-lite0":

@@ -15,15 +15,15 @@ import (
 	"github.com/stein-rl/stein/internal/picture"
 )
 
-// A Plane is what an evaluation on a plane shows beyond its returns: where episodes
-// ended, and the policy at a few states beside exp(Q/α).
+// A Plane holds extra results of an evaluation on a plane: where episodes ended, and the
+// policy at a few states compared with exp(Q/α).
 type Plane struct {
-	Goals  []Goal      `json:"goals,omitempty"` // of the multi-goal plane
+	Goals  []Goal      `json:"goals,omitempty"` // of the multi-goal environment
 	States []Portrayal `json:"states"`
 }
 
-// A Goal is a place, how many episodes ended there, and how much of exp(Q/α) at the
-// first shown state lies towards it rather than towards another.
+// A Goal is a position, the number of episodes that ended there, and the fraction of
+// exp(Q/α) at the first shown state that is directed to it.
 type Goal struct {
 	X      float64 `json:"x"`
 	Y      float64 `json:"y"`
@@ -35,14 +35,14 @@ type Goal struct {
 type Portrayal struct {
 	X       float64 `json:"x"`
 	Y       float64 `json:"y"`
-	Entropy float64 `json:"entropy"` // the policy's own estimate, −mean log π, nats
-	Exact   float64 `json:"exact"`   // of exp(Q/α) on (−1, 1)², by a grid, nats
+	Entropy float64 `json:"entropy"` // the policy's own estimate, −mean log π, in nats
+	Exact   float64 `json:"exact"`   // of exp(Q/α) on (−1, 1)², on a grid, in nats
 
 	portrait agents.Portrait
 }
 
-// multiGoal are the goals of python_env/stein_env/multigoal.py by layout, reached
-// within reach.
+// multiGoal are the goals of python_env/stein_env/multigoal.py by layout. A goal is
+// reached within reach.
 var multiGoal = map[string][]Goal{
 	"stein/MultiGoal":  {{X: 5}, {X: -4, Y: 3}, {X: -4, Y: -3}},
 	"stein/MultiGoal4": {{X: 5}, {X: -5}, {Y: 5}, {Y: -5}},
@@ -50,7 +50,7 @@ var multiGoal = map[string][]Goal{
 
 const reach = 0.5
 
-// goalsOf are the goals of an environment, none where it has none.
+// goalsOf returns the goals of an environment, if it has any.
 func goalsOf(id string) []Goal {
 	layout := strings.TrimSuffix(id[:len(id)-len(versionOf(id))], "Walls")
 	return append([]Goal(nil), multiGoal[layout]...)
@@ -63,7 +63,8 @@ func versionOf(id string) string {
 	return ""
 }
 
-// shownStates are where the policy of a plane is portrayed: the start, and ways from it.
+// shownStates are the states at which a plane's policy is shown: the start, and states
+// around it.
 var shownStates = [][2]float32{{0, 0}, {2.5, 0}, {-2, 1.5}, {-2, -1.5}, {0, 2}}
 
 const (
@@ -71,19 +72,19 @@ const (
 	shownRuns = 100 // draws of all particles
 )
 
-// planar says whether an environment can be drawn.
+// planar reports whether an environment can be drawn.
 func planar(spec envbridge.Spec) error {
 	if spec.ObsDim != 2 || spec.ActDim != 2 {
-		return fmt.Errorf("--plot draws ways and densities on a plane: %s has observations of %d and actions of %d numbers, want 2 and 2", spec.ID, spec.ObsDim, spec.ActDim)
+		return fmt.Errorf("--plot needs observations and actions of 2 numbers: %s has %d and %d", spec.ID, spec.ObsDim, spec.ActDim)
 	}
 	return nil
 }
 
-// onPlane evaluates, counts goals, portrays and draws.
+// onPlane evaluates the agent, counts goals, and draws paths and policy.
 func (m *Mark) onPlane(ctx context.Context, x Exam, env envbridge.Env, learner agents.Learner, agent agents.Agent, norm agents.Normalizer, seed int64) (err error) {
 	sitter, ok := learner.(portrayer)
 	if !ok {
-		return fmt.Errorf("--plot: an agent of kind %s has no portrait to draw", m.Config.Agent.Name)
+		return fmt.Errorf("--plot: agents of kind %s do not support it", m.Config.Agent.Name)
 	}
 	traced := newTracer(env, x.Episodes)
 	if m.Evaluation, err = agents.Evaluate(ctx, traced, agent, norm, x.Episodes, seed); err != nil {
@@ -98,7 +99,7 @@ func (m *Mark) onPlane(ctx context.Context, x Exam, env envbridge.Env, learner a
 	return picture.Save(x.Plot, func(w io.Writer) error { return m.Plane.draw(m.Config.Env.ID, traced.paths, w) })
 }
 
-// actionGrid is the middles of gridSide × gridSide cells of (−1, 1)², [2G].
+// actionGrid is the centres of gridSide × gridSide cells of (−1, 1)², [2G].
 func actionGrid() []float32 {
 	grid := make([]float32, 0, 2*gridSide*gridSide)
 	at := func(i int) float32 { return (2*float32(i)+1)/gridSide - 1 }
@@ -110,13 +111,13 @@ func actionGrid() []float32 {
 	return grid
 }
 
-// A portrayer draws from its policy at obs [S], a number of times, and says what it
-// thinks of actions [G*A].
+// A portrayer draws from its policy at obs [S], times its particles, and evaluates
+// actions [G*A].
 type portrayer interface {
 	Portrait(obs []float32, times int, actions []float32) (agents.Portrait, error)
 }
 
-// portray asks the agent at shownStates.
+// portray evaluates the agent at shownStates.
 func portray(agent portrayer, norm agents.Normalizer) ([]Portrayal, error) {
 	grid := actionGrid()
 	var all []Portrayal
@@ -139,8 +140,8 @@ func portray(agent portrayer, norm agents.Normalizer) ([]Portrayal, error) {
 	return all, nil
 }
 
-// gridEntropy is that of the density ∝ exp(Q/α) which is flat in each cell of the
-// grid, nats.
+// gridEntropy is the entropy, in nats, of the density ∝ exp(Q/α) that is constant in each
+// cell of the grid.
 func gridEntropy(p agents.Portrait) float64 {
 	top := math.Inf(-1)
 	for _, v := range p.Value {
@@ -152,12 +153,12 @@ func gridEntropy(p agents.Portrait) float64 {
 		z += math.Exp(logp)
 		mean += math.Exp(logp) * logp
 	}
-	cell := 4.0 / float64(len(p.Value)) // of an area of 2 × 2
+	cell := 4.0 / float64(len(p.Value)) // the area is 2 × 2
 	return math.Log(z*cell) - mean/z
 }
 
-// share divides exp(Q/α) at a state among the goals: an action counts for the one whose
-// direction is the nearest to its own.
+// share divides exp(Q/α) at a state among the goals. An action counts for the goal
+// nearest to its direction.
 func share(goals []Goal, from Portrayal) {
 	if len(goals) == 0 {
 		return
@@ -181,12 +182,12 @@ func share(goals []Goal, from Portrayal) {
 	}
 }
 
-// A tracer is an Env that remembers where the point of each episode went. Copies
-// play episodes as agents.Evaluate numbers them: copy i plays i, i+N, i+2N …
+// A tracer is an Env that records the trajectory of each episode. Copy i runs episodes i,
+// i+N, i+2N …, as in agents.Evaluate.
 type tracer struct {
 	envbridge.Env
 	paths []picture.Path // by number of the episode
-	at    []int          // episode that each copy is at
+	at    []int          // episode that each copy is running
 }
 
 func newTracer(env envbridge.Env, episodes int) *tracer {
@@ -208,14 +209,14 @@ func (t *tracer) Reset(ctx context.Context, seed int64) ([]float32, error) {
 	return obs, err
 }
 
-// Recv follows every point by a step.
+// Recv appends a step to every trajectory.
 func (t *tracer) Recv(ctx context.Context) (envbridge.Step, error) {
 	step, err := t.Env.Recv(ctx)
 	if err != nil {
 		return step, err
 	}
 	for i := range t.at {
-		if step.Lost { // the episode is played again
+		if step.Lost { // the episode will be repeated
 			if t.at[i] < len(t.paths) {
 				t.paths[t.at[i]] = picture.Path{}
 			}
@@ -238,7 +239,7 @@ func (t *tracer) visit(i int, obs []float32) {
 	}
 }
 
-// count the episodes that ended at each goal.
+// count counts the episodes that ended at each goal.
 func count(goals []Goal, paths []picture.Path) {
 	for _, p := range paths {
 		n := len(p.X) - 1
@@ -250,7 +251,7 @@ func count(goals []Goal, paths []picture.Path) {
 	}
 }
 
-// draw puts the ways, and the policy at each state over exp(Q/α), on one sheet.
+// draw draws the trajectories, and the policy at each state over exp(Q/α), on one sheet.
 func (p Plane) draw(id string, paths []picture.Path, w io.Writer) error {
 	m := picture.Map{Title: fmt.Sprintf("%s, %d episodes", id, len(paths)), Paths: paths}
 	for _, g := range p.Goals {
@@ -275,7 +276,7 @@ func (p Plane) draw(id string, paths []picture.Path, w io.Writer) error {
 	return nil
 }
 
-// draw shows draws of the policy over the density ∝ exp(Q/α) of actions.
+// draw draws the policy's samples over the density ∝ exp(Q/α) of actions.
 func (s Portrayal) draw() (image.Image, error) {
 	cell := func(x float64) int { return min(gridSide-1, max(0, int((x+1)/2*gridSide))) }
 	scene := picture.Scene{
@@ -293,8 +294,8 @@ func (s Portrayal) draw() (image.Image, error) {
 	return scene.Draw(frame)
 }
 
-// An impulsive agent draws from its policy where it is asked for its best action.
+// An impulsive agent samples from its policy even when greedy actions are requested.
 type impulsive struct{ agents.Learner }
 
-// Act draws an action for each row of obs.
+// Act samples an action for each row of obs.
 func (i impulsive) Act(obs []float32, _ bool) ([]float32, error) { return i.Learner.Act(obs, false) }

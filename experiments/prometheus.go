@@ -18,8 +18,8 @@ import (
 	"github.com/stein-rl/stein/runs"
 )
 
-// A Prometheus shows a training to a Prometheus server; docs/metrics.md lists what.
-// All of it carries the run's id as the label run.
+// A Prometheus exposes a training's metrics to a Prometheus server; docs/metrics.md lists
+// them. All carry the run's id as the label run.
 type Prometheus struct {
 	gather   *prometheus.Registry
 	register prometheus.Registerer // adds the run's id
@@ -29,23 +29,23 @@ type Prometheus struct {
 	saved    atomic.Pointer[moment]
 
 	mu      sync.Mutex
-	figures agents.Metrics // the last of each name
+	figures agents.Metrics // latest value by name
 }
 
-// A moment is when a checkpoint was written, and of what step it is.
+// A moment is the time and step of a checkpoint.
 type moment struct {
 	step int64
 	at   time.Time
 }
 
-// NewPrometheus shows nothing yet but the process itself.
+// NewPrometheus returns a Prometheus that exposes only process metrics at first.
 func NewPrometheus(run string) *Prometheus {
 	seconds := prometheus.ExponentialBuckets(50e-6, 2, 20) // 50 µs to 26 s
 	of := []string{"for", "bridge"}
 	p := &Prometheus{
 		gather:  prometheus.NewRegistry(),
-		taken:   prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "stein_bridge_step_seconds", Help: "From an action's sending to the moment that its outcome was at hand, learning in between included.", Buckets: seconds}, of),
-		waited:  prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "stein_bridge_wait_seconds", Help: "The part of a step that the learner stood still for.", Buckets: seconds}, of),
+		taken:   prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "stein_bridge_step_seconds", Help: "Time from sending an action to receiving its outcome, including learning in between.", Buckets: seconds}, of),
+		waited:  prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "stein_bridge_wait_seconds", Help: "Time per step that the learner spent waiting.", Buckets: seconds}, of),
 		figures: agents.Metrics{},
 	}
 	p.register = prometheus.WrapRegistererWith(prometheus.Labels{"run": run}, p.gather)
@@ -55,14 +55,14 @@ func NewPrometheus(run string) *Prometheus {
 	return p
 }
 
-// Handler answers a Prometheus server.
+// Handler serves the metrics.
 func (p *Prometheus) Handler() http.Handler {
 	return promhttp.HandlerFor(p.gather, promhttp.HandlerOpts{})
 }
 
 var _ agents.Recorder = (*Prometheus)(nil)
 
-// Record keeps figures until they are asked for.
+// Record stores figures for the next scrape.
 func (p *Prometheus) Record(_ int64, m agents.Metrics) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -70,21 +70,21 @@ func (p *Prometheus) Record(_ int64, m agents.Metrics) error {
 	return nil
 }
 
-// begin shows what a run is, and how long it is to be.
+// begin exposes the run's labels and its planned length.
 func (p *Prometheus) begin(c Config, env envbridge.Spec, step int64) {
 	p.step.Store(step)
 	labels := prometheus.Labels{"env": env.ID, "policy": c.Policy.Name, "version": runs.ThisBuild().Version}
-	p.gauge("stein_train_info", "1; its labels say what trains.", labels, func() float64 { return 1 })
-	p.gauge("stein_train_target_steps", "Environment steps that the run is to have.", nil, func() float64 { return float64(c.Steps) })
+	p.gauge("stein_train_info", "Always 1; the labels describe the training.", labels, func() float64 { return 1 })
+	p.gauge("stein_train_target_steps", "Planned environment steps of the run.", nil, func() float64 { return float64(c.Steps) })
 }
 
-// wrote shows a checkpoint, from the first one on.
+// wrote exposes a checkpoint, from the first one on.
 func (p *Prometheus) wrote(step int64) {
 	if p.saved.Swap(&moment{step, time.Now()}) != nil {
 		return
 	}
 	p.gauge("stein_train_checkpoint_step", "Environment steps of the newest checkpoint.", nil, func() float64 { return float64(p.saved.Load().step) })
-	p.gauge("stein_train_checkpoint_timestamp_seconds", "When the newest checkpoint was written, Unix time.", nil, func() float64 { return float64(p.saved.Load().at.Unix()) })
+	p.gauge("stein_train_checkpoint_timestamp_seconds", "Unix time at which the newest checkpoint was written.", nil, func() float64 { return float64(p.saved.Load().at.Unix()) })
 }
 
 func (p *Prometheus) gauge(name, help string, labels prometheus.Labels, value func() float64) {
@@ -101,13 +101,13 @@ func (c bridgeClock) Stepped(taken, waited time.Duration) {
 	c.waited.Observe(waited.Seconds())
 }
 
-// clock is that of a bridge by its number, for training or for evaluation.
+// clock is the clock of a numbered bridge, for training or evaluation.
 func (p *Prometheus) clock(purpose string, number int) envbridge.Clock {
 	bridge := strconv.Itoa(number)
 	return bridgeClock{p.taken.WithLabelValues(purpose, bridge), p.waited.WithLabelValues(purpose, bridge)}
 }
 
-// watch counts the faults of a bridge's workers.
+// watch exposes the fault counts of a bridge's workers.
 func (p *Prometheus) watch(purpose string, number int, b *envbridge.Bridge) {
 	labels := prometheus.Labels{"for": purpose, "bridge": strconv.Itoa(number)}
 	for _, c := range []struct {
@@ -115,18 +115,18 @@ func (p *Prometheus) watch(purpose string, number int, b *envbridge.Bridge) {
 		value      func(envbridge.Stats) uint64
 	}{
 		{"stein_bridge_worker_failures_total", "Workers that died or hung.", func(s envbridge.Stats) uint64 { return s.Failures }},
-		{"stein_bridge_worker_restarts_total", "Workers started, or sessions opened, in place of such.", func(s envbridge.Stats) uint64 { return s.Restarts }},
+		{"stein_bridge_worker_restarts_total", "Workers started, or sessions opened, to replace failed ones.", func(s envbridge.Stats) uint64 { return s.Restarts }},
 		{"stein_bridge_lost_steps_total", "Steps without an outcome.", func(s envbridge.Stats) uint64 { return s.Lost }},
-		{"stein_bridge_garbage_total", "Messages dropped because they were no answers.", func(s envbridge.Stats) uint64 { return s.Garbage }},
+		{"stein_bridge_garbage_total", "Messages dropped because they were not valid answers.", func(s envbridge.Stats) uint64 { return s.Garbage }},
 	} {
 		p.register.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: c.name, Help: c.help, ConstLabels: labels},
 			func() float64 { return float64(c.value(b.Stats())) }))
 	}
 }
 
-// lastFigures are the last figures under their own names, train/actor_loss as
-// stein_train_actor_loss. Which there are depends on the policy, so that none is
-// described beforehand.
+// lastFigures exposes the latest figures under their own names, such as train/actor_loss
+// as stein_train_actor_loss. The set depends on the policy, so no metric is described in
+// advance.
 type lastFigures struct{ p *Prometheus }
 
 var _ prometheus.Collector = lastFigures{}
@@ -145,9 +145,9 @@ func (l lastFigures) Collect(out chan<- prometheus.Metric) {
 			kind, shown = prometheus.CounterValue, "stein_train_updates_total"
 		case name == "time/episodes":
 			kind, shown = prometheus.CounterValue, "stein_train_episodes_total"
-		case strings.HasPrefix(name, "env/"): // counted by watch
+		case strings.HasPrefix(name, "env/"): // exported by watch
 			continue
 		}
-		out <- prometheus.MustNewConstMetric(prometheus.NewDesc(shown, "The figure "+name+" of the last record.", nil, nil), kind, x)
+		out <- prometheus.MustNewConstMetric(prometheus.NewDesc(shown, "Latest value of "+name+".", nil, nil), kind, x)
 	}
 }

@@ -10,7 +10,7 @@ import (
 // scalingFile is the checkpoint's file of running statistics, .json.
 const scalingFile = "normalize"
 
-// scaling keeps the running statistics of a run; nil where nothing is normalised.
+// scaling creates the running statistics of a run; nil without normalisation.
 func (c Config) scaling(spec envbridge.Spec) (*normalize.Normalizer, error) {
 	if !c.Normalize.Obs && !c.Normalize.Reward {
 		return nil, nil
@@ -22,7 +22,7 @@ func (c Config) scaling(spec envbridge.Spec) (*normalize.Normalizer, error) {
 	})
 }
 
-// frozen is what an evaluation scales by: the statistics of now, that learn nothing.
+// frozen is the fixed copy of the statistics that an evaluation uses.
 func frozen(n *normalize.Normalizer) agents.Normalizer {
 	if n == nil {
 		return nil
@@ -30,7 +30,7 @@ func frozen(n *normalize.Normalizer) agents.Normalizer {
 	return n.Frozen()
 }
 
-// restoreScaling puts a checkpoint's statistics into n.
+// restoreScaling loads a checkpoint's statistics into n.
 func restoreScaling(n *normalize.Normalizer, from *checkpoint.Checkpoint) error {
 	if n == nil {
 		return nil

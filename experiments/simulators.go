@@ -11,26 +11,26 @@ import (
 	"github.com/stein-rl/stein/internal/settings"
 )
 
-// inGo begins the ids of environments that the program brings, as in go:NAME.
+// inGo is the prefix of environments in this program, as in go:NAME.
 const inGo = "go:"
 
-// OpenEnv opens an environment that the catalog has by name, go:NAME, in this process;
-// kwargs set the simulator's exported fields.
+// OpenEnv opens the catalog's environment go:NAME in this process; kwargs set the
+// simulator's exported fields.
 func (c Catalog) OpenEnv(id string, kwargs map[string]any, copies, maxSteps int) (envbridge.Env, error) {
 	return simulators(c.Envs).open(id, kwargs, copies, maxSteps)
 }
 
-// InProcess says whether an id names an environment of this program's own.
+// InProcess reports whether an id names an environment in this program.
 func InProcess(id string) bool { return strings.HasPrefix(id, inGo) }
 
-// simulators are those of a catalog, by name.
+// simulators are a catalog's environments by name.
 type simulators map[string]func() envbridge.Simulator
 
 func (s simulators) open(id string, kwargs map[string]any, copies, maxSteps int) (envbridge.Env, error) {
 	return envbridge.InProcess(id, func() (envbridge.Simulator, error) { return s.one(id, kwargs) }, copies, maxSteps)
 }
 
-// one makes a simulator with its settings.
+// one creates a simulator with its settings.
 func (s simulators) one(id string, kwargs map[string]any) (envbridge.Simulator, error) {
 	name := strings.TrimPrefix(id, inGo)
 	make, ok := s[name]
@@ -64,10 +64,10 @@ func (s simulators) known(name string) string {
 	return near + "; it has " + strings.Join(names, ", ")
 }
 
-// check says what is wrong with the settings of an environment in this process.
+// check reports wrong settings of an environment in this process.
 func (s simulators) check(e Env) error {
 	if len(e.Endpoints) > 0 || e.Hosts != "" {
-		return errors.New("env: an environment of this program's own runs in it: leave env.endpoints and env.hosts out")
+		return errors.New("env: environments go:NAME run in this process: remove env.endpoints and env.hosts")
 	}
 	if _, err := s.one(e.ID, e.Kwargs); err != nil {
 		return fmt.Errorf("env.id %s: %w", e.ID, err)

@@ -15,50 +15,50 @@ import (
 	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
-// A Training is a run about to go on, from its start or from a checkpoint.
+// A Training is a run to train, from the start or from a checkpoint.
 type Training struct {
 	Config  Config
 	Folder  *runs.Folder
 	Resume  bool
 	Command []string // as the user typed it, for the record
 	Log     *slog.Logger
-	Watch   runs.Watcher // nil: nobody
-	// Prometheus is told what happens; nil: nobody asks.
+	Watch   runs.Watcher // may be nil
+	// Prometheus exposes the training's metrics; may be nil.
 	Prometheus *Prometheus
 }
 
-// A Result is how a training ended.
+// A Result is the outcome of a training.
 type Result struct {
 	runs.End
-	Final *agents.Evaluation // after the last step; nil where there was none
+	Final *agents.Evaluation // after the last step; nil if there was none
 }
 
-// run is a Training at work.
+// run is a running Training.
 type run struct {
 	Training
-	env, evalEnv envs // evalEnv is nil where nothing is evaluated
+	env, evalEnv envs // evalEnv is nil without evaluations
 	agent        agents.Learner
 	memory       memory
-	scaling      *normalize.Normalizer // nil: nothing is normalised
+	scaling      *normalize.Normalizer // nil: no normalisation
 	loop         *agents.Loop
 	keeper       *runs.Keeper
 	backend      string
 	final        *agents.Evaluation
 }
 
-// The streams of an agent's run.
+// The random streams of an agent's run.
 const (
-	streamEnv      = "environments"            // episodes' starts, and their action spaces
-	streamEval     = "evaluation environments" // of the evaluations while training
+	streamEnv      = "environments"            // initial states of episodes, and action spaces
+	streamEval     = "evaluation environments" // evaluations during training
 	streamAgent    = "agent"                   // initial weights, exploration, sampler noise
 	streamReplay   = "replay"                  // which transitions are drawn
-	streamFinal    = "final evaluation"        // of the evaluation after training
-	streamEvalOnly = "eval command"            // stein eval, unless it is given a seed
+	streamFinal    = "final evaluation"        // evaluation after training
+	streamEvalOnly = "eval command"            // stein eval without a seed
 )
 
-// Train trains until the configured steps are done or ctx ends; both leave a
-// checkpoint of the last step. After any other error there is one of the last good
-// state, and the error says where.
+// Train trains until the configured steps are done or ctx ends, and then saves a
+// checkpoint of the last step. After any other error it saves the last good state and
+// names the checkpoint in the error.
 func (t Training) Train(ctx context.Context) (Result, error) {
 	r := &run{Training: t}
 	skeleton := runs.Training{
@@ -104,7 +104,7 @@ func (r *run) Finish(ctx context.Context) error {
 	return err
 }
 
-// Build makes every part.
+// Build builds all parts.
 func (r *run) Build(ctx context.Context, k *runs.Keeper) (chosen string, err error) {
 	c, seed := r.Config, r.Folder.Info.Seed
 	r.keeper = k
@@ -120,7 +120,7 @@ func (r *run) Build(ctx context.Context, k *runs.Keeper) (chosen string, err err
 	warnEndless(r.Log, r.env.Spec())
 	if c.Eval.Every > 0 {
 		if r.evalEnv, err = c.Env.connectEval(ctx, c.Eval.Episodes, r.link("evaluation")); err != nil {
-			return "", fmt.Errorf("copies of the environment for evaluations (eval.every 0 trains without): %w", err)
+			return "", fmt.Errorf("starting environments for evaluation (eval.every=0 disables it): %w", err)
 		}
 		k.OnClose(r.evalEnv.Close)
 	}
@@ -156,7 +156,7 @@ func (r *run) Build(ctx context.Context, k *runs.Keeper) (chosen string, err err
 	return r.backend, nil
 }
 
-// link is how the run's environments are reached, for training or evaluation.
+// link describes the run's environments for training or evaluation.
 func (r *run) link(purpose string) link {
 	l := link{log: r.Log, run: r.Folder.Info.ID, purpose: purpose, prometheus: r.Prometheus}
 	if purpose != "training" {
@@ -167,7 +167,7 @@ func (r *run) link(purpose string) link {
 
 var _ agents.Recorder = (*run)(nil)
 
-// Record adds what the loop does not know, and tells all recorders.
+// Record adds figures from outside the loop and passes all to the recorders.
 func (r *run) Record(step int64, m agents.Metrics) error {
 	all := maps.Clone(m)
 	maps.Copy(all, r.env.Metrics())
@@ -185,7 +185,7 @@ func (r *run) stepped(_ context.Context, step int64) error {
 	return nil
 }
 
-// evaluate measures the agent, and keeps a checkpoint of the best so far.
+// evaluate evaluates the agent and saves a checkpoint if it is the best so far.
 func (r *run) evaluate(ctx context.Context, step int64) error {
 	e, err := agents.Evaluate(ctx, r.evalEnv[0], r.agent, frozen(r.scaling), r.Config.Eval.Episodes, r.Folder.Info.Seed.Stream(streamEval))
 	if err != nil {
@@ -200,10 +200,10 @@ const (
 	agentFile  = "agent"      // .safetensors and .json
 	loopFile   = "loop"       // .json
 	sizesFile  = "sizes"      // .json
-	replayFile = "replay.bin" // where the configuration wants it
+	replayFile = "replay.bin" // if checkpoint.replay is set
 )
 
-// Save puts everything that the run needs to go on into a checkpoint.
+// Save writes everything needed to resume the run.
 func (r *run) Save(w *checkpoint.Writer) error {
 	all := []error{writeAgent(w, r.agent, r.env.Spec()), w.JSON(loopFile, r.loop.State())}
 	if r.scaling != nil {
@@ -215,18 +215,17 @@ func (r *run) Save(w *checkpoint.Writer) error {
 	return errors.Join(all...)
 }
 
-// tellStretched says what happens to a schedule that runs over the whole training if
-// the run now has another number of steps than before.
+// tellStretched warns that a changed number of steps stretches a learning-rate schedule.
 func (r *run) tellStretched(step int64) {
 	before, schedule, err := r.before()
 	if now := r.Config.Steps; err == nil && before > 0 && before != now && schedule == "linear" {
 		share := func(total int64) float64 { return math.Round(1e4*max(0, 1-float64(step)/float64(total))) / 1e4 }
-		r.Log.Warn("another number of steps stretches lr_schedule: the learning rates, which fell to this share of their start, go on from that one",
+		r.Log.Warn("the changed number of steps stretches lr_schedule: the learning rates jump from share_before to share_now of their initial values",
 			"share_before", share(before), "share_now", share(now), "steps_before", before, "steps_now", now)
 	}
 }
 
-// before reads from the folder how many steps the run had, and how its rates went.
+// before reads the previous number of steps and learning-rate schedule from the folder.
 func (r *run) before() (steps int64, schedule any, err error) {
 	layers, _, err := ladder.Reread(r.Folder.Dir)
 	if err != nil {
@@ -237,7 +236,7 @@ func (r *run) before() (steps int64, schedule any, err error) {
 	return steps, agent["lr_schedule"], err
 }
 
-// Saved follows a checkpoint.
+// Saved handles a new checkpoint.
 func (r *run) Saved(step int64) error {
 	if err := r.breakOff(); err != nil {
 		return err
@@ -248,7 +247,7 @@ func (r *run) Saved(step int64) error {
 	return nil
 }
 
-// breakOff gives what no checkpoint holds up, where a checkpoint is to be exact.
+// breakOff discards state that checkpoints cannot hold, if checkpoints must be exact.
 func (r *run) breakOff() error {
 	if !r.Config.Checkpoint.Exact {
 		return nil
@@ -257,10 +256,10 @@ func (r *run) breakOff() error {
 	if r.scaling == nil {
 		return nil
 	}
-	return r.scaling.Restore(r.scaling.State()) // without the running episodes' returns
+	return r.scaling.Restore(r.scaling.State()) // drops the returns of current episodes
 }
 
-// Restore puts a checkpoint's state into the parts.
+// Restore loads a checkpoint into the parts.
 func (r *run) Restore(c *checkpoint.Checkpoint) error {
 	var state agents.LoopState
 	if err := errors.Join(c.Store(agentFile, r.agent.Store()), c.JSON(agentFile, r.agent.State()), c.JSON(loopFile, &state),
@@ -274,7 +273,7 @@ func (r *run) Restore(c *checkpoint.Checkpoint) error {
 	}
 	if state.Step > r.Config.Schedule.LearningStarts {
 		r.loop.Schedule.LearningStarts = state.Step + max(r.Config.Schedule.LearningStarts, int64(r.Config.Schedule.BatchSize))
-		r.Log.Warn("the checkpoint holds no replay memory: learning waits until it has filled again",
+		r.Log.Warn("the checkpoint has no replay memory: learning resumes once it is refilled",
 			"checkpoint", c.Path, "until_step", r.loop.Schedule.LearningStarts)
 	}
 	return nil

@@ -17,38 +17,36 @@ import (
 	"github.com/stein-rl/stein/internal/python"
 )
 
-// Faster than this, pictures are dropped: players and files gain nothing. A GIF counts
-// in hundredths of a second, and players slow down those of more than 50 pictures a
-// second.
+// Limits on the frame rate. Further frames are dropped. GIF times frames in hundredths of
+// a second, and players slow down GIFs of more than 50 frames per second.
 const (
 	maxFPS    = 60
 	maxGIFFPS = 50
-	usualFPS  = 30 // of environments that don't say
+	usualFPS  = 30 // for environments that do not set one
 )
 
-// videoFormats are the endings of files that every player shows what is put into.
+// videoFormats are the extensions of formats that common players support.
 var videoFormats = []string{".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif"}
 
-// CheckVideo says whether a film can be written under a name: its ending, in small or
-// capital letters, is the format.
+// CheckVideo checks a video's file name: its extension, in any case, selects the format.
 func CheckVideo(path string) error {
 	if ending := strings.ToLower(filepath.Ext(path)); !slices.Contains(videoFormats, ending) {
-		return fmt.Errorf("video %s: the ending is the format: want %s", path, strings.Join(videoFormats, ", "))
+		return fmt.Errorf("video %s: unsupported extension; want %s", path, strings.Join(videoFormats, ", "))
 	}
 	return nil
 }
 
-// A video is a file that pictures are piped into, through ffmpeg.
+// A video is a file that frames are encoded into by ffmpeg.
 type video struct {
 	path   string
 	in     io.WriteCloser
 	ffmpeg *exec.Cmd
 	said   bytes.Buffer
-	size   int // bytes of a picture
+	size   int // bytes per frame
 }
 
-// newVideo starts a video in real time: fps is the pace of its pictures, 0 where the
-// environment doesn't say. The file's ending says which format.
+// newVideo starts a video. fps is the frame rate of real time, 0 if unknown. The
+// extension selects the format.
 func newVideo(ctx context.Context, path string, fps float64, width, height int) (*video, error) {
 	if err := CheckVideo(path); err != nil {
 		return nil, err
@@ -72,7 +70,7 @@ func newVideo(ctx context.Context, path string, fps float64, width, height int) 
 	return v, nil
 }
 
-// videoArgs are what ffmpeg is told.
+// videoArgs are the arguments of ffmpeg.
 func videoArgs(path string, fps float64, width, height int) []string {
 	if !(fps > 0) || math.IsInf(fps, 0) {
 		fps = usualFPS
@@ -84,24 +82,24 @@ func videoArgs(path string, fps float64, width, height int) []string {
 	fastest := float64(maxFPS)
 	if strings.EqualFold(filepath.Ext(path), ".gif") {
 		fastest = maxGIFFPS
-	} else { // what every player shows has colours of this kind, and even sizes for them
+	} else { // players need this pixel format, which needs even sizes
 		args = append(args, "-pix_fmt", "yuv420p", "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2")
 	}
 	if fps > fastest {
 		args = append(args, "-r", strconv.FormatFloat(fastest, 'f', -1, 64))
 	}
-	return append(args, "file:"+path) // a name may begin with a dash or have a colon
+	return append(args, "file:"+path) // the name may begin with a dash or contain a colon
 }
 
-// ffmpegScript prints where the package imageio-ffmpeg has ffmpeg. What else Python
-// prints has no such mark before it.
+// ffmpegScript prints the path of the ffmpeg in the package imageio-ffmpeg, after a mark
+// that distinguishes it from other output.
 const ffmpegScript = `
 import imageio_ffmpeg
 print("\n` + ffmpegMark + `" + imageio_ffmpeg.get_ffmpeg_exe())`
 
 const ffmpegMark = "stein's ffmpeg: "
 
-// findFFmpeg is the program that the package imageio-ffmpeg brings, else that on PATH.
+// findFFmpeg returns the ffmpeg of the package imageio-ffmpeg, or else the one on PATH.
 func findFFmpeg(ctx context.Context) (string, error) {
 	brought, err := broughtFFmpeg(ctx)
 	if err == nil {
@@ -110,7 +108,7 @@ func findFFmpeg(ctx context.Context) (string, error) {
 	if path, err := exec.LookPath("ffmpeg"); err == nil {
 		return path, nil
 	}
-	return "", fmt.Errorf("video: no ffmpeg, neither on PATH nor by the Python package imageio-ffmpeg: %w", err)
+	return "", fmt.Errorf("video: ffmpeg not found, neither on PATH nor in the Python package imageio-ffmpeg: %w", err)
 }
 
 func broughtFFmpeg(ctx context.Context) (string, error) {
@@ -130,13 +128,13 @@ func broughtFFmpeg(ctx context.Context) (string, error) {
 			return strings.TrimSpace(path), nil
 		}
 	}
-	return "", fmt.Errorf("%s did not say where it is", interpreter)
+	return "", fmt.Errorf("%s did not print its path", interpreter)
 }
 
-// Add appends a picture, three bytes a pixel.
+// Add appends a frame, three bytes per pixel.
 func (v *video) Add(rgb []byte) error {
 	if len(rgb) != v.size {
-		return fmt.Errorf("video: a picture of %d bytes among those of %d: an environment's pictures must keep their size", len(rgb), v.size)
+		return fmt.Errorf("video: got a frame of %d bytes, want %d: an environment's frames must keep their size", len(rgb), v.size)
 	}
 	if _, err := v.in.Write(rgb); err != nil {
 		return errors.Join(fmt.Errorf("video: %s: %w", v.path, err), v.Close())

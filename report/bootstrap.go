@@ -6,16 +6,16 @@ import (
 	"slices"
 )
 
-// A Bootstrap says how sure a statistic is: it draws runs again, with replacement and
-// in each task for itself (stratified), works the statistic out for each such draw,
-// and takes the percentiles between which the middle Level of them lies.
+// A Bootstrap computes confidence intervals: it resamples the runs of each task with
+// replacement (stratified), computes the statistic of each resample, and takes the
+// percentiles that enclose the middle Level.
 type Bootstrap struct {
 	Resamples int     // 0: 2000
 	Level     float64 // 0: 0.95
 	Seed      uint64
 }
 
-// An Interval is a figure and where it lies with the bootstrap's level.
+// An Interval is a statistic with its confidence interval.
 type Interval struct {
 	Value float64 `json:"value"`
 	Low   float64 `json:"low"`
@@ -45,10 +45,10 @@ func (b Bootstrap) validate() error {
 	return nil
 }
 
-// choice says, for one resample, which run stands in each run's place.
+// choice is a resample: the run that replaces each run.
 type choice [][]int // [task][run]
 
-// draws makes the resamples for tasks with these numbers of runs.
+// draws returns a generator of resamples for tasks with these numbers of runs.
 func (b Bootstrap) draws(runs []int) func() choice {
 	rng := rand.New(rand.NewPCG(b.Seed, 0x5ce1e))
 	d := make(choice, len(runs))
@@ -65,12 +65,12 @@ func (b Bootstrap) draws(runs []int) func() choice {
 	}
 }
 
-// Intervals gives several statistics of the same scores, from the same resamples.
+// Intervals returns several statistics of the same scores, from the same resamples.
 func (b Bootstrap) Intervals(s Scores, of ...Statistic) []Interval {
 	return b.intervals(s, b.draws(s.runs()), of)
 }
 
-// Interval gives one.
+// Interval returns one statistic with its interval.
 func (b Bootstrap) Interval(s Scores, of Statistic) Interval { return b.Intervals(s, of)[0] }
 
 func (b Bootstrap) intervals(s Scores, next func() choice, of []Statistic) []Interval {
@@ -92,7 +92,8 @@ func (b Bootstrap) intervals(s Scores, next func() choice, of []Statistic) []Int
 	return all
 }
 
-// Improvement is that of x over y. The runs of both are drawn independently.
+// Improvement is the probability of improvement of x over y. The runs of both are
+// resampled independently.
 func (b Bootstrap) Improvement(x, y Scores) Interval {
 	next := b.draws(append(x.runs(), y.runs()...))
 	return b.improvement(x, y, func() (choice, choice) {
@@ -114,9 +115,9 @@ func (b Bootstrap) improvement(x, y Scores, next func() (choice, choice)) Interv
 }
 
 // Curve is the interquartile mean over runs at each point of their curves: rliable's
-// sample-efficiency curve of one task. A resample has the same runs at all points,
-// where rliable draws for each point anew; the interval of a point has the same
-// distribution either way. runs is [run][point].
+// sample-efficiency curve of one task. A resample uses the same runs at all points,
+// whereas rliable resamples at each point; the interval of a point has the same
+// distribution. runs is [run][point].
 func (b Bootstrap) Curve(runs [][]float64) []Interval {
 	return b.curve(runs, b.draws([]int{len(runs)}))
 }
@@ -147,14 +148,14 @@ func (b Bootstrap) curve(runs [][]float64, next func() choice) []Interval {
 	return all
 }
 
-// interval takes the percentiles. It sorts values.
+// interval computes the percentiles. It sorts values.
 func (b Bootstrap) interval(value float64, values []float64) Interval {
 	slices.Sort(values)
 	tail := (1 - b.UsedLevel()) / 2
 	return Interval{value, percentile(values, tail), percentile(values, 1-tail)}
 }
 
-// percentile interpolates between the two nearest of sorted numbers, as numpy does.
+// percentile interpolates linearly between sorted numbers, like numpy.
 func percentile(sorted []float64, share float64) float64 {
 	at := share * float64(len(sorted)-1)
 	i := int(at)

@@ -6,13 +6,12 @@ import (
 	"sort"
 )
 
-// maxPoints is what a figure shows of a curve: more than a screen resolves is thinned.
+// maxPoints is the maximum number of points of a drawn curve.
 const maxPoints = 240
 
-// curve puts a figure of a group's runs on common steps: those that any of them
-// recorded, from the last first one to the first last one, so that every point has
-// every run. Between its own points a run is interpolated. values are [run][point];
-// runs without the figure are not among them.
+// curve interpolates a figure of a group's runs at common steps: all recorded steps
+// within the range that every run covers. values are [run][point]; runs without the
+// figure are omitted.
 func (g *Group) curve(metric string) (steps []float64, values [][]float64) {
 	from, to := math.Inf(-1), math.Inf(1)
 	var all []series
@@ -42,7 +41,7 @@ func (g *Group) curve(metric string) (steps []float64, values [][]float64) {
 	return steps, values
 }
 
-// thin keeps the first, the last, and an even choice between.
+// thin keeps the first, the last, and evenly spaced steps in between.
 func thin(steps []float64) []float64 {
 	n := len(steps)
 	if n <= maxPoints {
@@ -55,7 +54,7 @@ func thin(steps []float64) []float64 {
 	return kept
 }
 
-// at is the value at a step within the series.
+// at interpolates the value at a step within the series.
 func (s series) at(x float64) float64 {
 	i := sort.SearchFloat64s(s.steps, x)
 	if i < len(s.steps) && s.steps[i] == x || i == 0 {

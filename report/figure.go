@@ -34,17 +34,17 @@ const (
 	pixelsPerInch = 200
 )
 
-// ink is nearly black, and no other colour: on the page it stands for the colour of
-// text, whatever that is there.
+// ink is nearly black and used for nothing else: in a page it is replaced by the page's
+// text colour.
 var ink = color.RGBA{R: 1, G: 2, B: 3, A: 255}
 
 const inkHex = "#010203"
 
 var faint = color.RGBA{R: 136, G: 136, B: 136, A: 255}
 
-// colours are those of Okabe and Ito that can be seen on white and on near black,
-// told apart with any colour vision, and two more. With the marks beside them there
-// are 56 styles.
+// colours are those of Okabe and Ito that are visible on white and on near black and
+// distinct for colour-blind readers, and two more. Together with the marks they give 56
+// styles.
 var colours = []color.RGBA{
 	{R: 0x00, G: 0x72, B: 0xb2, A: 255}, // blue
 	{R: 0xd5, G: 0x5e, B: 0x00, A: 255}, // vermilion
@@ -63,12 +63,12 @@ var marks = []draw.GlyphDrawer{
 
 func colourOf(style int) color.RGBA { return colours[style%len(colours)] }
 
-// markOf differs from that of the style before, and for styles of one colour.
+// markOf differs from the mark of the previous style, and among styles of one colour.
 func markOf(style int) draw.GlyphDrawer { return marks[(style+style/len(colours))%len(marks)] }
 
 func hex(c color.RGBA) string { return fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B) }
 
-// faded is a colour that lets through what lies behind.
+// faded is a transparent colour.
 func faded(c color.RGBA, alpha uint8) color.Color {
 	return color.NRGBA{R: c.R, G: c.G, B: c.B, A: alpha}
 }
@@ -77,7 +77,7 @@ func sans(size float64) font.Font {
 	return font.Font{Typeface: "Liberation", Variant: "Sans", Size: vg.Points(size)}
 }
 
-// newFigure makes an empty one in the style of all.
+// newFigure returns an empty figure.
 func newFigure(id, title, x, y string) *Figure {
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, x, y
@@ -117,7 +117,7 @@ func (f *Figure) draw(c draw.Canvas) {
 	}
 }
 
-// PNG is the figure on white.
+// PNG is the figure on a white background.
 func (f *Figure) PNG() ([]byte, error) {
 	f.plot.BackgroundColor, f.plot.Title.Text = nil, f.Title
 	c := vgimg.NewWith(vgimg.UseWH(figureWidth, f.height), vgimg.UseDPI(pixelsPerInch), vgimg.UseBackgroundColor(color.White))
@@ -129,7 +129,7 @@ func (f *Figure) PNG() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// SVG is the figure on white, as a file.
+// SVG is the figure on a white background, as a file.
 func (f *Figure) SVG() ([]byte, error) {
 	svg, err := f.vector(f.Title)
 	if err != nil {
@@ -139,8 +139,8 @@ func (f *Figure) SVG() ([]byte, error) {
 	return []byte(svg[:start] + `<rect width="100%" height="100%" fill="#ffffff"/>` + "\n" + svg[start:]), nil
 }
 
-// Inline is the figure as an element of a page that has a heading for it: without a
-// background, and with the page's colour of text.
+// Inline is the figure as an element of a page that has its own heading: without a
+// background, and with the page's text colour.
 func (f *Figure) Inline() (string, error) {
 	svg, err := f.vector("")
 	if err != nil {
@@ -164,8 +164,8 @@ func (f *Figure) vector(title string) (string, error) {
 
 var textElement = regexp.MustCompile(`(?s)<text (.*?font-size:([0-9.]+)px.*?)>(.*?)</text>`)
 
-// fitTexts has each text take the width that it was laid out with: a reader's font
-// may be wider than the one measured here.
+// fitTexts fixes the width of each text, because a reader's font may be wider than the
+// one used for layout.
 func fitTexts(svg string) string {
 	return textElement.ReplaceAllStringFunc(svg, func(element string) string {
 		m := textElement.FindStringSubmatch(element)

@@ -12,7 +12,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// figures draws what a section shows, in the page's order.
+// figures draws the figures of a section, in the page's order.
 func (s *Section) figures(o Options) ([]*Figure, error) {
 	var all []*Figure
 	var metrics []string
@@ -39,7 +39,7 @@ func (s *Section) figures(o Options) ([]*Figure, error) {
 	return all, nil
 }
 
-// of is the curve of a metric, nil where the runs have none.
+// of returns the curve of a metric; nil if the runs lack it.
 func (r *Result) of(metric string) *Curve {
 	for _, c := range r.Curves {
 		if c.Metric == metric {
@@ -49,7 +49,7 @@ func (r *Result) of(metric string) *Curve {
 	return nil
 }
 
-// What the figures call metrics.
+// Names of metrics in the figures.
 var names = map[string]string{
 	"eval/mean_reward":    "return of an evaluation",
 	"rollout/ep_rew_mean": "return while training",
@@ -72,11 +72,11 @@ func nameOf(metric string) string {
 	return metric
 }
 
-// logarithmic metrics range over magnitudes.
+// logarithmic metrics span orders of magnitude.
 var logarithmic = []string{smoothness, ofImages, "eval/fid", "eval/fd_e0", "train/critic_loss"}
 
-// along draws the interquartile means of a metric over the steps, with their
-// intervals, and behind them what is published.
+// along draws the interquartile means of a metric over the steps, with intervals and
+// published curves.
 func (s *Section) along(metric string) (*Figure, error) {
 	f := newFigure("along-"+slug(metric), nameOf(metric)+", "+s.Env,
 		s.counted(), nameOf(metric)+" (IQM)")
@@ -91,10 +91,10 @@ func (s *Section) along(metric string) (*Figure, error) {
 			end = max(end, c.Steps[len(c.Steps)-1])
 		}
 	}
-	for _, r := range s.Results { // what is published first: it lies behind
+	for _, r := range s.Results { // draw published curves first, behind the others
 		if p := r.published(metric); p != nil && len(p.Steps) > 0 && r.of(metric) != nil {
 			steps := p.Steps
-			if s.Images { // what was published counts iterations of a size that nobody says
+			if s.Images { // published iterations have an unknown size
 				steps = stretched(steps, end)
 			}
 			line, err := plotter.NewLine(upTo(1.1*end, steps, p.Values))
@@ -127,7 +127,7 @@ func (s *Section) along(metric string) (*Figure, error) {
 	return f, nil
 }
 
-// counted is what the steps of a section's runs are.
+// counted is the name of the section's steps.
 func (s *Section) counted() string {
 	if s.Images {
 		return "updates"
@@ -135,7 +135,7 @@ func (s *Section) counted() string {
 	return "environment steps"
 }
 
-// publishedOf says what to keep in mind beside what is published.
+// publishedOf is a caveat about the published figures.
 func (s *Section) publishedOf() string {
 	if s.Images {
 		return "their iterations, of a size that is not known, are stretched over these updates, and their models were others"
@@ -143,7 +143,7 @@ func (s *Section) publishedOf() string {
 	return "their environment was an older version"
 }
 
-// positive says whether a metric can be drawn on a logarithmic axis.
+// positive reports whether a metric can have a logarithmic axis.
 func (s *Section) positive(metric string) bool {
 	for _, r := range s.Results {
 		if c := r.of(metric); c != nil && slices.ContainsFunc(c.Points, func(i Interval) bool { return !(i.Low > 0) }) {
@@ -177,7 +177,7 @@ func (f *Figure) addCurve(r *Result, c *Curve, name string, place int) error {
 		return err
 	}
 	curve.Color, curve.Width = colour, vg.Points(1.6)
-	// A few marks, not at the same steps as those of the next curve.
+	// A few marks, at other steps than those of the next curve.
 	every := max(1, len(line)/6)
 	var few plotter.XYs
 	for i := (place * 5) % every; i < len(line); i += every {
@@ -189,8 +189,8 @@ func (f *Figure) addCurve(r *Result, c *Curve, name string, place int) error {
 	return nil
 }
 
-// atTheEnd draws each configuration's interquartile mean with its interval, its runs,
-// and what is published.
+// atTheEnd draws the interquartile mean of each configuration with its interval, the
+// scores of its runs, and published figures.
 func (s *Section) atTheEnd(o Options) (*Figure, error) {
 	f := newFigure("end", nameOf(s.Metric)+" at the end, "+s.Env, nameOf(s.Metric), "")
 	if s.Overall {
@@ -201,7 +201,7 @@ func (s *Section) atTheEnd(o Options) (*Figure, error) {
 	labels := make([]string, n)
 	published := false
 	for i, r := range s.Results {
-		y := float64(n - 1 - i) // the first on top
+		y := float64(n - 1 - i) // the first at the top
 		labels[n-1-i] = s.brief(r)
 		colour := colourOf(r.Style)
 		var runs plotter.XYs
@@ -244,7 +244,7 @@ func bar(low, high, y float64, c color.Color, width float64, dashes []vg.Length)
 	return &plotter.Line{XYs: plotter.XYs{{X: low, Y: y}, {X: high, Y: y}}, LineStyle: draw.LineStyle{Color: c, Width: vg.Points(width), Dashes: dashes}}
 }
 
-// profiles draws, for each configuration, which share of its runs is above a score.
+// profiles draws the fraction of runs above a score, for each configuration.
 func (s *Section) profiles(o Options) (*Figure, error) {
 	x, side := nameOf(s.Metric)+" τ", "above"
 	if s.Overall {
@@ -264,7 +264,7 @@ func (s *Section) profiles(o Options) (*Figure, error) {
 	return f, nil
 }
 
-// stretched are steps multiplied so that the last is end.
+// stretched scales steps so that the last is end.
 func stretched(steps []float64, end float64) []float64 {
 	out := make([]float64, len(steps))
 	for i, x := range steps {
@@ -273,7 +273,7 @@ func stretched(steps []float64, end float64) []float64 {
 	return out
 }
 
-// upTo are the points whose x is not above end.
+// upTo returns the points with x ≤ end.
 func upTo(end float64, x, y []float64) plotter.XYs {
 	var all plotter.XYs
 	for i := range x {
@@ -284,7 +284,7 @@ func upTo(end float64, x, y []float64) plotter.XYs {
 	return all
 }
 
-// brief is a label without the folder that all of a section's have.
+// brief is a label without the folder that all labels of the section share.
 func (s *Section) brief(r *Result) string {
 	folder := func(r *Result) string { return r.Label[:strings.IndexByte(r.Label, '/')+1] }
 	for _, other := range s.Results {

@@ -7,9 +7,9 @@ import (
 	"slices"
 )
 
-// Find lists the run folders among dirs and below them, at most depth 4: a run
-// folder, a sweep's folder, or the folder of all runs. Links to folders are followed,
-// each folder is looked at once. A damaged run folder is among them.
+// Find lists the run folders among dirs and up to 4 levels below. A dir is a run folder,
+// a sweep's folder, or the folder of all runs. Find follows links and visits each folder
+// once. It includes damaged run folders.
 func Find(dirs ...string) ([]string, error) {
 	found, _, err := search(dirs)
 	return found, err
@@ -33,7 +33,7 @@ func Unreadable(dirs ...string) ([]Left, error) {
 // deepest is how far below a folder runs are looked for.
 const deepest = 4
 
-// search is Find, and lists the folders that can't be read.
+// search is Find that also returns the unreadable folders.
 func search(dirs []string) (found []string, left []Left, err error) {
 	for _, dir := range dirs {
 		if _, err := os.Stat(dir); err != nil {
@@ -50,9 +50,9 @@ func search(dirs []string) (found []string, left []Left, err error) {
 	return slices.Compact(found), left, nil
 }
 
-// A looking goes through folders.
+// A looking is a search in progress.
 type looking struct {
-	seen  map[string]bool // by their path without links: a link may lead back
+	seen  map[string]bool // by real path: links may form cycles
 	found []string
 	left  []Left
 }
@@ -62,7 +62,7 @@ func (l *looking) below(dir string, depth int) {
 	if err == nil {
 		whole, err = filepath.Abs(whole)
 	}
-	if err != nil || l.seen[whole] { // a link to nothing is no folder
+	if err != nil || l.seen[whole] { // skip broken links
 		return
 	}
 	l.seen[whole] = true
@@ -83,7 +83,7 @@ func (l *looking) below(dir string, depth int) {
 	}
 }
 
-// isRun says whether a folder is that of a run, or of one that has lost its run.json.
+// isRun reports whether a folder is a run folder, possibly without run.json.
 func isRun(dir string) bool {
 	there := func(name string) bool { _, err := os.Stat(filepath.Join(dir, name)); return err == nil }
 	return there("run.json") || there("config.yaml") && (there("metrics.csv") || there("checkpoints"))

@@ -17,18 +17,18 @@ import (
 	"time"
 )
 
-// Live is a page on which the curves of runs grow while they train. It answers this
-// machine alone: a request under another name is refused, so that no page of the web
-// can read it through a name that it makes point here.
+// Live serves a page with the curves of running trainings. It answers only requests from
+// this machine and checks the host name, so that no website can read the page by a DNS
+// name that points here.
 type Live struct {
-	Dirs   []string      // of runs, or above them; looked at again and again
-	Metric string        // shown first; empty: DefaultReturn
-	Every  time.Duration // between looks; 0: a second
+	Dirs   []string      // run folders or their parents; searched repeatedly
+	Metric string        // metric shown first; empty: DefaultReturn
+	Every  time.Duration // interval of updates; 0: one second
 }
 
 var livePage = template.Must(template.New("live.html").ParseFS(web, "web/live.html"))
 
-// liveFiles are what the page loads besides itself, by the path that it asks for.
+// liveFiles maps the paths that the page loads to files.
 var liveFiles = map[string]string{
 	"/live.js":   "web/live.js",
 	"/chart.js":  "web/chart.js",
@@ -38,9 +38,9 @@ var liveFiles = map[string]string{
 	"/uplot.css": "web/uplot/uPlot.min.css",
 }
 
-// Handler answers / with the page and /events?metric=NAME&metric=NAME with server-sent
-// events: "runs" whenever there are others, "points" whenever one has got further,
-// "problem" while the folders themselves can't be looked through.
+// Handler serves the page at / and server-sent events at /events?metric=NAME&metric=NAME:
+// "runs" when the list of runs changes, "points" when a run has new points, and "problem"
+// while the folders cannot be searched.
 func (l Live) Handler() http.Handler {
 	if l.Metric == "" {
 		l.Metric = DefaultReturn
@@ -56,7 +56,7 @@ func (l Live) Handler() http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !local(r.Host) {
-			http.Error(w, "ask for localhost", http.StatusForbidden)
+			http.Error(w, "use the host name localhost", http.StatusForbidden)
 			return
 		}
 		mux.ServeHTTP(w, r)
@@ -86,20 +86,20 @@ func (l Live) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	feed := feed{Live: l, metrics: r.URL.Query()["metric"], runs: map[string]*followed{}, to: http.NewResponseController(w), out: w}
-	_ = feed.follow(r.Context()) // it ends when the page has left
+	_ = feed.follow(r.Context()) // it ends when the page disconnects
 }
 
-// A feed is what one page is told.
+// A feed is the event stream of one page.
 type feed struct {
 	Live
-	metrics []string // whose points it wants
+	metrics []string // the metrics to send
 	runs    map[string]*followed
-	told    map[string]string // the last event of each kind that is sent as a whole
+	told    map[string]string // last event of each kind that is sent as a whole
 	to      *http.ResponseController
 	out     http.ResponseWriter
 }
 
-// A followed run, and how much of it was sent.
+// A followed is a run and what was sent of it.
 type followed struct {
 	run  *Run
 	size int64
@@ -107,7 +107,7 @@ type followed struct {
 	sent map[string]sent // by metric
 }
 
-// sent are the points that a page has of a curve: how many, and the last one's value.
+// sent describes the points of a curve that a page has: their number, and the last value.
 type sent struct {
 	count int
 	last  float64
@@ -128,8 +128,8 @@ func (f *feed) follow(ctx context.Context) error {
 	}
 }
 
-// look reads what has changed and sends it. A folder that can't be read is told and is
-// looked at again the next time: a run may be half written.
+// look reads and sends what has changed. It reports an unreadable folder and retries it
+// later: a run may be half written.
 func (f *feed) look() error {
 	var dirs []string
 	left := []Left{}
@@ -171,7 +171,7 @@ func (f *feed) look() error {
 	return nil
 }
 
-// read reads the run again if its metrics have changed.
+// read reads the run again if its metrics changed.
 func (o *followed) read(dir string) error {
 	info, err := os.Stat(filepath.Join(dir, "metrics.csv"))
 	if err == nil && o.run != nil && info.Size() == o.size && info.ModTime().Equal(o.when) {
@@ -188,20 +188,20 @@ func (o *followed) read(dir string) error {
 	return nil
 }
 
-// liveRun is a run as the page has it.
+// liveRun is a run as sent to the page.
 type liveRun struct {
 	ID     string `json:"id"`
 	Name   string `json:"name"`
-	Label  string `json:"label"` // of its configuration
+	Label  string `json:"label"` // name of the configuration
 	Colour string `json:"colour"`
-	Seed   string `json:"seed"` // JavaScript's numbers lose digits of the large ones
+	Seed   string `json:"seed"` // text: JavaScript's numbers lose digits
 	Step   int64  `json:"step"`
-	Steps  int64  `json:"steps"` // in all; 0: unknown
+	Steps  int64  `json:"steps"` // planned steps; 0: unknown
 	Counts string `json:"counts"`
 }
 
-// tellRuns sends the list of runs, of their metrics, and of folders left out, if it is
-// another one. Runs of one configuration have one colour, that of the report.
+// tellRuns sends the runs, their metrics, and the skipped folders, if they changed. Runs
+// of one configuration have the same colour, that of the report.
 func (f *feed) tellRuns(runs []*Run, left []Left) error {
 	groups, doubles := group(slices.Clone(runs))
 	list, metrics := []liveRun{}, map[string]bool{}
@@ -222,8 +222,8 @@ func (f *feed) tellRuns(runs []*Run, left []Left) error {
 	return f.tell("runs", map[string]any{"runs": list, "metrics": slices.Sorted(maps.Keys(metrics)), "left": append(left, doubles...)})
 }
 
-// tellPoints sends the points of a curve that are new. That of a run that was continued
-// from an earlier step is sent anew.
+// tellPoints sends the new points of a curve. If a run was resumed from an earlier step,
+// it sends the whole curve.
 func (f *feed) tellPoints(r *Run, metric string) error {
 	one, s := f.runs[r.Dir], r.series[metric].rising()
 	from, n := one.sent[metric], len(s.values)
@@ -236,7 +236,7 @@ func (f *feed) tellPoints(r *Run, metric string) error {
 	steps, values := s.steps[from.count:], make([]any, 0, n-from.count)
 	for _, x := range s.values[from.count:] {
 		if math.IsInf(x, 0) {
-			values = append(values, nil) // JSON has no word for it
+			values = append(values, nil) // JSON has no NaN
 			continue
 		}
 		values = append(values, x)
@@ -245,8 +245,8 @@ func (f *feed) tellPoints(r *Run, metric string) error {
 	return f.send("points", map[string]any{"id": r.Dir, "metric": metric, "from": from.count, "steps": steps, "values": values})
 }
 
-// rising is the series without points whose step is not beyond all before it, or is no
-// step at all, as damaged files have them: a curve goes to the right.
+// rising is the series without points whose step does not increase or is invalid, as in
+// damaged files.
 func (s series) rising() series {
 	kept := series{}
 	last := -1.0
@@ -259,7 +259,7 @@ func (s series) rising() series {
 	return kept
 }
 
-// tell sends an event if it is another one than the last of its kind.
+// tell sends an event if it differs from the last of its kind.
 func (f *feed) tell(event string, data any) error {
 	text, err := json.Marshal(data)
 	if err != nil {

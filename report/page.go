@@ -42,7 +42,7 @@ var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
 	"finished": func(r *Run) bool { return strconv.FormatInt(r.Step, 10) == r.Total() },
 }).ParseFS(web, "web/page.html"))
 
-// HTML is the whole report as one page that needs nothing else.
+// HTML is the report as one self-contained page.
 func (r *Report) HTML() ([]byte, error) {
 	var out bytes.Buffer
 	if err := page.Execute(&out, r); err != nil {
@@ -51,7 +51,7 @@ func (r *Report) HTML() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// short writes a figure with about four digits.
+// short formats a number with about four digits.
 func short(x float64) string {
 	switch size := math.Abs(x); {
 	case math.IsNaN(x):
@@ -66,7 +66,7 @@ func short(x float64) string {
 	return fmt.Sprintf("%.2e", x)
 }
 
-// thousands writes 12345 as 12,345.
+// thousands formats 12345 as 12,345.
 func thousands(n int64) string {
 	s := strconv.FormatInt(n, 10)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {

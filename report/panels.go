@@ -1,15 +1,14 @@
 package report
 
-// A panel is one figure of the live page: metrics on one pair of axes. The page shows
-// the panels of which some run has recorded something.
+// A panel is one figure of the live page: metrics on a common axis. The page shows a
+// panel if some run has one of its metrics.
 type panel struct {
 	Title   string   `json:"title"`
-	Axis    string   `json:"axis"` // what the y axis is called, with the unit
+	Axis    string   `json:"axis"` // label of the y axis, with the unit
 	Metrics []string `json:"metrics"`
 }
 
-// panels are those that the page begins with, in its order: what has become of the
-// agent or the model, then why.
+// panels are the default panels in order: first the results, then the diagnostics.
 var panels = []panel{
 	{"Return", "return of an episode", []string{"eval/mean_reward", "rollout/ep_rew_mean"}},
 	{"Distance to the data", "distance", []string{"eval/fd_e0", "eval/fid"}},
@@ -26,8 +25,8 @@ var panels = []panel{
 	{"Speed", "steps per second", []string{"time/fps"}},
 }
 
-// panelsWith are the panels with that of a metric first: the one that has it, or one of
-// its own.
+// panelsWith returns the panels with the one of a metric first; a metric without a panel
+// gets its own.
 func panelsWith(metric string) []panel {
 	first := panel{metric, metric, []string{metric}}
 	var rest []panel

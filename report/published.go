@@ -15,7 +15,7 @@ import (
 //go:embed published/*.csv
 var publishedFiles embed.FS
 
-// A Published is what others have published of a configuration.
+// A Published holds published figures of a configuration.
 type Published struct {
 	Steps, Values []float64 // the curve; empty if none was published
 	Final         float64   // at the end; NaN if not published
@@ -23,8 +23,8 @@ type Published struct {
 	Source        string
 }
 
-// known are the configurations with a published figure, in the order of the figures,
-// and their columns. Their place here gives their colours.
+// known are the configurations with published figures and their columns. Their order sets
+// their colours.
 var known = []struct{ name, column string }{
 	{"walker2d/sac", "sac_m10"},
 	{"walker2d/sac-nf", "sac_nf_m10"},
@@ -51,11 +51,11 @@ var known = []struct{ name, column string }{
 	{"ebm/met-sigma-eps-nobound", "met_no_bound"},
 }
 
-// familySize is how many configurations of one folder have styles of their own
-// before the first that is not published.
+// familySize is the number of styles reserved for the published configurations of a
+// folder.
 const familySize = 14
 
-// curveFiles say in which file a folder's figure is.
+// curveFiles maps a folder and a metric to a file.
 var curveFiles = map[string]string{
 	"walker2d eval/mean_reward": "walker2d_return_iqm",
 	"ebm eval/fid":              "cifar10_fid",
@@ -65,10 +65,10 @@ var curveFiles = map[string]string{
 
 const publishedSource = "MET-SVGD web page, SafaMessaoud/met_svgd_website at 7c7493c, read off its figures"
 
-// IsPublished says whether a configuration has a published figure.
+// IsPublished reports whether a configuration has a published figure.
 func IsPublished(config string) bool { return rank(config) < len(known) }
 
-// PublishedNames are the configurations with a published figure.
+// PublishedNames lists the configurations with a published figure.
 func PublishedNames() []string {
 	var names []string
 	for _, k := range known {
@@ -77,7 +77,7 @@ func PublishedNames() []string {
 	return names
 }
 
-// rank is a configuration's place among the published ones, or beyond them.
+// rank is a configuration's index among the published ones, or their number.
 func rank(config string) int {
 	if i := slices.IndexFunc(known, func(k struct{ name, column string }) bool { return k.name == config }); i >= 0 {
 		return i
@@ -85,7 +85,8 @@ func rank(config string) int {
 	return len(known)
 }
 
-// PublishedOf gives what is published of a configuration's figure, nil if nothing was published.
+// PublishedOf returns the published figures of a configuration's metric; nil if there are
+// none.
 func PublishedOf(config, metric string) *Published {
 	i := rank(config)
 	if i == len(known) {
@@ -120,8 +121,8 @@ func PublishedOf(config, metric string) *Published {
 	return p
 }
 
-// published is what is published of the group's figure: on another environment than
-// Walker2d, or on other pictures than CIFAR-10, nothing is.
+// published returns the published figures of the group's metric. They apply only to
+// Walker2d and CIFAR-10.
 func (g *Group) published(metric string) *Published {
 	if strings.HasPrefix(g.Name, "walker2d/") && !strings.HasPrefix(g.Env, "Walker2d-") || strings.HasPrefix(g.Name, "ebm/") && g.Env != "cifar10" {
 		return nil
@@ -129,8 +130,8 @@ func (g *Group) published(metric string) *Published {
 	return PublishedOf(g.Name, metric)
 }
 
-// publishedTables are the embedded files. They are part of the binary: a bad one is
-// a mistake of this package, and a test reads them all.
+// publishedTables are the embedded files. A malformed one is a bug in this package; a
+// test reads them all.
 var publishedTables = sync.OnceValue(func() map[string][][]string {
 	tables := map[string][][]string{}
 	paths, _ := fs.Glob(publishedFiles, "published/*.csv")

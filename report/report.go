@@ -1,9 +1,9 @@
-// Package report compares runs: interquartile means with intervals, curves along
-// training, and who is better than whom, as tables, figures, CSV files and one page of
-// HTML. It reads run folders and nothing else.
+// Package report compares runs: interquartile means with intervals, learning curves, and
+// probabilities of improvement, as tables, figures, CSV files and an HTML page. Its only
+// input are run folders.
 //
-// The statistics are those of Agarwal et al., Deep reinforcement learning at the edge
-// of the statistical precipice (2021), equal to the PyPI package rliable's.
+// The statistics are those of Agarwal et al., Deep reinforcement learning at the edge of
+// the statistical precipice (2021), and agree with the PyPI package rliable.
 package report
 
 import (
@@ -17,31 +17,31 @@ import (
 	"time"
 )
 
-// Options say what a report shows. Zeros are the defaults.
+// Options select what a report shows. Zeros are the defaults.
 type Options struct {
 	Title     string
-	Return    string   // the metric that runs are compared by; empty: see ReturnOf
-	Metrics   []string // further curves; nil: smoothness, and the share of moves rejected
-	Gamma     *float64 // of the optimality gap; nil: the best run's score of its task
+	Return    string   // metric that runs are compared by; empty: see ReturnOf
+	Metrics   []string // further curves; nil: smoothness and rejection rate
+	Gamma     *float64 // threshold of the optimality gap; nil: the best run's score of its task
 	Bootstrap Bootstrap
 }
 
-// A Report is what runs come to.
+// A Report is a comparison of runs.
 type Report struct {
 	Options
 	Created  time.Time
-	Sections []*Section // one for each environment, and one for all if methods have several
+	Sections []*Section // one per environment, and one for all if several methods allow it
 	Runs     int
 	Left     []Left
 }
 
 // A Section compares the configurations of one environment.
 type Section struct {
-	Env     string // or the name of the data set
+	Env     string // or the data set
 	Metric  string // that runs are compared by
-	Lower   bool   // the lower the better
-	Images  bool   // of image models, which count updates
-	Overall bool   // of several environments: scores are brought to 0…1 in each
+	Lower   bool   // lower is better
+	Images  bool   // image models, whose steps are updates
+	Overall bool   // several environments, with scores normalised to 0…1 in each
 	Gamma   float64
 	Results []*Result
 	Better  [][]Interval // [i][j]: probability that a run of i is better than one of j
@@ -52,12 +52,12 @@ type Section struct {
 	Controls []*Control
 }
 
-// A Result is what a configuration's runs come to. The end is the last step that all
-// of its runs have reached.
+// A Result holds the statistics of a configuration's runs. They are taken at the last
+// step that all of its runs have reached.
 type Result struct {
 	*Group
 	End               float64
-	Scores            Scores // at the end, in the order of Runs
+	Scores            Scores // at that step, in the order of Runs
 	IQM, Mean, Median Interval
 	Gap               Interval
 	Profile           []Interval // at the section's Taus
@@ -65,7 +65,7 @@ type Result struct {
 	Published         *Published
 }
 
-// A Curve is a figure along training, interquartile mean over runs.
+// A Curve is the interquartile mean of a metric over the steps.
 type Curve struct {
 	Metric string
 	Runs   int
@@ -74,7 +74,7 @@ type Curve struct {
 	Means  []float64
 }
 
-// The figures that are compared unless others are asked for.
+// The default metrics.
 const (
 	DefaultReturn = "eval/mean_reward"
 	smoothness    = "policy/score_norm"
@@ -82,10 +82,10 @@ const (
 	rejection     = "sampler/rejection"
 )
 
-// lower are the metrics of which less is better.
+// lower are the metrics for which lower is better.
 var lower = []string{"eval/fid", "eval/fd_e0", "eval/kid"}
 
-// New reads the run folders among and below dirs, and compares them.
+// New reads the run folders among and below dirs and compares them.
 func New(dirs []string, o Options) (*Report, error) {
 	if err := o.Bootstrap.validate(); err != nil {
 		return nil, err
@@ -132,7 +132,7 @@ func New(dirs []string, o Options) (*Report, error) {
 	return r, nil
 }
 
-// comparable are the groups whose runs have steps in common.
+// comparable returns the groups whose runs have common steps.
 func comparable(groups []*Group, metric string) (kept []*Group, left []Left) {
 	for _, g := range groups {
 		of := cmp.Or(metric, g.Runs[0].ReturnOf())
@@ -147,7 +147,7 @@ func comparable(groups []*Group, metric string) (kept []*Group, left []Left) {
 	return kept, left
 }
 
-// curves fills in the curves, and what they come to at their end.
+// curves computes the curves and their final values.
 func (r *Result) curves(bootstrap Bootstrap, metrics ...string) {
 	for _, metric := range metrics {
 		steps, values := r.curve(metric)
@@ -166,7 +166,7 @@ func (r *Result) curves(bootstrap Bootstrap, metrics ...string) {
 	}
 }
 
-// end takes the scores at the last step that all runs have reached.
+// end computes the scores at the last step that all runs have reached.
 func (r *Result) end(metric string) error {
 	steps, values := r.curve(metric)
 	if len(steps) == 0 {
@@ -182,7 +182,7 @@ func (r *Result) end(metric string) error {
 	return nil
 }
 
-// measure takes the curves and the scores of an environment's configurations.
+// measure computes the curves and scores of an environment's configurations.
 func (s *Section) measure(o Options) error {
 	var all sync.WaitGroup
 	failed := make([]error, len(s.Results))
@@ -197,7 +197,7 @@ func (s *Section) measure(o Options) error {
 	return errors.Join(failed...)
 }
 
-// compare works out the statistics of the scores.
+// compare computes the statistics of the scores.
 func (s *Section) compare(o Options) {
 	low, high := s.span()
 	if s.Gamma = high; s.Lower {
@@ -206,7 +206,7 @@ func (s *Section) compare(o Options) {
 	if o.Gamma != nil && !s.Overall {
 		s.Gamma = *o.Gamma
 	}
-	const taus = 101 // a little beyond the runs at both ends
+	const taus = 101 // slightly beyond the scores at both ends
 	for i := range taus {
 		s.Taus = append(s.Taus, low+(high-low)*(1.04*float64(i)/(taus-1)-0.02))
 	}
@@ -249,10 +249,10 @@ func (s *Section) span() (low, high float64) {
 	return low, high
 }
 
-// overall compares methods over environments: those whose configuration has the same
-// last name once in each of them, such as walker2d/sac and hopper/sac. Scores of an
-// environment are brought to 0…1, from the worst to the best run there. nil where
-// there are no two such methods.
+// overall compares methods across environments. A method is the last part of a
+// configuration's name, such as sac in walker2d/sac and hopper/sac, and must occur once
+// in each environment. Scores are normalised to 0…1 between the worst and the best run of
+// an environment. overall is nil with fewer than two such methods.
 func (r *Report) overall() *Section {
 	sections := slices.DeleteFunc(slices.Clone(r.Sections), func(s *Section) bool { return s.Images })
 	if len(sections) < 2 {

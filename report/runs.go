@@ -15,36 +15,36 @@ import (
 	"github.com/stein-rl/stein/runs"
 )
 
-// A Run is a run folder in memory.
+// A Run is the content of a run folder.
 type Run struct {
 	Dir      string
 	Info     runs.Info
-	Config   string // config.yaml as it stands
+	Config   string // config.yaml, verbatim
 	Settings Settings
-	Step     int64 // of the last row
+	Step     int64 // step of the last row
 	Seconds  float64
 	series   map[string]series
 }
 
-// A series is what a run recorded of one figure.
+// A series is the recorded values of one metric.
 type series struct{ steps, values []float64 }
 
-// A Group is a configuration with its runs, which differ in the seed.
+// A Group is a configuration and its runs, which differ in the seed.
 type Group struct {
 	Label string
-	Name  string // of the configuration, without what tells two of one name apart
+	Name  string // name of the configuration, without a suffix
 	Env   string
-	Style int // of its colour and mark, the same in all figures
+	Style int // index of its colour and mark, the same in all figures
 	Runs  []*Run
 }
 
-// A Left is a folder that the report leaves out, and why.
+// A Left is a skipped folder with the reason.
 type Left struct {
 	Dir string `json:"dir"`
 	Why string `json:"why"`
 }
 
-// ReadRun reads a run folder. Figures that are not finite count as not recorded.
+// ReadRun reads a run folder. It ignores figures that are not finite.
 func ReadRun(dir string) (*Run, error) {
 	info, err := runs.ReadInfo(dir)
 	if err != nil {
@@ -77,11 +77,11 @@ func ReadRun(dir string) (*Run, error) {
 	return r, nil
 }
 
-// largest is the size beyond which sums of figures are no longer numbers.
+// largest is the magnitude beyond which sums of figures could overflow.
 const largest = 1e300
 
-// clean leaves out what is no figure, and of steps that go back what they repeat: the
-// later rows count, as of a run that was resumed.
+// clean removes invalid figures. If steps go back, as after a resumption, later rows
+// replace earlier ones.
 func clean(steps, values []float64) series {
 	var s series
 	for i, x := range values {
@@ -96,8 +96,8 @@ func clean(steps, values []float64) series {
 	return s
 }
 
-// read reads all folders, several at a time. Those that can't be read, or hold none
-// of the metric, are left out.
+// read reads all folders concurrently. It skips those that are unreadable or lack the
+// metric.
 func read(dirs []string, metric string) (runs []*Run, left []Left) {
 	got := make([]*Run, len(dirs))
 	why := make([]error, len(dirs))
@@ -116,7 +116,7 @@ func read(dirs []string, metric string) (runs []*Run, left []Left) {
 		case why[i] != nil:
 			left = append(left, Left{dirs[i], why[i].Error()})
 		case len(r.series[cmp.Or(metric, r.ReturnOf())].steps) == 0:
-			left = append(left, Left{r.Dir, fmt.Sprintf("it has recorded no %s", cmp.Or(metric, r.ReturnOf()))})
+			left = append(left, Left{r.Dir, fmt.Sprintf("it has no values of %s", cmp.Or(metric, r.ReturnOf()))})
 		default:
 			runs = append(runs, r)
 		}
@@ -124,17 +124,17 @@ func read(dirs []string, metric string) (runs []*Run, left []Left) {
 	return runs, left
 }
 
-// group puts runs of one configuration together. A folder's copy of a seed that is
-// there already is left out: it would count as a run of its own.
+// group groups runs by configuration. It skips a run whose seed the group already has,
+// since copies would count as independent runs.
 func group(runs []*Run) (groups []*Group, left []Left) {
 	byID := map[string]*Group{}
 	for _, r := range runs {
 		settings := r.Settings.configuration()
 		name := strings.TrimSuffix(strings.TrimSuffix(r.Info.Config, ".yaml"), ".yml")
-		if name != r.Info.Config { // a file: its folder is not of interest
+		if name != r.Info.Config { // a file: ignore its folder
 			name = filepath.Base(name)
 		}
-		if whole := "ebm/" + name; r.ofImages() && IsPublished(whole) { // ebm/ may be left out
+		if whole := "ebm/" + name; r.ofImages() && IsPublished(whole) { // ebm/ may be omitted
 			name = whole
 		}
 		id := name + "\n" + settings.id()
@@ -165,8 +165,8 @@ func group(runs []*Run) (groups []*Group, left []Left) {
 	return groups, left
 }
 
-// style gives the published configurations the styles that they have in every
-// report, whichever of them are in it, and the others those that follow.
+// style assigns the published configurations their fixed styles, and the others those
+// that follow.
 func style(groups []*Group) {
 	free := 0
 	if slices.ContainsFunc(groups, func(g *Group) bool { return IsPublished(g.Name) }) {
@@ -183,7 +183,7 @@ func style(groups []*Group) {
 	}
 }
 
-// tellApart adds to the labels of groups of one name what they differ in.
+// tellApart adds the differing settings to the labels of groups with the same name.
 func tellApart(groups []*Group) {
 	byName := map[string][]*Group{}
 	for _, g := range groups {
@@ -223,15 +223,14 @@ func (g *Group) differing(keys map[string]bool) string {
 	return strings.Join(parts, " ")
 }
 
-// ofImages says whether the run is one of an image model.
+// ofImages reports whether the run trains an image model.
 func (r *Run) ofImages() bool { return r.Settings["updates"] != "" }
 
-// Total is how many steps, or updates, the run is to have.
+// Total is the planned number of steps or updates of the run.
 func (r *Run) Total() string { return cmp.Or(r.Settings["steps"], r.Settings["updates"]) }
 
-// ReturnOf is the metric that a run is compared by unless another is asked for: the
-// return of evaluations; of an image model its distance from the data set, FID if that
-// was measured.
+// ReturnOf is the default metric of a run: the return of evaluations, or for an image
+// model its distance from the data set, FID if it was measured.
 func (r *Run) ReturnOf() string {
 	switch {
 	case !r.ofImages():
@@ -252,7 +251,7 @@ func compare[T int | runs.Seed](a, b T) int {
 	return 0
 }
 
-// Last is the newest value of a figure, if there is one.
+// Last is the latest value of a metric, if there is one.
 func (r *Run) Last(metric string) (value float64, ok bool) {
 	s := r.series[metric]
 	if len(s.values) == 0 {

@@ -13,17 +13,16 @@ import (
 	"github.com/stein-rl/stein/experiments"
 )
 
-// Settings are a configuration laid flat: agent.gamma → 0.99.
+// Settings are a flattened configuration: agent.gamma → 0.99.
 type Settings map[string]string
 
-// A Difference is a setting that two configurations disagree on. A side that does not
-// have it is empty.
+// A Difference is a setting in which two configurations differ. A missing value is empty.
 type Difference struct {
 	Key  string `json:"key"`
 	A, B string
 }
 
-// ParseSettings reads a configuration, such as a run folder's config.yaml.
+// ParseSettings parses a configuration, such as a run folder's config.yaml.
 func ParseSettings(text []byte) (Settings, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
@@ -37,8 +36,8 @@ func ParseSettings(text []byte) (Settings, error) {
 	return s.current(), nil
 }
 
-// current has every setting by its present name, so that runs of an older version
-// stand beside those of this one.
+// current renames settings of older versions to their current names, so that they are
+// comparable.
 func (s Settings) current() Settings {
 	now := Settings{}
 	for key, value := range s {
@@ -67,7 +66,7 @@ func (s Settings) add(key string, n *yaml.Node) {
 	s[key] = oneLine(n)
 }
 
-// oneLine is a value as one would type it.
+// oneLine formats a value on one line.
 func oneLine(n *yaml.Node) string {
 	switch n.Kind {
 	case yaml.SequenceNode:
@@ -86,7 +85,7 @@ func oneLine(n *yaml.Node) string {
 	return n.Value
 }
 
-// Diff lists, by key, what a and b disagree on.
+// Diff lists, by key, the settings in which a and b differ.
 func Diff(a, b Settings) []Difference {
 	all := maps.Clone(a)
 	maps.Copy(all, b)
@@ -101,11 +100,11 @@ func Diff(a, b Settings) []Difference {
 	return list
 }
 
-// incidental settings change nothing about what is learned, or are the seed: runs
-// that differ in these alone are of one configuration.
+// incidental settings do not affect what is learned, or are the seed. Runs that differ
+// only in them belong to one configuration.
 var incidental = []string{"seed", "about", "engine.", "checkpoint.", "log.", "eval.", "env.timeout", "env.endpoints", "env.key"}
 
-// configuration is the settings without what is incidental.
+// configuration is the settings without the incidental ones.
 func (s Settings) configuration() Settings {
 	kept := Settings{}
 	for key, value := range s {
@@ -118,7 +117,7 @@ func (s Settings) configuration() Settings {
 	return kept
 }
 
-// id is equal for equal settings.
+// id is the same for equal settings.
 func (s Settings) id() string {
 	var b strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(s)) {

@@ -4,29 +4,28 @@ import (
 	"slices"
 )
 
-// Scores are a method's figures at the end: for each task, one of each run. They
-// are the matrix of the PyPI package rliable turned over, so that tasks may have
-// different numbers of runs.
+// Scores are the final scores of a method's runs for each task. They are the transpose of
+// rliable's matrix, so that tasks may have different numbers of runs.
 type Scores [][]float64 // [task][run]
 
-// A Statistic makes one number of scores. It must not keep or change them.
+// A Statistic computes one number from scores. It must not keep or change them.
 type Statistic func(Scores) float64
 
 // Mean is the mean over tasks of the mean over runs.
 func Mean(s Scores) float64 { return mean(taskMeans(s)) }
 
-// Median is the median over tasks of the mean over runs, as rliable has it: of one
-// task it is that task's mean. RunMedian is the median of the runs.
+// Median is the median over tasks of the mean over runs, as in rliable. With one task it
+// is that task's mean; RunMedian is the median of the runs.
 func Median(s Scores) float64 { return median(taskMeans(s)) }
 
 // RunMedian is the median of all runs of all tasks.
 func RunMedian(s Scores) float64 { return median(slices.Concat(s...)) }
 
-// IQM is the interquartile mean: of all runs of all tasks together, the mean of what
-// is left without the lowest and the highest quarter (Agarwal et al. 2021, §4.3).
+// IQM is the interquartile mean: the mean of all runs of all tasks without the lowest and
+// the highest quarter (Agarwal et al. 2021, §4.3).
 func IQM(s Scores) float64 { return trimmedMean(slices.Concat(s...)) }
 
-// OptimalityGap is how far runs stay below gamma on average; what lies above counts
+// OptimalityGap is the mean amount by which runs are below gamma; scores above it count
 // as gamma.
 func OptimalityGap(gamma float64) Statistic {
 	return func(s Scores) float64 {
@@ -41,9 +40,9 @@ func OptimalityGap(gamma float64) Statistic {
 	}
 }
 
-// Improvement is the probability that a run of x is better than one of y: of all
-// pairs of a task, the share in which it is, equal ones counted half; then the mean
-// over the tasks. Both must have the same tasks.
+// Improvement is the probability that a run of x is better than a run of y: the fraction
+// of pairs of a task in which it is, with ties counting half, averaged over tasks. Both
+// must have the same tasks.
 func Improvement(x, y Scores) float64 {
 	sum := 0.0
 	for task := range x {
@@ -63,7 +62,7 @@ func Improvement(x, y Scores) float64 {
 	return sum / float64(len(x))
 }
 
-// Profile is the share of runs, of all tasks, whose score is above tau.
+// Profile is the fraction of runs, over all tasks, whose score is above tau.
 func Profile(tau float64) Statistic {
 	return func(s Scores) float64 {
 		above, n := 0, 0
@@ -79,7 +78,7 @@ func Profile(tau float64) Statistic {
 	}
 }
 
-// negated are the scores with their signs turned: what was lower is higher.
+// negated is the scores with the opposite sign, so that lower becomes higher.
 func (s Scores) negated() Scores {
 	out := make(Scores, len(s))
 	for i, task := range s {
@@ -117,8 +116,7 @@ func median(x []float64) float64 {
 	return (x[half-1] + x[half]) / 2
 }
 
-// trimmedMean leaves out ⌊n/4⌋ numbers at each end, as scipy's trim_mean does. It
-// sorts x.
+// trimmedMean drops ⌊n/4⌋ numbers at each end, like scipy's trim_mean. It sorts x.
 func trimmedMean(x []float64) float64 {
 	slices.Sort(x)
 	cut := len(x) / 4

@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// Write leaves the report in a folder, made where it is missing: index.html, the
-// figures as SVG and PNG, every number as CSV, and benchmark.md. It answers the files' paths, the
+// Write writes the report to a folder, which it creates if needed: index.html, the
+// figures as SVG and PNG, all numbers as CSV, and benchmark.md. It returns the paths, the
 // page's first.
 func (r *Report) Write(dir string) (paths []string, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -31,7 +31,7 @@ func (r *Report) Write(dir string) (paths []string, err error) {
 		paths = append(paths, path)
 	}
 	taken := map[string]int{}
-	unique := func(name string) string { // names of two sections may have the same letters
+	unique := func(name string) string { // names of two sections may differ only in other characters
 		if taken[name]++; taken[name] > 1 {
 			name = fmt.Sprintf("%s-%d", name, taken[name])
 		}
@@ -67,7 +67,7 @@ func (r *Report) Write(dir string) (paths []string, err error) {
 	return paths, err
 }
 
-// longest is how long a part of a file's name may be.
+// longest is the maximum length of a part of a file name.
 const longest = 100
 
 func slug(text string) string {
@@ -80,7 +80,7 @@ func slug(text string) string {
 	}, text))
 }
 
-// number has every bit; a missing value is an empty cell.
+// number formats with full precision; a missing value is an empty cell.
 func number(x float64) string {
 	if math.IsNaN(x) {
 		return ""

@@ -7,16 +7,16 @@ import (
 	"gonum.org/v1/plot"
 )
 
-// ticks labels an axis at about six round numbers. Large ones of an axis of steps are
+// ticks labels an axis at about six round numbers. Large numbers of a step axis are
 // written 200k, 1M.
 type ticks struct{ steps bool }
 
 var _ plot.Ticker = ticks{}
 
-// Ticks gives those within [lo, hi].
+// Ticks returns the ticks within [lo, hi].
 func (t ticks) Ticks(lo, hi float64) []plot.Tick {
 	size := math.Pow(10, math.Floor(math.Log10((hi-lo)/5)))
-	if !(hi > lo) || !(size > 1e-12*max(math.Abs(lo), math.Abs(hi))) || size == 0 { // no numbers between that could be told apart
+	if !(hi > lo) || !(size > 1e-12*max(math.Abs(lo), math.Abs(hi))) || size == 0 { // the range is too small for float64
 		return []plot.Tick{{Value: lo, Label: t.label(lo)}}
 	}
 	for _, factor := range []float64{1, 2, 5, 10} {
@@ -42,13 +42,13 @@ func (t ticks) label(x float64) string {
 	return fmt.Sprintf("%.6g", x)
 }
 
-// logTicks labels a logarithmic axis at the powers of ten and, where there are fewer
-// than two decades, at twice and five times these.
+// logTicks labels a logarithmic axis at powers of ten and, below two decades, also at
+// their doubles and quintuples.
 type logTicks struct{}
 
 var _ plot.Ticker = logTicks{}
 
-// Ticks gives those within [lo, hi], both above 0.
+// Ticks returns the ticks within [lo, hi], both above 0.
 func (logTicks) Ticks(lo, hi float64) []plot.Tick {
 	var all []plot.Tick
 	few := math.Log10(hi/lo) < 2

@@ -21,7 +21,7 @@ type Config struct {
 	Critic   nn.Network `yaml:"critic"`
 	ActorLR  float64    `yaml:"actor_lr" want:">= 0"` // Adam's
 	CriticLR float64    `yaml:"critic_lr" want:">= 0"`
-	Tau      float64    `yaml:"tau" want:"> 0, <= 1"` // fraction of the way that targets move to their networks, at each update of the actor
+	Tau      float64    `yaml:"tau" want:"> 0, <= 1"` // soft update coefficient of the targets, applied when the actor is updated
 
 	PolicyDelay int     `yaml:"policy_delay" want:">= 1"` // critic updates per update of actor and targets
 	TargetNoise float64 `yaml:"target_noise" want:">= 0"` // standard deviation of the noise on target actions

@@ -17,28 +17,28 @@ import (
 	"github.com/stein-rl/stein/replay"
 )
 
-// Single is the settings of a learner: a critic and a fixed temperature, for any policy.
+// Single holds the settings of a learner with one critic and a fixed temperature.
 type Single struct {
 	Gamma  float64    `want:"> 0, <= 1"` // discount per environment step
 	Alpha  float64    `want:"> 0"`       // entropy temperature
 	Rate   float64    `want:"> 0"`       // Adam's, of policy and critic
-	Tau    float64    `want:"> 0, <= 1"` // share that the target takes over per update
+	Tau    float64    `want:"> 0, <= 1"` // soft update coefficient of the target
 	M      int        `want:">= 1"`      // particles
 	Critic nn.Network // its keys are hidden, activation and norm
 }
 
-// Discount is what the replay memory sums rewards by.
+// Discount returns how the replay memory sums rewards.
 func (c Single) Discount() (gamma float64, steps int) { return c.Gamma, 1 }
 
-// Check says what is wrong beside a policy.
+// Check reports whether the settings fit a policy.
 func (c Single) Check(p policies.Policy) error {
 	if p != nil {
 		return nil
 	}
-	return fmt.Errorf("single trains a policy: name one with policy.kind")
+	return fmt.Errorf("single trains a policy: set policy.kind")
 }
 
-// Make builds the learner: its variables here, its graphs when they are first called.
+// Make builds the learner: its variables now, its graphs on their first call.
 func (c Single) Make(t agents.Task) (agents.Learner, error) {
 	l := &learner{Single: c, Task: t, store: model.NewStore()}
 	err := nn.Create(t.Backend, l.store, t.Seed, l.inputs(2), func(scope *model.Scope, in []*Node) {
@@ -51,7 +51,7 @@ func (c Single) Make(t agents.Task) (agents.Learner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("single: %w", err)
 	}
-	l.updating = model.MustNewExec(t.Backend, l.store, l.updateGraph) // it fails on a graph's signature alone
+	l.updating = model.MustNewExec(t.Backend, l.store, l.updateGraph) // fails only if the signature is wrong
 	l.acting = model.MustNewExec(t.Backend, l.store, func(scope *model.Scope, key, obs *Node) *Node {
 		return Squeeze(Slice(l.draw(scope, random.NewKey(key), obs).Action, AxisRange(), AxisElem(0)), 1) // [N, M, A] -> [N, A]
 	})
@@ -66,7 +66,7 @@ type learner struct {
 	counters         agents.Counters
 }
 
-// inputs are the shapes of an update's: a key, obs, action, next, reward and discount.
+// inputs are the shapes of an update's inputs: key, obs, action, next, reward, discount.
 func (l *learner) inputs(n int) []shapes.Shape {
 	f := func(dims ...int) shapes.Shape { return shapes.Make(dtypes.Float32, dims...) }
 	return []shapes.Shape{shapes.Make(dtypes.Uint64, 3), f(n, l.Spec.ObsDim), f(n, l.Spec.ActDim), f(n, l.Spec.ObsDim), f(n), f(n)}
@@ -79,7 +79,7 @@ func (l *learner) value(scope *model.Scope, obs, action *Node) *Node {
 	return Reshape(l.Critic.Apply(scope.At("critic"), x, 1, nn.Statistics{}), b, m)
 }
 
-// draw asks the policy at obs [B, S].
+// draw samples from the policy at obs [B, S].
 func (l *learner) draw(scope *model.Scope, key random.Key, obs *Node) policies.Draw {
 	return l.Policy.Sample(policies.Query{
 		Scope: scope.At("policy"), Key: key, Obs: obs, Particles: l.M, ActDim: l.Spec.ActDim,
@@ -88,7 +88,7 @@ func (l *learner) draw(scope *model.Scope, key random.Key, obs *Node) policies.D
 	})
 }
 
-// updateGraph is one update: critic, policy, target. It answers both losses.
+// updateGraph is one update: critic, policy, target. It returns both losses.
 func (l *learner) updateGraph(scope *model.Scope, in []*Node) []*Node {
 	key, obs, action, next, reward, discount := random.NewKey(in[0]), in[1], in[2], in[3], in[4], in[5]
 	adam, before := nn.Adam{Epsilon: 1e-8}, nn.Remember(l.store, obs.Graph())
@@ -101,7 +101,7 @@ func (l *learner) updateGraph(scope *model.Scope, in []*Node) []*Node {
 	policy := ReduceAllMean(Sub(MulScalar(now.LogProb, l.Alpha), l.value(scope, obs, now.Action)))
 	norm = Add(norm, adam.Step(scope, nn.Part{Scope: "policy", Loss: policy, Rate: l.Rate, Clip: 10}))
 	for v := range l.store.Scope("critic").IterVariables() {
-		if target := l.store.GetVariable("/target" + v.Path()); target != nil { // an optimiser's has none
+		if target := l.store.GetVariable("/target" + v.Path()); target != nil { // an optimiser's variables have none
 			old := target.NodeValue(obs.Graph())
 			target.SetNodeValue(Add(old, MulScalar(Sub(v.NodeValue(obs.Graph()), old), l.Tau)))
 		}

@@ -1,4 +1,4 @@
-// A program of one's own is stein with parts more, chosen by name like Stein's: here a
+// A custom program: stein with further parts, selected by name like Stein's own: a
 // policy, a learner, a sampler's kernel and an environment.
 //
 //	go run ./examples/all_your_own train --config pendulum/sac --env go:valley --set agent.kind=single --set policy.kind=logit
@@ -20,8 +20,8 @@ import (
 	"github.com/stein-rl/stein/policies"
 )
 
-// Logit is a policy: before tanh, a logistic distribution whose centre a network
-// answers.
+// Logit is a policy: a logistic distribution, squashed by tanh, whose centre is the
+// output of a network.
 type Logit struct {
 	nn.Network `yaml:",inline"`
 	Scale      float64 `want:"> 0"`
@@ -41,16 +41,17 @@ func (p Logit) Sample(q policies.Query) policies.Draw {
 // Cauchy is a kernel of samplers: κ(s) = 1/(1 + γs), with its two derivatives in s.
 type Cauchy struct{}
 
-// Radial answers κ, κ' and κ”.
+// Radial returns κ, κ' and κ”.
 func (Cauchy) Radial(s, gamma *Node) (k, dk, d2k *Node) {
 	k = Inverse(OnePlus(Mul(s, gamma)))
 	dk = Neg(Mul(gamma, Square(k)))
 	return k, dk, MulScalar(Mul(Square(gamma), Mul(Square(k), k)), 2)
 }
 
-// Valley is an environment: a point that its action moves, paid for being at the bottom.
+// Valley is an environment: actions move a point, which is rewarded for being at the
+// bottom.
 type Valley struct {
-	Bottom float64 // where that is, in (−1, 1)
+	Bottom float64 // position of the bottom, in (−1, 1)
 	at     float64
 }
 

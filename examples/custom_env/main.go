@@ -1,5 +1,5 @@
-// A program of one's own is stein with an environment more, written in Go: a sledge
-// that a force pushes along a rail, to be held at the middle of it. No Python is needed.
+// A custom program: stein with an environment written in Go, a sledge that a force pushes
+// along a rail and that must stay in the middle. It needs no Python.
 //
 //	go run ./examples/custom_env env check go:sledge
 //	go run ./examples/custom_env train --config pendulum/sac --env go:sledge --steps 5000
@@ -14,25 +14,26 @@ import (
 	"github.com/stein-rl/stein/experiments"
 )
 
-// Sledge is the simulator. Its exported fields are settings: --set env.kwargs.friction=0.5
+// Sledge is the simulator. Its exported fields are settings, as in
+// --set env.kwargs.friction=0.5
 type Sledge struct {
-	Friction float64 `want:">= 0"` // share of the velocity that is lost in a second
-	Force    float64 `want:"> 0"`  // of the action 1, N; the sledge has 1 kg
+	Friction float64 `want:">= 0"` // fraction of the velocity lost per second
+	Force    float64 `want:"> 0"`  // of action 1, in N; the sledge weighs 1 kg
 	x, v     float64 // m from the middle, m/s
 }
 
 const (
-	second = 0.1 // of a step
-	edge   = 2.0 // m, where the rail ends
+	second = 0.1 // duration of a step
+	edge   = 2.0 // end of the rail, in m
 )
 
-// Sizes: x and v are seen, one force is chosen.
+// Sizes: the observation is x and v, the action one force.
 func (s *Sledge) Sizes() (obsDim, actDim int) { return 2, 1 }
 
-// MaxSteps are those of an episode, ten seconds.
+// MaxSteps limits an episode to ten seconds.
 func (s *Sledge) MaxSteps() int { return 100 }
 
-// Reset puts the sledge somewhere on the rail, at rest.
+// Reset puts the sledge at rest at a random position.
 func (s *Sledge) Reset(seed uint64, obs []float32) error {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	s.x, s.v = 2*rng.Float64()-1, 0
@@ -40,8 +41,8 @@ func (s *Sledge) Reset(seed uint64, obs []float32) error {
 	return nil
 }
 
-// Step pushes for a tenth of a second. Far from the middle, and fast, is bad; the end of
-// the rail is the end of the episode, and costs as much as staying at it would.
+// Step applies the force for a tenth of a second. The reward penalises distance and
+// speed. The end of the rail ends the episode and costs as much as staying there.
 func (s *Sledge) Step(action, obs []float32) (reward float32, terminated bool, err error) {
 	s.v += second * (s.Force*float64(action[0]) - s.Friction*s.v)
 	s.x += second * s.v

@@ -49,7 +49,7 @@ func TestLearns(t *testing.T) {
 func TestCheck(t *testing.T) {
 	code, stdout, stderr := stein(t, "env", "check", "go:sledge", "--kwargs", `{"friction": 0.5}`)
 	if code != 0 || strings.Contains(stdout, "FAIL") || !strings.Contains(stdout, "observations of 2, actions of 1 numbers, at most 100 steps") ||
-		!strings.Contains(stdout, "one seed gives one course") || !strings.Contains(stdout, "steps/s") {
+		!strings.Contains(stdout, "the same seed gives the same trajectory") || !strings.Contains(stdout, "steps/s") {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
 	for _, c := range []struct {
@@ -60,7 +60,7 @@ func TestCheck(t *testing.T) {
 		{[]string{"env", "check", "go:sledge", "--kwargs", `{"frction": 1}`}, "did you mean friction?"},
 		{[]string{"train", "--config", "pendulum/sac", "--env", "go:sled"}, "env.id go:sled: this program has no environment go:sled; did you mean go:sledge?"},
 		{[]string{"train", "--config", "pendulum/sac", "--env", "go:sledge", "--set", "env.kwargs={friction: -1}"}, "friction: -1: want >= 0"},
-		{[]string{"train", "--config", "pendulum/sac", "--env", "go:sledge", "--envs", "tcp://127.0.0.1:1"}, "leave env.endpoints and env.hosts out"},
+		{[]string{"train", "--config", "pendulum/sac", "--env", "go:sledge", "--envs", "tcp://127.0.0.1:1"}, "remove env.endpoints and env.hosts"},
 	} {
 		if code, _, stderr := stein(t, c.args...); code == 0 || !strings.Contains(stderr, c.want) {
 			t.Errorf("%v: exit code %d\n%s, want %s", c.args, code, stderr, c.want)

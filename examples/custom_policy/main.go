@@ -1,5 +1,5 @@
-// A program of one's own is stein with a policy more: an equal mixture of K
-// Gaussians, which can be in several places at once where one Gaussian can't.
+// A custom program: stein with a further policy, an equal mixture of K Gaussians, which
+// can represent several modes.
 //
 //	go run ./examples/custom_policy train --config pendulum/sac --set policy.kind=mixture --set policy.k=5
 package main
@@ -17,14 +17,14 @@ import (
 	"github.com/stein-rl/stein/policies"
 )
 
-// Mixture has a network that answers K means, and one standard deviation for all.
+// Mixture has a network that outputs K means, and one standard deviation for all.
 type Mixture struct {
 	nn.Network `yaml:",inline"`
 	K          int     `want:">= 1"`
 	Std        float64 `want:"> 0"` // of each Gaussian, before tanh
 }
 
-// Sample draws an action from a component taken at random, for every particle.
+// Sample draws each particle from a random component.
 func (p Mixture) Sample(q policies.Query) policies.Draw {
 	b, m, a := q.Obs.Shape().Dim(0), q.Particles, q.ActDim
 	f32 := func(dims ...int) shapes.Shape { return shapes.Make(q.Obs.DType(), dims...) }

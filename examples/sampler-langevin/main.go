@@ -1,4 +1,4 @@
-// Command sampler-langevin draws from two modes on a line with MALA.
+// Command sampler-langevin samples from a density with two modes on a line, with MALA.
 package main
 
 import (

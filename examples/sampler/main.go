@@ -1,4 +1,5 @@
-// Command sampler draws from a banana with MET-SVGD and asks it for the entropy.
+// Command sampler samples from a banana-shaped density with MET-SVGD and estimates its
+// entropy.
 package main
 
 import (
@@ -17,8 +18,8 @@ import (
 	"github.com/stein-rl/stein/sampler"
 )
 
-// banana is log p̄ of a bent normal, x [B, M, 2] -> [B, M]. Bending keeps the volume, so
-// that the entropy is the normal's, ln(2πe).
+// banana is log p̄ of a bent normal, x [B, M, 2] -> [B, M]. Bending preserves volume, so
+// the entropy is that of the normal, ln(2πe).
 var banana = sampler.LogDensity(func(x *Node) *Node {
 	a, b := Einsum("bmd,d->bm", x, Const(x.Graph(), []float32{1, 0})), Einsum("bmd,d->bm", x, Const(x.Graph(), []float32{0, 1}))
 	return MulScalar(Add(Square(a), Square(Sub(b, MulScalar(Square(a), 0.5)))), -0.5)

@@ -1,5 +1,5 @@
-// Command serve swings a pendulum up with the actions of a served policy: a control
-// loop in Go. control.py is the same in Python.
+// Command serve swings up a pendulum with the actions of a served policy: a control loop
+// in Go. control.py does the same in Python.
 //
 //	bin/stein train --config pendulum/sac --run-dir runs/pendulum
 //	bin/stein serve runs/pendulum &
@@ -19,14 +19,14 @@ import (
 	"github.com/stein-rl/stein/serve/client"
 )
 
-// pendulum is Gymnasium's Pendulum-v1: a rod of a metre and a kilogram.
+// pendulum is Gymnasium's Pendulum-v1: a rod of one metre and one kilogram.
 type pendulum struct{ angle, speed float64 } // 0 is up; rad, rad/s
 
 func (p pendulum) observation() []float32 {
 	return []float32{float32(math.Cos(p.angle)), float32(math.Sin(p.angle)), float32(p.speed)}
 }
 
-// step turns an action in [−1, 1] into a torque of 2 Nm at most, for 50 ms.
+// step applies an action in [−1, 1] as a torque of at most 2 Nm for 50 ms.
 func (p *pendulum) step(action float64) (reward float64) {
 	torque := 2 * min(max(action, -1), 1)
 	angle := math.Remainder(p.angle, 2*math.Pi)

@@ -1,4 +1,4 @@
-// Package browsertest drives a headless Chromium in tests of pages.
+// Package browsertest drives a headless Chromium in tests of web pages.
 package browsertest
 
 import (
@@ -14,19 +14,19 @@ import (
 	"time"
 )
 
-// A Browser is a headless Chromium that is spoken to over two pipes in the DevTools
-// protocol: JSON messages, each ended by a zero byte.
+// A Browser is a headless Chromium. It is controlled over two pipes with the DevTools
+// protocol: JSON messages that end with a zero byte.
 type Browser struct {
 	t       testing.TB
 	in      *os.File
 	out     *bufio.Reader
 	id      int
 	session string
-	Noise   []string // errors that pages caused
+	Noise   []string // errors and warnings logged by pages
 }
 
-// chromium finds the browser. Without one the test is skipped, except where the
-// project's own set-up has installed it.
+// chromium finds the browser. Without one it skips the test, except in CI, where it
+// fails.
 func chromium(t testing.TB) string {
 	t.Helper()
 	for _, name := range []string{os.Getenv("STEIN_CHROMIUM"), "chromium", "chromium-browser", "google-chrome"} {
@@ -41,8 +41,8 @@ func chromium(t testing.TB) string {
 	return ""
 }
 
-// Open starts a browser with a window of this size, such as 1280,1000. It ends with the
-// test, which is skipped with -short.
+// Open starts a browser with a window of the given size, such as 1280,1000. It ends with
+// the test, which is skipped with -short.
 func Open(t testing.TB, size string) *Browser {
 	t.Helper()
 	if testing.Short() {
@@ -86,7 +86,7 @@ func Open(t testing.TB, size string) *Browser {
 	return b
 }
 
-// Call sends a command and waits for its answer. What else comes is listened to.
+// Call sends a command and waits for its answer. It handles events that arrive meanwhile.
 func (b *Browser) Call(method string, params map[string]any) map[string]any {
 	b.t.Helper()
 	b.id++
@@ -145,7 +145,7 @@ func (b *Browser) Go(url string) {
 	}
 }
 
-// Eval gives the value of an expression of JavaScript.
+// Eval returns the value of a JavaScript expression.
 func (b *Browser) Eval(expression string) any {
 	b.t.Helper()
 	got := b.Call("Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true})
@@ -155,7 +155,7 @@ func (b *Browser) Eval(expression string) any {
 	return got["result"].(map[string]any)["value"]
 }
 
-// Want compares the text of a value.
+// Want compares a value, formatted as text.
 func (b *Browser) Want(expression, want string) {
 	b.t.Helper()
 	if got := fmt.Sprint(b.Eval(expression)); got != want {
@@ -163,7 +163,7 @@ func (b *Browser) Want(expression, want string) {
 	}
 }
 
-// Shot writes a picture of the page to the folder STEIN_SCREENSHOTS, where one is named.
+// Shot writes a screenshot of the page to the folder STEIN_SCREENSHOTS, if it is set.
 func (b *Browser) Shot(name string, all bool) {
 	b.t.Helper()
 	dir := os.Getenv("STEIN_SCREENSHOTS")
@@ -179,7 +179,7 @@ func (b *Browser) Shot(name string, all bool) {
 	}
 }
 
-// Until waits, at most two minutes, until an expression of JavaScript has a value.
+// Until waits up to two minutes until a JavaScript expression has a value.
 func (b *Browser) Until(expression, want string) {
 	b.t.Helper()
 	for end := time.Now().Add(2 * time.Minute); fmt.Sprint(b.Eval(expression)) != want; time.Sleep(20 * time.Millisecond) {
@@ -189,7 +189,7 @@ func (b *Browser) Until(expression, want string) {
 	}
 }
 
-// Mouse sends a movement, or a press or release of the left button, at a place of the
+// Mouse sends a movement, or a press or release of the left button, at a position in the
 // window.
 func (b *Browser) Mouse(kind string, x, y float64) {
 	b.t.Helper()

@@ -1,7 +1,7 @@
-// Package chaos has no code, but tests that break things: the real stein, as its own
-// processes, with workers that die, hang, drag and talk nonsense, trainers that are
-// killed, disks that fill up, clocks that jump and clients of all manners. After each
-// fault they look for what could be left behind or lost. docs/faults.md is the list.
+// Package chaos has only tests that inject faults. They run the real stein in its own
+// processes, with workers that die, hang, slow down and send garbage, trainers that are
+// killed, full disks, clock jumps and misbehaving clients. After each fault they check
+// for leaks and lost data. docs/faults.md is the list.
 //
 //	go test ./chaos                     every fault once, and a few at random
 //	go test ./chaos -seed 7             at other moments

@@ -100,18 +100,18 @@ func (p *patient) victim() int {
 }
 
 // replaced counts the replacements of workers so far.
-func (p *patient) replaced() int { return len(p.trainer.logs.named("worker failed, starting another")) }
+func (p *patient) replaced() int { return len(p.trainer.logs.named("worker failed, restarting it")) }
 
 func (p *patient) killWorker() {
 	before := p.replaced()
 	p.send(p.victim(), syscall.SIGKILL)
-	p.trainer.untilLogged(p.T, "worker failed, starting another", before+1)
+	p.trainer.untilLogged(p.T, "worker failed, restarting it", before+1)
 }
 
 func (p *patient) hangWorker() {
 	before := p.replaced()
 	p.send(p.victim(), syscall.SIGSTOP)
-	p.trainer.untilLogged(p.T, "worker failed, starting another", before+1)
+	p.trainer.untilLogged(p.T, "worker failed, restarting it", before+1)
 }
 
 func (p *patient) dragWorker() {

@@ -176,7 +176,7 @@ func (s *soak) accident() {
 // replaced waits until the trainer has as many workers as it is to have, at work.
 func (s *soak) replaced() {
 	s.trainer.until(s.T, "replacements of all workers killed so far", func() bool {
-		return len(s.trainer.logs.named("worker ready"))-3 >= len(s.trainer.logs.named("worker failed, starting another"))
+		return len(s.trainer.logs.named("worker ready"))-3 >= len(s.trainer.logs.named("worker failed, restarting it"))
 	})
 }
 

@@ -71,7 +71,7 @@ func inHand(t *testing.T, trainer *process, metrics string) map[string]int {
 // more in hand with it than with the one before.
 func (p place) wantReplaced(t *testing.T, trainer *process, metrics string, before map[string]int, why string) {
 	t.Helper()
-	said := trainer.untilLogged(t, "worker failed, starting another", 1)
+	said := trainer.untilLogged(t, "worker failed, restarting it", 1)
 	if got, _ := said["why"].(string); !strings.Contains(got, why) {
 		t.Errorf("the log says %q, want %q", got, why)
 	}

@@ -4,5 +4,5 @@ package driver
 
 import "syscall"
 
-// apart puts a driver in a process group of its own, so that Ctrl-C is ours to handle.
+// apart puts a driver in its own process group, so that Ctrl-C reaches only this program.
 func apart() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

@@ -1,5 +1,5 @@
-// Package driver speaks with programs in Python that stein starts: Ray's driver and
-// Optuna's (python_env/stein_env/cluster). Requests and replies are lines of JSON.
+// Package driver controls Python programs started by stein: the drivers of Ray and Optuna
+// (python_env/stein_env/cluster). Requests and replies are lines of JSON.
 package driver
 
 import (
@@ -20,23 +20,23 @@ import (
 	"github.com/stein-rl/stein/internal/venv"
 )
 
-// A Driver is a Python process that does what it is asked. It ends when its input
-// does, and so with this program, however that ends.
+// A Driver is a Python process that executes requests. It ends when its input closes, and
+// so when this program ends in any way.
 type Driver struct {
-	Dir string // of files that live as long; the Python package is in it
+	Dir string // folder with the Python package, removed at the end
 
 	name  string
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
-	ended chan struct{} // closed once it is gone
+	ended chan struct{} // closed when the process has ended
 
 	mu      sync.Mutex
 	number  int
 	waiting map[int]chan<- Reply
-	end     error // why it ended; read after ended
+	end     error // why it ended; valid after ended
 }
 
-// A Reply is a line of the driver's.
+// A Reply is one line of the driver's output.
 type Reply struct {
 	ID    int             `json:"id"`
 	News  json.RawMessage `json:"news"`
@@ -81,8 +81,8 @@ func Start(module, interpreter string, log io.Writer) (*Driver, error) {
 	return d, nil
 }
 
-// run starts the driver, hands its lines to those who wait, and waits for its end, on
-// one thread: Linux ends the child when the thread ends that started it.
+// run starts the driver, passes its lines to the waiting requests, and waits for its end
+// on one OS thread: Linux ends the child when the thread that started it ends.
 func (d *Driver) run(started chan<- error, out io.Reader, last *lastLines) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -99,7 +99,7 @@ func (d *Driver) run(started chan<- error, out io.Reader, last *lastLines) {
 		}
 		var r Reply
 		if json.Unmarshal(line, &r) != nil {
-			continue // a library that found the pipe
+			continue // output of a library that wrote to the pipe
 		}
 		d.mu.Lock()
 		to := d.waiting[r.ID]
@@ -136,10 +136,10 @@ func (d *Driver) Send(op string, with func(number int) any) (number int, replies
 	return d.number, c, nil
 }
 
-// Ended is closed once the driver is gone. Err says why.
+// Ended is closed when the driver has ended. Err says why.
 func (d *Driver) Ended() <-chan struct{} { return d.ended }
 
-// Err is why the driver ended.
+// Err is the reason why the driver ended.
 func (d *Driver) Err() error { return d.end }
 
 // Forget ends a request: its later replies are dropped.
@@ -149,7 +149,7 @@ func (d *Driver) Forget(number int) {
 	delete(d.waiting, number)
 }
 
-// Call makes a request and waits for its answer. A ctx that ends only ends the wait.
+// Call sends a request and waits for its answer. The end of ctx only ends the wait.
 func (d *Driver) Call(ctx context.Context, op string, with, answer any) error {
 	number, replies, err := d.Send(op, func(int) any { return with })
 	if err != nil {
@@ -166,7 +166,7 @@ func (d *Driver) Call(ctx context.Context, op string, with, answer any) error {
 	}
 }
 
-// Decode reads the answer.
+// Decode decodes the answer.
 func (r Reply) Decode(answer any) error {
 	if r.Error != "" {
 		return errors.New(r.Error)
@@ -180,10 +180,10 @@ func (r Reply) Decode(answer any) error {
 	return nil
 }
 
-// goodbye is how long a driver may take to leave.
+// goodbye is the time that a driver has to exit.
 const goodbye = 20 * time.Second
 
-// Close has the driver leave, and waits.
+// Close tells the driver to exit, and waits.
 func (d *Driver) Close() error {
 	_ = d.stdin.Close()
 	select {
@@ -195,7 +195,7 @@ func (d *Driver) Close() error {
 	return os.RemoveAll(d.Dir)
 }
 
-// lastLines passes on what is written, and keeps the end.
+// lastLines passes on its input, and keeps the end.
 type lastLines struct {
 	to          io.Writer
 	interpreter string
@@ -213,7 +213,7 @@ func (l *lastLines) Write(p []byte) (int, error) {
 	return l.to.Write(p)
 }
 
-// why is the driver's last words, and what to do about a package that is missing.
+// why returns the driver's last output, and how to install a missing package.
 func (l *lastLines) why(err error) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

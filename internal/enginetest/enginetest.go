@@ -1,4 +1,4 @@
-// Package enginetest gives tests a backend.
+// Package enginetest provides backends for tests.
 package enginetest
 
 import (
@@ -20,9 +20,9 @@ var openGo = sync.OnceValues(func() (compute.Backend, error) {
 	return b, err
 })
 
-// Backend is the one that a user of this machine would get, shared by all tests
-// of a package. With -short it is PureGo: XLA takes seconds to compile a graph that a
-// test then runs once.
+// Backend is the default backend of this machine, shared by all tests of a package. With
+// -short it is PureGo, because XLA takes seconds to compile a graph that a test runs
+// once.
 func Backend(t testing.TB) compute.Backend {
 	if testing.Short() {
 		return must(t, openGo)
@@ -30,8 +30,8 @@ func Backend(t testing.TB) compute.Backend {
 	return must(t, open)
 }
 
-// Compiled is the one that a user of this machine would get, for graphs with operations
-// that PureGo lacks, such as gradients of convolutions. With -short the test is skipped.
+// Compiled is the default backend of this machine, for graphs with operations that PureGo
+// lacks, such as gradients of convolutions. With -short it skips the test.
 func Compiled(t testing.TB) compute.Backend {
 	if testing.Short() {
 		t.Skip("compiles graphs with XLA")
@@ -39,7 +39,7 @@ func Compiled(t testing.TB) compute.Backend {
 	return must(t, open)
 }
 
-// PureGo is the interpreter, which every machine has.
+// PureGo is the interpreter, which works on every machine.
 func PureGo(t testing.TB) compute.Backend { return must(t, openGo) }
 
 func must(t testing.TB, open func() (compute.Backend, error)) compute.Backend {

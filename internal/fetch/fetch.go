@@ -1,5 +1,5 @@
-// Package fetch downloads files whose sums are known: a download that stopped goes
-// on where it did, and what comes is checked before it counts.
+// Package fetch downloads files with known checksums. It resumes interrupted downloads
+// and verifies files before it uses them.
 package fetch
 
 import (
@@ -18,21 +18,21 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// A File is one thing to download.
+// A File is a file to download.
 type File struct {
 	URL    string
 	Name   string // of the file on disk
 	Size   int64  // bytes; 0: unknown
-	SHA256 string // in hex, or the first digits of it; empty: not checked
+	SHA256 string // in hex, or its first digits; empty: not checked
 }
 
 const (
-	tries = 5               // connections, each of which goes on where the last one broke
-	stall = 1 * time.Minute // without a byte: the connection counts as broken
+	tries = 5               // connections; each resumes where the last one broke off
+	stall = 1 * time.Minute // without data, after which a connection counts as broken
 )
 
-// Get makes sure that dir holds the file and answers its path. A file that is there
-// is not asked for again, but its sum is checked. progress may be nil.
+// Get ensures that dir holds the file and returns its path. It verifies an existing file
+// instead of downloading it again. progress may be nil.
 func Get(ctx context.Context, f File, dir string, progress func(done, total int64)) (string, error) {
 	path := filepath.Join(dir, f.Name)
 	if _, err := os.Stat(path); err == nil {
@@ -74,16 +74,16 @@ func (f File) download(ctx context.Context, dir string, progress func(done, tota
 		}
 	}
 	if err := f.Check(part); err != nil {
-		// Going on from a wrong beginning would give a wrong file for ever.
+		// Resuming from a bad part would always give a bad file.
 		return errors.Join(err, os.Remove(part))
 	}
 	return os.Rename(part, path)
 }
 
-// permanent is an error that another try would meet as well.
+// permanent marks an error that retrying cannot fix.
 type permanent struct{ error }
 
-// once is one connection: it appends to part what is missing.
+// once makes one connection and appends what is missing to part.
 func (f File) once(ctx context.Context, part string, progress func(done, total int64)) (err error) {
 	file, err := os.OpenFile(part, os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -114,7 +114,7 @@ func (f File) once(ctx context.Context, part string, progress func(done, total i
 			return permanent{fmt.Errorf("requested the bytes from %d, got range %q", have, reply.Header.Get("Content-Range"))}
 		}
 	case http.StatusOK, http.StatusRequestedRangeNotSatisfiable:
-		// From the start: the server cannot go on, or has a shorter file than the part.
+		// Start over: the server cannot resume, or its file is shorter than the part.
 		if have, err = 0, errors.Join(file.Truncate(0), seek(file)); err != nil {
 			return permanent{err}
 		}
@@ -133,7 +133,7 @@ func (f File) once(ctx context.Context, part string, progress func(done, total i
 	return cmp.Or(context.Cause(ctx), err)
 }
 
-// ask sends the request for all bytes from have on.
+// ask requests all bytes from have on.
 func (f File) ask(ctx context.Context, have int64) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, f.URL, nil)
 	if err != nil {
@@ -161,7 +161,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// A meter tells of what goes through it, and keeps the watch from going off.
+// A meter reports progress and resets the stall timer.
 type meter struct {
 	io.Reader
 	done, total int64
@@ -179,7 +179,7 @@ func (m *meter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Check compares size and sum of a file with what they must be.
+// Check verifies the size and checksum of a file.
 func (f File) Check(path string) error {
 	file, err := os.Open(path)
 	if err != nil {
@@ -192,11 +192,11 @@ func (f File) Check(path string) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	if f.Size > 0 && n != f.Size {
-		return fmt.Errorf("%s has %d bytes: want %d", path, n, f.Size)
+		return fmt.Errorf("%s has %d bytes, want %d", path, n, f.Size)
 	}
 	sum := hex.EncodeToString(h.Sum(nil))
 	if len(sum) < len(f.SHA256) || sum[:len(f.SHA256)] != f.SHA256 {
-		return fmt.Errorf("%s has the SHA-256 %s: want %s; it is another file or damaged", path, sum, f.SHA256)
+		return fmt.Errorf("%s has SHA-256 %s, want %s: it is damaged or a different file", path, sum, f.SHA256)
 	}
 	return nil
 }

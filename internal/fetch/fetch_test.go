@@ -98,7 +98,7 @@ func TestParts(t *testing.T) {
 		"all was there":  {ranges, data, ""},
 		"longer":         {ranges, append(content(), 1, 2, 3), ""},
 		"no ranges":      {plain, data[:70_000], ""},
-		"other bytes":    {ranges, make([]byte, 70_000), "has the SHA-256"},
+		"other bytes":    {ranges, make([]byte, 70_000), "has SHA-256"},
 		"nothing before": {ranges, nil, ""},
 	} {
 		web := httptest.NewServer(c.handler)

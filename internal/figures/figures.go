@@ -1,5 +1,5 @@
-// Package figures is what a training loop counts: means of figures between two records,
-// and what its time is spent on.
+// Package figures computes the figures of a training loop: means between two records, and
+// how the time is spent.
 package figures
 
 import (
@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// updates is the figure that is a count: how many updates there have been in all. The
-// last one stands, where others have their mean.
+// updates is the only figure that is a count, the total of updates. The last value is
+// recorded, not the mean.
 const updates = "train/n_updates"
 
 // Averages collects the figures of updates between two records. The zero value is empty.
@@ -16,13 +16,14 @@ type Averages struct {
 	of map[string]average
 }
 
-// An average is of those updates that had the figure: not every update is the policy's.
+// An average covers only the updates that report the figure: not every update trains the
+// policy.
 type average struct {
 	sum   float64
 	count int
 }
 
-// Add takes in the figures of one update.
+// Add adds the figures of one update.
 func (a *Averages) Add(m map[string]float64) {
 	if a.of == nil {
 		a.of = map[string]average{}
@@ -37,7 +38,7 @@ func (a *Averages) Add(m map[string]float64) {
 	}
 }
 
-// Take puts the means into m, and the count of updates, and starts anew.
+// Take writes the means and the count of updates to m, and resets the averages.
 func (a *Averages) Take(m map[string]float64) {
 	for name, x := range a.of {
 		m[name] = x.sum / float64(x.count)
@@ -45,7 +46,7 @@ func (a *Averages) Take(m map[string]float64) {
 	*a = Averages{}
 }
 
-// A Clock splits the time of a loop by what it was spent on.
+// A Clock measures how a loop's time is spent.
 type Clock struct {
 	started time.Time
 	from    int64 // step at which it was started
@@ -55,25 +56,25 @@ type Clock struct {
 	cpu     time.Duration // of the process when the clock was started
 }
 
-// NewClock starts a clock at a step of a loop that has these phases.
+// NewClock starts a clock at a step of a loop with the given phases.
 func NewClock(step int64, phases ...string) Clock {
 	return Clock{started: time.Now(), from: step, phases: phases, spent: map[string]time.Duration{}, cpu: processorTime()}
 }
 
-// Phase starts one; the answer ends it.
+// Phase starts a phase; calling stop ends it.
 func (c *Clock) Phase(name string) (stop func()) {
 	start := time.Now()
 	return func() { c.spent[name] += time.Since(start) }
 }
 
-// Pause stops the clock; the answer starts it again.
+// Pause stops the clock; calling resume restarts it.
 func (c *Clock) Pause() (resume func()) {
 	start := time.Now()
 	return func() { c.paused += time.Since(start) }
 }
 
-// Metrics are the speed and the shares of the phases in all the time so far, pauses
-// left out.
+// Metrics are the speed and the fraction of time of each phase since the start, excluding
+// pauses.
 func (c *Clock) Metrics(step int64) map[string]float64 {
 	total := time.Since(c.started) - c.paused
 	m := map[string]float64{

@@ -19,11 +19,11 @@ import (
 	"gonum.org/v1/plot/vg"
 )
 
-// gap is between images of a grid, in pixels; wide is after the first of Beside.
+// gap separates images of a grid, in pixels; wide follows the first image of Beside.
 const gap, wide = 2, 8
 
-// Grid puts images of one size in columns, each magnified zoom times without
-// smoothing, so that every pixel shows.
+// Grid arranges images of equal size in columns, each magnified zoom times without
+// smoothing.
 func Grid(pictures []image.Image, columns, zoom int) image.Image {
 	if len(pictures) == 0 {
 		return image.NewRGBA(image.Rect(0, 0, 1, 1))
@@ -38,7 +38,7 @@ func Grid(pictures []image.Image, columns, zoom int) image.Image {
 	return sheet
 }
 
-// Beside has a row for each image: the image, and after a wider gap its neighbours.
+// Beside draws a row per image: the image, a wider gap, and its neighbours.
 func Beside(pictures []image.Image, neighbours [][]image.Image, zoom int) image.Image {
 	if len(pictures) == 0 {
 		return image.NewRGBA(image.Rect(0, 0, 1, 1))
@@ -73,7 +73,7 @@ func magnify(sheet draw.Image, corner image.Point, img image.Image, zoom int) {
 	draw.NearestNeighbor.Scale(sheet, to, img, img.Bounds(), draw.Over, nil)
 }
 
-// EncodePNG is an image as the bytes of a PNG file.
+// EncodePNG encodes an image as a PNG file.
 func EncodePNG(img image.Image) ([]byte, error) {
 	var b bytes.Buffer
 	if err := png.Encode(&b, img); err != nil {
@@ -82,8 +82,8 @@ func EncodePNG(img image.Image) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// WriteAnimation writes frames one after another, hundredths of a second each; the
-// last one stays for two seconds. All share the 256 colours that fit them best.
+// WriteAnimation writes an animated GIF, hundredths of a second per frame; the last frame
+// lasts two seconds. All frames share the 256 best colours.
 func WriteAnimation(w io.Writer, frames []image.Image, hundredths int) error {
 	if len(frames) == 0 {
 		return fmt.Errorf("picture: an animation needs at least one frame")
@@ -96,8 +96,8 @@ func WriteAnimation(w io.Writer, frames []image.Image, hundredths int) error {
 	return encode(w, movie, hundredths)
 }
 
-// bestColours halves the box of colours that varies most, at its median, until there
-// are 256 boxes, and takes their means (median cut; Heckbert 1982).
+// bestColours repeatedly splits the box of colours with the largest spread at its median
+// until there are 256 boxes, and returns their means (median cut; Heckbert 1982).
 func bestColours(frames []image.Image) color.Palette {
 	counts := map[color.RGBA]int{}
 	for _, f := range frames {
@@ -112,7 +112,7 @@ func bestColours(frames []image.Image) color.Palette {
 	for c, n := range counts {
 		all = append(all, counted{[3]uint8{c.R, c.G, c.B}, n})
 	}
-	// Maps have no order; the same frames are to give the same file.
+	// Map order is random; sort, so that equal frames give equal files.
 	slices.SortFunc(all, func(a, b counted) int { return slices.Compare(a.rgb[:], b.rgb[:]) })
 	boxes := [][]counted{all}
 	for len(boxes) < 256 {
@@ -124,7 +124,7 @@ func bestColours(frames []image.Image) color.Palette {
 				}
 			}
 		}
-		if widest < 0 { // every colour has its own box
+		if widest < 0 { // no box can be split further
 			break
 		}
 		low, high := cut(boxes[widest], axis)
@@ -146,7 +146,7 @@ func bestColours(frames []image.Image) color.Palette {
 	return p
 }
 
-// A counted colour, and how many pixels have it.
+// A counted is a colour and its number of pixels.
 type counted struct {
 	rgb [3]uint8
 	n   int
@@ -160,8 +160,7 @@ func extent(box []counted, axis int) uint8 {
 	return max(hi, lo) - min(hi, lo)
 }
 
-// cut parts a box of several values on that axis where half of its pixels are on each
-// side, as nearly as the values allow.
+// cut splits a box along an axis so that each side has about half of the pixels.
 func cut(box []counted, axis int) (low, high []counted) {
 	slices.SortStableFunc(box, func(a, b counted) int { return cmp.Compare(a.rgb[axis], b.rgb[axis]) })
 	total := 0
@@ -176,22 +175,22 @@ func cut(box []counted, axis int) (low, high []counted) {
 	return box[:at], box[at:]
 }
 
-// A Histogram shows how values of several kinds are spread: energies of data and of
-// samples.
+// A Histogram compares the distributions of several groups of values, such as energies of
+// data and of samples.
 type Histogram struct {
 	Title, Label string // of the whole; of the axis of values
 	Groups       []Group
 	Size         int // pixels; 0: 480
 }
 
-// A Group is one kind of values, and its name in the legend.
+// A Group is one group of values and its name in the legend.
 type Group struct {
 	Name   string
 	Values []float64
 }
 
-// Draw paints it: each group's share of values in bins that all groups have in common.
-// Values that are not finite are left out and counted in the legend.
+// Draw draws each group's fractions in common bins. Values that are not finite are
+// omitted and counted in the legend.
 func (h Histogram) Draw() (image.Image, error) {
 	const bins = 40
 	p := plot.New()
@@ -234,7 +233,7 @@ func (h Histogram) Draw() (image.Image, error) {
 	return paint(p, h.Size), nil
 }
 
-// steps is the outline of bars.
+// steps is the outline of the bars.
 func steps(lo, width float64, heights []float64) plotter.XYs {
 	line := plotter.XYs{{X: lo}}
 	for i, y := range heights {

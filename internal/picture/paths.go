@@ -13,13 +13,13 @@ import (
 	"gonum.org/v1/plot/vg/vgimg"
 )
 
-// A Path is where a point of the plane went.
+// A Path is the trajectory of a point in the plane.
 type Path struct{ X, Y []float64 }
 
-// A Map shows ways over the plane, and places on it.
+// A Map shows trajectories in the plane and marks places.
 type Map struct {
 	Title            string
-	Left, Right      float64 // the box that is shown; all zero: whatever the paths need
+	Left, Right      float64 // the visible box; all zero: fit the paths
 	Bottom, Top      float64
 	Paths            []Path
 	PlacesX, PlacesY []float64
@@ -31,7 +31,7 @@ var (
 	placeColour = color.RGBA{0, 158, 115, 255}
 )
 
-// Draw paints the map: ways as thin lines with a dot at their end, places as rings.
+// Draw draws trajectories as thin lines with a dot at the end, and places as rings.
 func (m Map) Draw() (image.Image, error) {
 	p := plot.New()
 	p.Title.Text = m.Title
@@ -82,7 +82,7 @@ func dots(p *plot.Plot, at plotter.XYs, style vgdraw.GlyphStyle) error {
 	return nil
 }
 
-// paint draws a plot on a square of size pixels.
+// paint renders a plot on a square of size pixels.
 func paint(p *plot.Plot, size int) image.Image {
 	if size == 0 {
 		size = 480
@@ -93,7 +93,7 @@ func paint(p *plot.Plot, size int) image.Image {
 	return canvas.Image()
 }
 
-// Tile puts images side by side, columns of them in a row.
+// Tile arranges images in a grid with the given number of columns.
 func Tile(pictures []image.Image, columns int) image.Image {
 	width, height := 0, 0
 	for _, img := range pictures {

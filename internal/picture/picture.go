@@ -1,5 +1,5 @@
-// Package picture draws particles on a density of the plane: a PNG of one moment,
-// an animated GIF of their way; and ways of points over the plane.
+// Package picture draws particles on a two-dimensional density, as PNG images and
+// animated GIFs, and trajectories in the plane.
 package picture
 
 import (
@@ -18,31 +18,31 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// A Scene is what stays the same from frame to frame.
+// A Scene is the static part of all frames.
 type Scene struct {
 	Title      string
 	LogDensity func(x, y float64) float64
-	Left       float64 // the box that is shown
+	Left       float64 // the visible box
 	Right      float64
 	Bottom     float64
 	Top        float64
 	Size       int // pixels, width and height; 0: 480
 }
 
-// A Frame is a moment: where the particles are, and a word on it.
+// A Frame is the positions of the particles at one moment, with a caption.
 type Frame struct {
 	X, Y []float64
 	Note string
 }
 
-const cells = 160 // of the density, in each direction
+const cells = 160 // of the density grid, per axis
 
-// shades go from no density to the most.
+// shades are the colours from zero density to the maximum.
 var shades = blend(200, color.RGBA{255, 255, 255, 255}, color.RGBA{198, 219, 239, 255}, color.RGBA{66, 146, 198, 255}, color.RGBA{8, 48, 107, 255})
 
 var ink = color.RGBA{214, 69, 26, 255}
 
-// Draw paints one frame.
+// Draw draws one frame.
 func (s Scene) Draw(f Frame) (image.Image, error) {
 	if len(f.X) != len(f.Y) {
 		return nil, fmt.Errorf("picture: got %d x and %d y coordinates", len(f.X), len(f.Y))
@@ -63,7 +63,8 @@ func (s Scene) Draw(f Frame) (image.Image, error) {
 
 	points := make(plotter.XYs, 0, len(f.X))
 	for i := range f.X {
-		// One that is outside the box, or nowhere, would be drawn over the axes.
+		// Skip particles outside the box or not finite: they would be drawn over the
+		// axes.
 		if inside(f.X[i], s.Left, s.Right) && inside(f.Y[i], s.Bottom, s.Top) {
 			points = append(points, plotter.XY{X: f.X[i], Y: f.Y[i]})
 		}
@@ -76,7 +77,7 @@ func (s Scene) Draw(f Frame) (image.Image, error) {
 
 func inside(x, lo, hi float64) bool { return x >= lo && x <= hi }
 
-// WritePNG paints one frame into w.
+// WritePNG draws one frame and writes it to w.
 func (s Scene) WritePNG(w io.Writer, f Frame) error {
 	img, err := s.Draw(f)
 	if err != nil {
@@ -88,8 +89,8 @@ func (s Scene) WritePNG(w io.Writer, f Frame) error {
 	return nil
 }
 
-// WriteGIF paints the frames one after another, hundredths of a second each; the
-// last one stays for two seconds.
+// WriteGIF draws an animation, hundredths of a second per frame; the last frame lasts two
+// seconds.
 func (s Scene) WriteGIF(w io.Writer, frames []Frame, hundredths int) error {
 	if len(frames) == 0 {
 		return fmt.Errorf("picture: an animation needs at least one frame")
@@ -106,8 +107,8 @@ func (s Scene) WriteGIF(w io.Writer, frames []Frame, hundredths int) error {
 	return encode(w, movie, hundredths)
 }
 
-// encode writes frames that are drawn, hundredths of a second each; the last one stays
-// for two seconds.
+// encode writes drawn frames, hundredths of a second each; the last one lasts two
+// seconds.
 func encode(w io.Writer, movie *gif.GIF, hundredths int) error {
 	for range movie.Image {
 		movie.Delay = append(movie.Delay, hundredths)
@@ -119,8 +120,8 @@ func encode(w io.Writer, movie *gif.GIF, hundredths int) error {
 	return nil
 }
 
-// A palette finds the nearest of its colours, and remembers: a frame has few, and the
-// search among 256 is slow.
+// A palette finds the nearest of its colours and caches the result: a frame has few
+// colours, and searching 256 is slow.
 type palette struct {
 	colours color.Palette
 	nearest map[color.Color]uint8
@@ -147,7 +148,7 @@ func (p *palette) flatten(img image.Image) *image.Paletted {
 	return flat
 }
 
-// Save writes a file by a function that writes to it.
+// Save creates a file and passes it to write.
 func Save(path string, write func(io.Writer) error) (err error) {
 	file, err := os.Create(path)
 	if err != nil {
@@ -161,7 +162,7 @@ func Save(path string, write func(io.Writer) error) (err error) {
 	return write(file)
 }
 
-// grid is the density on the box, the highest value 1.
+// grid evaluates the density on the box, scaled to a maximum of 1.
 func (s Scene) grid() *grid {
 	g := &grid{scene: s}
 	top := math.Inf(-1)
@@ -204,7 +205,7 @@ type colourScale []color.Color
 
 func (c colourScale) Colors() []color.Color { return c }
 
-// blend runs through the stops in n even steps.
+// blend interpolates the stops in n even steps.
 func blend(n int, stops ...color.RGBA) colourScale {
 	scale := make(colourScale, n)
 	for i := range scale {
@@ -218,8 +219,8 @@ func blend(n int, stops ...color.RGBA) colourScale {
 	return scale
 }
 
-// animationPalette has the density's shades, the particles' with their soft edges,
-// and greys for the text: 200 + 31 + 25.
+// animationPalette has the shades of the density and of the particles' soft edges, and
+// greys for the text: 200 + 31 + 25.
 func animationPalette() color.Palette {
 	var p color.Palette
 	p = append(p, shades...)

@@ -1,6 +1,5 @@
-// Package python finds a Python interpreter and runs the package stein_env in it, for
-// whoever needs Python: simulator workers, the drivers of Ray and Optuna, doctor,
-// `stein env check` and videos.
+// Package python finds a Python interpreter and runs the package stein_env in it: for
+// simulator workers, the drivers of Ray and Optuna, doctor, `stein env check` and videos.
 package python
 
 import (
@@ -21,8 +20,8 @@ import (
 // ErrNone is wrapped by Find's error.
 var ErrNone = errors.New("no Python found")
 
-// Find returns the interpreter to use: the explicit one, else $STEIN_PYTHON, that of the
-// first virtual environment (venv.Find), python3 on PATH.
+// Find returns the interpreter to use: the explicit one, else $STEIN_PYTHON, else that of
+// the first virtual environment (venv.Find), else python3 on PATH.
 func Find(explicit string) (string, error) {
 	for _, named := range []string{explicit, os.Getenv("STEIN_PYTHON")} {
 		if named == "" {
@@ -50,8 +49,8 @@ func executable(path string) bool {
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
-// Write writes the package stein_env, as this program carries it, into dir, and
-// returns the variables under which an interpreter finds it there first.
+// Write writes the embedded package stein_env to dir, and returns the environment
+// variables that make an interpreter import it first.
 func Write(dir string) (env []string, err error) {
 	err = fs.WalkDir(pythonenv.Source, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -77,34 +76,34 @@ func Write(dir string) (env []string, err error) {
 	return []string{"PYTHONPATH=" + search, "PYTHONUNBUFFERED=1"}, nil
 }
 
-// Command is exec.CommandContext of an interpreter, with env added to this program's
-// variables. A file in the working directory can't hide a module of the same name
-// from the interpreter (-P); stein_env adds that folder behind the standard library.
+// Command is exec.CommandContext for an interpreter, with env added to this program's
+// environment. -P keeps files in the working directory from shadowing modules; stein_env
+// appends that folder after the standard library.
 func Command(ctx context.Context, interpreter string, env []string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, interpreter, append([]string{"-P"}, args...)...)
 	cmd.Env = append(environ(interpreter), env...)
 	return cmd
 }
 
-// environ is this program's variables without those that would keep an interpreter
-// from working for us.
+// environ is this program's environment without the variables that would break an
+// interpreter.
 func environ(interpreter string) []string {
 	venv := isVirtual(interpreter)
 	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
 		switch name {
 		case "PYTHONHOME":
-			// It belongs to another Python. `activate` of a virtual environment
-			// removes it too.
+			// It belongs to another Python. Activating a virtual environment removes it
+			// too.
 			return venv
-		case "PYTHONINSPECT": // would have it wait for a person at its end
+		case "PYTHONINSPECT": // makes Python wait for input at its end
 			return true
 		}
 		return false
 	})
 }
 
-// isVirtual says whether an interpreter is that of a virtual environment.
+// isVirtual reports whether an interpreter belongs to a virtual environment.
 func isVirtual(interpreter string) bool {
 	path, err := exec.LookPath(interpreter)
 	if err != nil {

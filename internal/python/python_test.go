@@ -87,10 +87,10 @@ func TestLastWords(t *testing.T) {
 		{"Error in sitecustomize; set PYTHONVERBOSE for traceback:\nValueError: not yours\n", "ValueError: not yours"},
 		{
 			"Fatal Python error: init_fs_encoding: failed\nPython runtime state: core initialized\nModuleNotFoundError: No module named 'encodings'\n\nCurrent thread 0x00007f (most recent call first):\n  <no Python frame>\n",
-			"ModuleNotFoundError: No module named 'encodings'; unset PYTHONHOME, which is another Python's",
+			"ModuleNotFoundError: No module named 'encodings'; unset PYTHONHOME, which belongs to another Python",
 		},
 		{"Fatal Python error: init_fs_encoding\n\nCurrent thread:\n  <no Python frame>", "Fatal Python error: init_fs_encoding"},
-		{"Unknown option: -P\nusage: python3 [option] ...\nTry `python -h' for more information.\n", "this Python is older than 3.11, which is needed"},
+		{"Unknown option: -P\nusage: python3 [option] ...\nTry `python -h' for more information.\n", "this Python is older than the required 3.11"},
 		{"mine.Problem: too deep\n", "mine.Problem: too deep"},
 		{"KeyboardInterrupt\n", "KeyboardInterrupt"},
 	} {

@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// An exception as a traceback ends with it: its type, alone or with a message.
+// The last line of a traceback: an exception's type, with or without a message.
 var exception = regexp.MustCompile(`^[A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt|Warning|Failure|Refusal)(:|$)`)
 
-// A frame of a traceback in a file.
+// A frame of a traceback with a file.
 var frame = regexp.MustCompile(`^\s*File "([^"<]+)", line (\d+)`)
 
-// LastWords is one line for a person out of what a Python process wrote before it
-// ended: the last exception with the file that raised it, else what Python calls
-// fatal, else the last line. Empty: it wrote nothing.
+// LastWords summarises in one line what a Python process wrote before it ended: the last
+// exception with the file that raised it, else Python's fatal error, else the last line.
+// It is empty if the process wrote nothing.
 func LastWords(lines []string) string {
 	words := ""
 	for i, line := range slices.Backward(lines) {
@@ -33,7 +33,7 @@ func LastWords(lines []string) string {
 		}
 	}
 	if strings.HasPrefix(words, "Unknown option: -P") {
-		return "this Python is older than 3.11, which is needed"
+		return "this Python is older than the required 3.11"
 	}
 	for _, line := range slices.Backward(lines) {
 		if words == "" {
@@ -41,13 +41,13 @@ func LastWords(lines []string) string {
 		}
 	}
 	if strings.Contains(words, "No module named 'encodings'") {
-		words += "; unset PYTHONHOME, which is another Python's"
+		words += "; unset PYTHONHOME, which belongs to another Python"
 	}
 	return words
 }
 
-// raisedAt is the innermost file of a traceback: its last frame, which stands a line
-// or two above the exception.
+// raisedAt is the innermost file of a traceback: its last frame, shortly before the
+// exception.
 func raisedAt(lines []string) string {
 	for _, line := range slices.Backward(lines[max(0, len(lines)-4):]) {
 		if m := frame.FindStringSubmatch(line); m != nil {

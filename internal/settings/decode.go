@@ -15,9 +15,9 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Decode sets the fields of the struct that v points to, layer upon layer: a key
-// that a layer does not have leaves its field as it is. A Kind whose kind a layer
-// changes starts from that kind's defaults.
+// Decode sets the fields of the struct that v points to, one layer after another. A key
+// that a layer lacks leaves its field as it is. If a layer changes the kind of a Kind,
+// the defaults of the new kind apply.
 func Decode(v any, layers ...*Tree) error {
 	at := reflect.ValueOf(v).Elem()
 	var all []error
@@ -30,16 +30,16 @@ func Decode(v any, layers ...*Tree) error {
 	return errors.Join(all...)
 }
 
-// A Kind is a setting of which there are several sorts: the key "kind" picks one
-// of Of, and the other keys belong to that one. Of's functions give a value with
-// its defaults, a struct or a pointer to one. Null is none of them: Name is empty.
+// A Kind is a setting with several variants. The key "kind" selects one of Of, and the
+// other keys are the variant's settings. The functions in Of return the variant with its
+// defaults, a struct or a pointer to one. Null selects none: Name is empty.
 type Kind[T any] struct {
 	Name  string
 	Value T
 	Of    map[string]func() T
 }
 
-// choose is what the decoder needs of a Kind, whatever T is.
+// choice is the part of a Kind that the decoder needs, for any T.
 type choice interface {
 	current() (name string, value any)
 	known() []string
@@ -208,14 +208,14 @@ func (t *Tree) decodeSlice(n *yaml.Node, path []string, v reflect.Value) []error
 	return all
 }
 
-// indexed is the path of an element of a list.
+// indexed is the path of a list element.
 func indexed(path []string, i int) []string {
 	at := slices.Clone(path)
 	at[len(at)-1] += fmt.Sprintf("[%d]", i)
 	return at
 }
 
-// decodeMap lays a mapping over the one that is there, key by key; null empties it.
+// decodeMap merges a mapping into the existing one, key by key; null empties it.
 func (t *Tree) decodeMap(n *yaml.Node, path []string, v reflect.Value) []error {
 	if n.ShortTag() == "!!null" {
 		v.SetZero()
@@ -243,7 +243,7 @@ func (t *Tree) decodeMap(n *yaml.Node, path []string, v reflect.Value) []error {
 	return all
 }
 
-// scalar sets a number, a truth value or a text, or says why it can't.
+// scalar sets a number, boolean or string, or returns what is wrong.
 func scalar(n *yaml.Node, v reflect.Value) string {
 	wrong := fmt.Sprintf("want %s, got %s", kindName(v), describe(n))
 	text := strings.ReplaceAll(n.Value, "_", "")
@@ -258,7 +258,7 @@ func scalar(n *yaml.Node, v reflect.Value) string {
 		v.SetBool(b)
 	case reflect.Int, reflect.Int32, reflect.Int64:
 		i, err := strconv.ParseInt(text, 10, 64)
-		if err != nil { // 1e6 is a whole number too
+		if err != nil { // 1e6 is an integer too
 			f, e := strconv.ParseFloat(text, 64)
 			if e != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
 				return wrong
@@ -296,13 +296,13 @@ func scalar(n *yaml.Node, v reflect.Value) string {
 
 type field struct {
 	key, want string
-	kinds     []string // that have it; none: all (kinds.go)
-	start     string   // what it starts from, as YAML
+	kinds     []string // kinds that have the field; none: all (kinds.go)
+	start     string   // default as YAML
 	index     []int
 }
 
-// fieldsOf lists the fields of a struct that YAML can set, with those of structs
-// embedded in it.
+// fieldsOf lists the fields of a struct that YAML can set, including those of embedded
+// structs.
 func fieldsOf(t reflect.Type) []field {
 	var all []field
 	for i := range t.NumField() {
@@ -338,7 +338,7 @@ func keys(fields []field) []string {
 	return all
 }
 
-// snake turns LearningRate into learning_rate and UTDRatio into utd_ratio.
+// snake converts LearningRate to learning_rate and UTDRatio to utd_ratio.
 func snake(name string) string {
 	var out []rune
 	runes := []rune(name)

@@ -12,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Encode writes a struct as the YAML that Decode reads back to the same values.
+// Encode writes a struct as YAML that Decode reads back to equal values.
 func Encode(v any) ([]byte, error) {
 	node, err := encode(reflect.ValueOf(v))
 	if err != nil {
@@ -56,7 +56,7 @@ func encode(v reflect.Value) (*yaml.Node, error) {
 			}
 			value, err := encode(v.FieldByIndex(f.index))
 			if value == nil && err == nil {
-				continue // a kind that was never chosen
+				continue // no kind was chosen
 			}
 			if err != nil {
 				return nil, err
@@ -118,7 +118,7 @@ func text(s string) *yaml.Node {
 	return n
 }
 
-// float writes 0.0003 and not 3e-04, and keeps every bit.
+// float writes 0.0003 instead of 3e-04, with full precision.
 func float(x float64, bits int) string {
 	switch a := math.Abs(x); {
 	case math.IsInf(x, 1):

@@ -12,14 +12,13 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// digits are a whole number as JSON has them, but for underscores.
+// digits matches an integer as in JSON, but with underscores allowed.
 var digits = regexp.MustCompile(`^[-+]?[1-9][0-9_]*$`)
 
-// free decodes a value of which the settings know no type, such as a keyword argument
-// of an environment, as it was written: 1e6 is a float64 and 1 an int, a date is the
-// text of it, and a whole number too large for a uint64 is a json.Number. It refuses
-// what JSON, which carries such values on, can't say. A mapping is laid over old,
-// where that is one too.
+// free decodes a value of unknown type, such as a keyword argument of an environment, as
+// it is written: 1e6 is a float64, 1 an int, a date a string, and an integer too large
+// for uint64 a json.Number. It rejects values that JSON cannot represent. A mapping is
+// merged into old if that is one.
 func (t *Tree) free(n *yaml.Node, path []string, old any) (any, []error) {
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -51,7 +50,7 @@ func (t *Tree) free(n *yaml.Node, path []string, old any) (any, []error) {
 		}
 		var f float64
 		if err := n.Decode(&f); err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
-			return nil, []error{t.problem(n, path, "%s: JSON, in which this is passed on, has finite numbers only; pass a text and convert it", describe(n))}
+			return nil, []error{t.problem(n, path, "%s: this is passed as JSON, which has only finite numbers; pass a string and convert it", describe(n))}
 		}
 		return f, nil
 	}
@@ -73,7 +72,7 @@ func (t *Tree) freeInt(n *yaml.Node, path []string) (any, []error) {
 	return nil, []error{t.problem(n, path, "want a whole number, got %s", describe(n))}
 }
 
-// freeMap lays a mapping over one that is known.
+// freeMap merges a mapping into an existing one.
 func (t *Tree) freeMap(n *yaml.Node, path []string, known map[string]any) (map[string]any, []error) {
 	out := make(map[string]any, len(known))
 	for key, value := range known {
@@ -94,7 +93,7 @@ func (t *Tree) freeMap(n *yaml.Node, path []string, known map[string]any) (map[s
 			continue
 		}
 		if key.Kind != yaml.ScalarNode || !isText(key) {
-			all = append(all, t.problem(key, path, "key %s: JSON, in which this is passed on, has texts as keys only: write %s",
+			all = append(all, t.problem(key, path, "key %s: this is passed as JSON, which has only strings as keys: write %s",
 				describe(key), strconv.Quote(key.Value)))
 			continue
 		}
@@ -104,8 +103,8 @@ func (t *Tree) freeMap(n *yaml.Node, path []string, known map[string]any) (map[s
 	return out, all
 }
 
-// isText says whether a key is a text. A bare word is one though YAML 1.1 takes some,
-// such as y, for a truth value.
+// isText reports whether a key is a string. A bare word is one, although YAML 1.1 reads
+// some, such as y, as booleans.
 func isText(key *yaml.Node) bool {
 	switch key.ShortTag() {
 	case "!!int", "!!float", "!!bool", "!!null":
@@ -114,7 +113,8 @@ func isText(key *yaml.Node) bool {
 	return true
 }
 
-// merge is what the key << stands for: a mapping, or several, the first of which wins.
+// merge returns the value of the key <<: a mapping, or several, of which the first takes
+// precedence.
 func (t *Tree) merge(n *yaml.Node, path []string) (map[string]any, []error) {
 	if n.Kind != yaml.SequenceNode {
 		if n.Kind != yaml.MappingNode {
@@ -134,7 +134,7 @@ func (t *Tree) merge(n *yaml.Node, path []string) (map[string]any, []error) {
 	return out, all
 }
 
-// encodeFree writes a value so that free reads the same one back.
+// encodeFree writes a value so that free reads back the same one.
 func encodeFree(v any) (*yaml.Node, error) {
 	switch x := v.(type) {
 	case map[string]any:
@@ -169,7 +169,7 @@ func encodeFree(v any) (*yaml.Node, error) {
 		return &yaml.Node{Kind: yaml.ScalarNode, Value: x.String()}, nil
 	case float64:
 		written := float(x, 64)
-		if !strings.ContainsAny(written, ".en") { // 1 would be a whole number
+		if !strings.ContainsAny(written, ".en") { // 1 would be an integer
 			written += ".0"
 		}
 		return &yaml.Node{Kind: yaml.ScalarNode, Value: written}, nil

@@ -49,12 +49,12 @@ func sameAgain(t *testing.T, o *outer) {
 // Ensure that what JSON can't say is refused with the key.
 func TestFreeValuesThatAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		"{rooms: {1: 2}}":        `env_kwargs.rooms: key "1": JSON`,
-		"{a: [{true: 2}]}":       `env_kwargs.a[0]: key "true": JSON`,
-		"{? [1, 2] : 3}":         "env_kwargs: key a list: JSON",
-		"{limit: .inf}":          `env_kwargs.limit: ".inf": JSON`,
-		"{x: .nan}":              `env_kwargs.x: ".nan": JSON`,
-		"{x: [1, {y: -.Inf}]}":   `env_kwargs.x[1].y: "-.Inf": JSON`,
+		"{rooms: {1: 2}}":        `env_kwargs.rooms: key "1": this is passed as JSON`,
+		"{a: [{true: 2}]}":       `env_kwargs.a[0]: key "true": this is passed as JSON`,
+		"{? [1, 2] : 3}":         "env_kwargs: key a list: this is passed as JSON",
+		"{limit: .inf}":          `env_kwargs.limit: ".inf": this is passed as JSON`,
+		"{x: .nan}":              `env_kwargs.x: ".nan": this is passed as JSON`,
+		"{x: [1, {y: -.Inf}]}":   `env_kwargs.x[1].y: "-.Inf": this is passed as JSON`,
 		"{x: !!int hello}":       "env_kwargs.x",
 		"{<<: [3]}":              "env_kwargs.<<: want key: value lines",
 		"[1]":                    "env_kwargs: want key: value lines, got a list",

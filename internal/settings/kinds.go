@@ -9,17 +9,18 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// A struct whose field "kind" says which of its other fields mean something tags those
-// with the kinds that have them, and with what they start from when such a kind is
-// chosen (zero without that tag):
+// If the field "kind" of a struct determines which other fields apply, their tags list
+// the kinds that have them, and the default of the field when such a kind is chosen (zero
+// without the tag):
 //
 //	Kind   string  `yaml:"kind"`
 //	Rate   float64 `yaml:"rate" kinds:"decaying" default:"0.9"`
 //
-// A key of another kind is then an error, and Encode leaves it out. It is Kind for
-// settings that are read through one Go type.
+// A key of another kind is then an error, and Encode omits it. It is the equivalent of
+// Kind for settings with a single Go type.
 
-// kindOf is the kind that a struct has once n is laid over it; empty without a kind.
+// kindOf returns the kind of a struct before and after n is merged into it; empty without
+// a kind.
 func kindOf(n *yaml.Node, fields []field, v reflect.Value) (before, after string) {
 	for _, f := range fields {
 		if at := v.FieldByIndex(f.index); f.key == "kind" && at.Kind() == reflect.String {
@@ -34,13 +35,13 @@ func kindOf(n *yaml.Node, fields []field, v reflect.Value) (before, after string
 	return before, after
 }
 
-// of says whether a field means something for a kind.
+// of reports whether a field applies to a kind.
 func (f field) of(kind string) bool {
 	return len(f.kinds) == 0 || kind == "" || slices.Contains(f.kinds, kind)
 }
 
-// change empties the fields that the new kind does not have, and gives those that the
-// old one did not have what they start from.
+// change clears the fields that the new kind lacks, and sets those that the old kind
+// lacked to their defaults.
 func change(fields []field, v reflect.Value, before, after string) {
 	for _, f := range fields {
 		at := v.FieldByIndex(f.index)
@@ -55,13 +56,13 @@ func change(fields []field, v reflect.Value, before, after string) {
 				continue
 			}
 			if err := yaml.Unmarshal([]byte(f.start), at.Addr().Interface()); err != nil {
-				panic(fmt.Sprintf("settings: default %q of key %s: %v", f.start, f.key, err)) // a wrong tag
+				panic(fmt.Sprintf("settings: default %q of key %s: %v", f.start, f.key, err)) // a malformed tag
 			}
 		}
 	}
 }
 
-// otherKind is the error of a key that the kind does not have.
+// otherKind is the error for a key that the kind lacks.
 func otherKind(f field, kind string) string {
 	verb := "has"
 	if len(f.kinds) > 1 {
@@ -70,8 +71,8 @@ func otherKind(f field, kind string) string {
 	return fmt.Sprintf("kind %s has no %s (%s %s)", kind, f.key, strings.Join(f.kinds, ", "), verb)
 }
 
-// retired is implemented by settings with keys that earlier versions read: they are
-// still accepted, and ignored.
+// retired is implemented by settings with keys of earlier versions, which are accepted
+// and ignored.
 type retired interface{ RetiredKeys() []string }
 
 func isRetired(v reflect.Value, key string) bool {
@@ -82,8 +83,8 @@ func isRetired(v reflect.Value, key string) bool {
 	return ok && slices.Contains(r.RetiredKeys(), key)
 }
 
-// Recorded marks a tree as written by Stein and not by a person: keys of other kinds
-// are ignored, as earlier versions wrote them out.
+// Recorded marks a tree as written by Stein, not by a person: keys of other kinds are
+// ignored, since earlier versions wrote them.
 func (t *Tree) Recorded() *Tree {
 	t.recorded = true
 	return t

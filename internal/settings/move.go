@@ -10,7 +10,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Get decodes a top-level key's value into v, which stays as it is where there is none.
+// Get decodes the value of a top-level key into v; without the key, v is unchanged.
 func (t *Tree) Get(key string, v any) error {
 	if node := child(t.root, key); node != nil {
 		return errors.Join(t.decode(node, []string{key}, reflect.ValueOf(v).Elem())...)
@@ -18,10 +18,9 @@ func (t *Tree) Get(key string, v any) error {
 	return nil
 }
 
-// Move takes a value from one path of keys to another, as from agent.batch_size to
-// schedule.batch_size, and gives the place where it stood, file:line or flag: empty
-// where there was none, and nothing changes. It is an error where the other path has
-// a value too.
+// Move moves a value from one path of keys to another, such as from agent.batch_size to
+// schedule.batch_size. It returns where the value stood, file:line or flag, or "" if
+// there was none. It is an error if the other path has a value too.
 func (t *Tree) Move(from, to string) (place string, err error) {
 	path := strings.Split(from, ".")
 	parents := []*yaml.Node{t.root}
@@ -42,13 +41,13 @@ func (t *Tree) Move(from, to string) (place string, err error) {
 		return "", err
 	}
 	remove(parent, at)
-	for i := len(parents) - 1; i > 0 && len(parents[i].Content) == 0; i-- { // nothing else was in it
+	for i := len(parents) - 1; i > 0 && len(parents[i].Content) == 0; i-- { // remove emptied mappings
 		remove(parents[i-1], index(parents[i-1], path[i-1]))
 	}
 	return t.place(key), nil
 }
 
-// Default puts a text at a path whose last mapping is there and has no such key.
+// Default sets a path to a text if its parent mapping exists and lacks the key.
 func (t *Tree) Default(path, text string) {
 	keys := strings.Split(path, ".")
 	parent := t.root
@@ -64,7 +63,7 @@ func (t *Tree) Default(path, text string) {
 	}
 }
 
-// put places a value at a path, with mappings made on the way.
+// put sets a value at a path and creates the mappings on the way.
 func (t *Tree) put(path string, key, value *yaml.Node) error {
 	keys := strings.Split(path, ".")
 	parent := t.root
@@ -91,7 +90,7 @@ func (t *Tree) put(path string, key, value *yaml.Node) error {
 	return nil
 }
 
-// index is where a mapping has a key, or −1.
+// index is the position of a key in a mapping, or −1.
 func index(n *yaml.Node, key string) int {
 	if n.Kind == yaml.MappingNode {
 		for i := 0; i < len(n.Content); i += 2 {
@@ -112,7 +111,7 @@ func child(n *yaml.Node, key string) *yaml.Node {
 
 func remove(n *yaml.Node, at int) { n.Content = slices.Delete(slices.Clone(n.Content), at, at+2) }
 
-// place is where a node stands: file:line, or the flag.
+// place is the source of a node: file:line, or the flag.
 func (t *Tree) place(n *yaml.Node) string {
 	place := t.source[n]
 	if n.Line > 0 && !strings.HasPrefix(place, "--") {

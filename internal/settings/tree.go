@@ -1,6 +1,6 @@
-// Package settings turns YAML into typed structs, strictly: an unknown key or a
-// value that makes no sense is an error that names the key's path, the place, and
-// what is allowed. All such errors are reported at once.
+// Package settings decodes YAML into typed structs, strictly: an unknown key or an
+// invalid value is an error with the key's path, its place, and what is allowed. All such
+// errors are reported together.
 //
 // A field's key is its yaml tag, or its name in snake_case. A want tag bounds it:
 //
@@ -8,7 +8,7 @@
 //	Gamma  float64 `want:"> 0, <= 1"`
 //	Device string  `want:"cpu|cuda"`
 //
-// A struct that has a method Validate() error is asked once all is set.
+// A struct's method Validate() error, if it has one, is called after all fields are set.
 package settings
 
 import (
@@ -22,22 +22,22 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// maxNodes is far beyond any configuration.
+// maxNodes exceeds any real configuration.
 const maxNodes = 10_000
 
-// A Tree is YAML that knows which source each value came from.
+// A Tree is YAML that records the source of each value.
 type Tree struct {
 	root     *yaml.Node
 	source   map[*yaml.Node]string
 	recorded bool
 }
 
-// Parse reads one YAML document, which must be a mapping. The name is for errors.
+// Parse parses one YAML document, which must be a mapping. name is used in errors.
 func Parse(name string, data []byte) (*Tree, error) {
 	var doc yaml.Node
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	switch err := dec.Decode(&doc); {
-	case errors.Is(err, io.EOF): // nothing in it but comments
+	case errors.Is(err, io.EOF): // only comments
 		doc = yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{mapping()}}
 	case err != nil:
 		return nil, fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
@@ -62,8 +62,8 @@ func Parse(name string, data []byte) (*Tree, error) {
 
 func mapping() *yaml.Node { return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"} }
 
-// resolve replaces aliases by what they stand for. The budget of nodes guards
-// against a file whose aliases multiply or contain themselves; nil where it is spent.
+// resolve replaces aliases by their values. The budget of nodes guards against aliases
+// that multiply or contain themselves; the result is nil if it is exceeded.
 func resolve(n *yaml.Node, budget *int) *yaml.Node {
 	for n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -104,7 +104,7 @@ func (t *Tree) duplicates(n *yaml.Node, path []string) error {
 	return errors.Join(all...)
 }
 
-// Has says whether there is a top-level key.
+// Has reports whether there is a top-level key.
 func (t *Tree) Has(key string) bool {
 	for i := 0; i < len(t.root.Content); i += 2 {
 		if t.root.Content[i].Value == key {
@@ -114,8 +114,8 @@ func (t *Tree) Has(key string) bool {
 	return false
 }
 
-// Take removes a top-level key and decodes its value into v; without such a key v
-// stays as it is.
+// Take removes a top-level key and decodes its value into v; without the key, v is
+// unchanged.
 func (t *Tree) Take(key string, v any) error {
 	for i := 0; i < len(t.root.Content); i += 2 {
 		if t.root.Content[i].Value != key {
@@ -128,8 +128,8 @@ func (t *Tree) Take(key string, v any) error {
 	return nil
 }
 
-// Set makes a tree of one assignment as given on a command line, such as
-// agent.batch=256 or agent.batch:256. The value is YAML.
+// Set makes a tree from a command-line assignment such as agent.batch=256 or
+// agent.batch:256. The value is YAML.
 func Set(assignment string) (*Tree, error) {
 	i := strings.IndexAny(assignment, "=:")
 	if i <= 0 {
@@ -158,10 +158,10 @@ func Set(assignment string) (*Tree, error) {
 	return t, nil
 }
 
-// An Error says what is wrong with one key.
+// An Error reports a problem with one key.
 type Error struct {
 	Key   string // path, such as policy.hidden
-	Place string // file:line or flag; empty where several keys together are wrong
+	Place string // file:line or flag; empty if several keys are involved
 	What  string
 }
 

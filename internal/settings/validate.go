@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// validate asks every struct in v for what is wrong with it, the inner ones first:
-// one that holds something wrong is not asked.
+// validate calls Validate on every struct in v, inner ones first. A struct is skipped if
+// one inside it failed.
 func validate(v reflect.Value, path []string) []error {
 	if k, ok := asChoice(v); ok {
 		_, value := k.current()
@@ -41,7 +41,7 @@ func validate(v reflect.Value, path []string) []error {
 	return nil
 }
 
-// ask calls a struct's Validate. Errors that it joined are told one by one.
+// ask calls a struct's Validate and splits joined errors.
 func ask(v reflect.Value, path []string) []error {
 	at := reflect.New(v.Type()) // the method may be the pointer's
 	at.Elem().Set(v)

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// violated checks a value against a want tag, and says what was wanted where it
-// does not hold. The elements of a list are checked one by one.
+// violated checks a value against a want tag and returns what is wanted if it does not
+// hold. The elements of a list are checked one by one.
 func violated(want string, v reflect.Value) string {
 	if want == "" {
 		return ""
@@ -58,8 +58,8 @@ func number(v reflect.Value) float64 {
 	return v.Float()
 }
 
-// allowed ends a message about a name that is unknown: the nearest
-// one, when it is near, and all of them.
+// allowed completes a message about an unknown name with the nearest known one, if it is
+// close, and with all of them.
 func allowed(name string, known []string) string {
 	if len(known) == 0 {
 		return ""
@@ -71,9 +71,9 @@ func allowed(name string, known []string) string {
 	return list
 }
 
-// Nearest gives the name that a misspelt one was likely meant to be, or "".
+// Nearest returns the known name most similar to a misspelt one, or "".
 func Nearest(name string, known []string) string {
-	best, least := "", len(name)/2+1 // with more than half of it wrong it is another word
+	best, least := "", len(name)/2+1 // beyond half of its letters, it is another word
 	for _, k := range known {
 		if d := distance(strings.ToLower(name), strings.ToLower(k)); d < least {
 			best, least = k, d
@@ -82,7 +82,7 @@ func Nearest(name string, known []string) string {
 	if best != "" || name == "" {
 		return best
 	}
-	for _, k := range known { // a part of a longer name: lr of actor_lr
+	for _, k := range known { // part of a longer name: lr of actor_lr
 		if len(name) > 1 && strings.Contains(k, name) {
 			return k
 		}
@@ -90,8 +90,8 @@ func Nearest(name string, known []string) string {
 	return ""
 }
 
-// distance is the number of letters to insert, drop, change or swap with the
-// next (optimal string alignment).
+// distance is the number of insertions, deletions, substitutions and transpositions of
+// letters (optimal string alignment).
 func distance(a, b string) int {
 	var before []int
 	last := make([]int, len(b)+1)

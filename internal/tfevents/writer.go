@@ -1,5 +1,5 @@
-// Package tfevents writes TensorBoard's event files: TFRecord frames
-// with masked CRC-32C checksums around Event messages (tensorflow/core/util/event.proto).
+// Package tfevents writes TensorBoard's event files: TFRecord frames with masked CRC-32C
+// checksums around Event messages (tensorflow/core/util/event.proto).
 package tfevents
 
 import (
@@ -36,13 +36,13 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // A Writer appends events to one file. It is not safe for concurrent use.
 type Writer struct {
 	file    *os.File
-	size    int64  // of what is whole in it
-	pending []byte // records that Flush is to write
+	size    int64  // of complete records
+	pending []byte // records to flush
 }
 
-// Create starts a new event file in a folder. TensorBoard shows all event files of
-// a folder as one run; it forgets what earlier files hold at step from and beyond,
-// which is what a resumed run wants. A new run gives 0.
+// Create creates a new event file in a folder. TensorBoard shows all event files of a
+// folder as one run. It discards earlier events at step from and later, as needed when a
+// run is resumed. A new run passes 0.
 func Create(dir string, from int64) (*Writer, error) {
 	host, err := os.Hostname()
 	if err != nil {
@@ -71,8 +71,8 @@ func Create(dir string, from int64) (*Writer, error) {
 
 const prefix = "events.out.tfevents."
 
-// nextSecond is now, or what is next after the files that a folder has: TensorBoard
-// reads them by their names' order, and the clock may have been set back.
+// nextSecond is the current time, or later if the folder has newer files: TensorBoard
+// reads files in the order of their names, and the clock may have been set back.
 func nextSecond(dir string) int64 {
 	next := time.Now().Unix()
 	files, _ := filepath.Glob(filepath.Join(dir, prefix+"*"))
@@ -98,7 +98,7 @@ func (w *Writer) Scalars(step int64, figures map[string]float64) {
 	w.event(step, appendMessage(nil, eventSummary, summary))
 }
 
-// PNG writes a picture of one step, given as the bytes of a PNG file. It buffers.
+// PNG writes an image of one step, encoded as PNG. It buffers.
 func (w *Writer) PNG(step int64, tag string, width, height int, png []byte) {
 	var image []byte
 	for _, f := range []struct {
@@ -114,8 +114,8 @@ func (w *Writer) PNG(step int64, tag string, width, height int, png []byte) {
 	w.event(step, appendMessage(nil, eventSummary, appendMessage(nil, summaryValue, value)))
 }
 
-// Flush hands what is buffered to the operating system: all of it or, on a full disk,
-// nothing. What did not fit is lost, and the next event has its chance.
+// Flush writes the buffered records to the file: all of them or, on a full disk, none.
+// Records that did not fit are dropped.
 func (w *Writer) Flush() error {
 	n, err := w.file.WriteAt(w.pending, w.size)
 	w.pending = w.pending[:0]
@@ -131,7 +131,7 @@ func (w *Writer) Close() error {
 	return errors.Join(w.Flush(), w.file.Close())
 }
 
-// event frames one event: length, its checksum, the message, its checksum.
+// event encodes one event: length, its checksum, the message, its checksum.
 func (w *Writer) event(step int64, what []byte) {
 	now := float64(time.Now().UnixNano()) / 1e9
 	msg := protowire.AppendTag(nil, eventTime, protowire.Fixed64Type)
@@ -149,8 +149,8 @@ func appendRecord(b, msg []byte) []byte {
 	return append(b, frame...)
 }
 
-// maskedCRC is TFRecord's checksum: a CRC of data that holds CRCs is weak, so it is
-// rotated and shifted (tensorflow/core/lib/hash/crc32c.h).
+// maskedCRC is TFRecord's checksum, rotated and shifted because a CRC of data that
+// contains CRCs is weak (tensorflow/core/lib/hash/crc32c.h).
 func maskedCRC(data []byte) uint32 {
 	crc := crc32.Checksum(data, castagnoli)
 	return (crc>>15 | crc<<17) + 0xa282ead8

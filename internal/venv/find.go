@@ -1,5 +1,5 @@
-// Package venv finds and makes the Python environment that simulators run in. Packages
-// at the versions of this program's requirements.txt lie in it, and XLA's plugin.
+// Package venv finds and creates the Python environment of simulators. It holds the
+// packages of this program's requirements.txt, in those versions, and XLA's plugin.
 package venv
 
 import (
@@ -16,10 +16,9 @@ import (
 	"github.com/stein-rl/stein"
 )
 
-// Find lists the virtual environments of this machine that Stein may use, the first
-// choice first: the active one ($VIRTUAL_ENV), .venv in the working folder and those
-// above it, .venv beside the program and above it, and the one in Home. One in Home
-// that was not finished is not among them.
+// Find lists the virtual environments of this machine that Stein may use, in order of
+// preference: the active one ($VIRTUAL_ENV), .venv in the working folder and its parents,
+// .venv beside the program and in its parents, and the one in Home if it is complete.
 func Find() []string {
 	var dirs []string
 	if active := os.Getenv("VIRTUAL_ENV"); active != "" {
@@ -45,7 +44,7 @@ func Find() []string {
 	})
 }
 
-// upwards names .venv in dir and in all folders above it.
+// upwards lists .venv in dir and its parents.
 func upwards(dir string) []string {
 	var dirs []string
 	for ; ; dir = filepath.Dir(dir) {
@@ -59,7 +58,7 @@ func upwards(dir string) []string {
 // Python is the interpreter of a virtual environment.
 func Python(dir string) string { return filepath.Join(dir, "bin", "python") }
 
-// Of is the virtual environment that an interpreter belongs to; "" for one of the system.
+// Of is the virtual environment of an interpreter; "" for a system one.
 func Of(python string) string {
 	dir := filepath.Dir(filepath.Dir(python))
 	if _, err := os.Stat(filepath.Join(dir, "pyvenv.cfg")); err != nil {
@@ -68,9 +67,9 @@ func Of(python string) string {
 	return dir
 }
 
-// Remedy says what to run so that the interpreter which Stein takes on this machine,
-// python, has the packages. python may be "": there is none. flags are those of stein
-// setup that the packages need.
+// Remedy says what to run to install the packages for python, the interpreter that Stein
+// uses on this machine, or "" if there is none. flags are the flags of stein setup for
+// those packages.
 func Remedy(python string, flags ...string) string {
 	setup := strings.Join(append([]string{"stein setup"}, flags...), " ")
 	home, err := Home()
@@ -84,11 +83,11 @@ func Remedy(python string, flags ...string) string {
 	}
 }
 
-// needed are the modules that Stein's own Python needs, by the first part of their names.
+// needed are the top-level modules that Stein's own Python code needs.
 var needed = []string{"gymnasium", "numpy", "zmq", "google", "mujoco"}
 
-// Missing says, of the last words of a Python that died, which of the packages it lacked
-// and what to do about it; "" where it died of something else.
+// Missing reports which package a Python process lacked, given its last output, and how
+// to install it; "" if it failed for another reason.
 func Missing(python string, words []string) string {
 	for _, line := range words {
 		_, name, found := strings.Cut(line, "ModuleNotFoundError: No module named '")
@@ -101,11 +100,11 @@ func Missing(python string, words []string) string {
 	return ""
 }
 
-// Home is where the environment of this program's requirements lies in the user's data
-// folder. Another version of the requirements has another one.
+// Home is the folder of the environment for this program's requirements, in the user's
+// data folder. Each version of the requirements has its own.
 func Home() (string, error) {
 	data := os.Getenv("XDG_DATA_HOME")
-	if !filepath.IsAbs(data) { // the standard has relative ones ignored
+	if !filepath.IsAbs(data) { // the XDG standard ignores relative paths
 		home, err := os.UserHomeDir()
 		if err != nil {
 			return "", fmt.Errorf("venv: no home folder to make a Python environment in: %w", err)
@@ -119,11 +118,11 @@ func Home() (string, error) {
 	return filepath.Join(data, "stein", sum[:12], "venv"), nil
 }
 
-// sumOf is the SHA-256 of a list of packages.
+// sumOf is the SHA-256 of a requirements file.
 func sumOf(lists fs.ReadFileFS, name string) (string, error) {
 	text, err := lists.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("venv: no list of packages %s", name)
+		return "", fmt.Errorf("venv: unknown requirements file %s", name)
 	}
 	if err != nil {
 		return "", fmt.Errorf("venv: %w", err)

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lock keeps other processes from making an environment in a folder until the file that
-// it returns is closed here and in all processes that inherited it. The folder itself is
-// locked, so that no file is left.
+// lock keeps other processes from creating an environment in a folder. The lock ends when
+// the returned file is closed here and in all processes that inherited it. It locks the
+// folder itself, so no lock file remains.
 func lock(ctx context.Context, folder string, out io.Writer) (*os.File, error) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, fmt.Errorf("venv: %w", err)
@@ -33,7 +33,7 @@ func lock(ctx context.Context, folder string, out io.Writer) (*os.File, error) {
 			return nil, errors.Join(fmt.Errorf("venv: locking %s: %w", folder, err), f.Close())
 		}
 		if !told {
-			fmt.Fprintf(out, "another process makes an environment in %s: waiting for it\n", folder)
+			fmt.Fprintf(out, "waiting for another process that creates an environment in %s\n", folder)
 		}
 		select {
 		case <-again.C:

@@ -16,23 +16,23 @@ import (
 	"github.com/stein-rl/stein"
 )
 
-// base is the list that every environment has.
+// base is the requirements file of every environment.
 const base = "requirements.txt"
 
-// Options say what environment to make.
+// Options describe the environment to create.
 type Options struct {
 	Dir    string   // folder of the environment; "": Home
-	Python string   // interpreter to make it with; "": the first on PATH that will do
-	Extra  []string // lists of packages besides, such as cuda for requirements-cuda.txt
+	Python string   // interpreter to create it with; "": the first suitable one on PATH
+	Extra  []string // further requirements, such as cuda for requirements-cuda.txt
 	Out    io.Writer
 
 	lists   fs.ReadFileFS // nil: those of this program
-	modules []string      // imported at the end; nil: those that a simulator needs
+	modules []string      // imported as a test; nil: those that a simulator needs
 	in      string        // working folder of Python; "": this one
 	locked  *os.File      // the folder's parent
 }
 
-// Made is an environment that is ready.
+// A Made is a complete environment.
 type Made struct {
 	Dir     string // absolute
 	Python  string // its interpreter
@@ -40,10 +40,10 @@ type Made struct {
 	New     bool   // something was installed
 }
 
-// Make makes an environment, or completes one that is there. What a call leaves behind
-// that was cut off, the next one removes and makes anew. A virtual environment that the
-// user made is filled and never removed; a folder with other things is refused. Of two
-// calls for one folder the second waits for the first.
+// Make creates an environment or completes an existing one. It removes and recreates what
+// an interrupted call left behind. It fills an environment made by the user but never
+// removes it, and rejects a folder with other content. Concurrent calls for the same
+// folder wait for one another.
 func Make(ctx context.Context, o Options) (Made, error) {
 	if o.lists == nil {
 		o.lists = stein.Requirements
@@ -94,7 +94,7 @@ func Make(ctx context.Context, o Options) (Made, error) {
 	return made, s.write(dir)
 }
 
-// folder is the absolute path of the environment, links followed.
+// folder is the absolute path of the environment, without symbolic links.
 func (o Options) folder() (string, error) {
 	if o.Dir == "" {
 		return Home()
@@ -109,7 +109,7 @@ func (o Options) folder() (string, error) {
 	return dir, nil
 }
 
-// names are those of the lists to install.
+// names are the requirements files to install.
 func (o Options) names() []string {
 	names := []string{base}
 	for _, extra := range o.Extra {
@@ -118,8 +118,8 @@ func (o Options) names() []string {
 	return names
 }
 
-// open gives the environment in a folder as it stands, with its interpreter. An
-// environment that is not there, or was not finished, is made first, without packages.
+// open opens the environment in a folder and its interpreter. If it is missing or
+// incomplete, open first creates it without packages.
 func (o Options) open(ctx context.Context, dir string) (stamp, interpreter, error) {
 	s, err := readStamp(dir)
 	switch {
@@ -127,21 +127,21 @@ func (o Options) open(ctx context.Context, dir string) (stamp, interpreter, erro
 		if p, ok := o.whole(ctx, dir, s); ok {
 			return s, p, nil
 		}
-		if _, err := choose(ctx, o.Python); err != nil { // before anything is removed
+		if _, err := choose(ctx, o.Python); err != nil { // fail before anything is removed
 			return s, interpreter{}, err
 		}
-		fmt.Fprintf(o.Out, "the environment in %s is not whole, or of another Python: making it anew\n", dir)
+		fmt.Fprintf(o.Out, "the environment in %s is incomplete or for another Python: creating it again\n", dir)
 		if err := o.empty(dir); err != nil {
 			return s, interpreter{}, err
 		}
 		return o.create(ctx, dir)
-	case Of(Python(dir)) != "": // the user's own
+	case Of(Python(dir)) != "": // made by the user
 		p, err := ask(ctx, Python(dir))
 		if err == nil {
 			err = p.check()
 		}
 		if err == nil && !o.wanted(ctx, p) {
-			err = fmt.Errorf("venv: the environment %s has Python %v, not that of %s: leave --python out, or name another --dir", dir, p, o.Python)
+			err = fmt.Errorf("venv: the environment %s has Python %v, not that of %s: omit --python, or choose another --dir", dir, p, o.Python)
 		}
 		return s, p, err
 	}
@@ -150,12 +150,12 @@ func (o Options) open(ctx context.Context, dir string) (stamp, interpreter, erro
 		return s, interpreter{}, fmt.Errorf("venv: %w", err)
 	}
 	if len(files) > 0 {
-		return s, interpreter{}, fmt.Errorf("venv: %s holds other things and is no virtual environment: name another --dir", dir)
+		return s, interpreter{}, fmt.Errorf("venv: %s is not empty and not a virtual environment: choose another --dir", dir)
 	}
 	return o.create(ctx, dir)
 }
 
-// whole says whether a finished environment still works, with the Python that is wanted.
+// whole reports whether a complete environment still works and has the wanted Python.
 func (o Options) whole(ctx context.Context, dir string, s stamp) (interpreter, bool) {
 	if !s.Done {
 		return interpreter{}, false
@@ -164,7 +164,8 @@ func (o Options) whole(ctx context.Context, dir string, s stamp) (interpreter, b
 	return p, err == nil && len(p.missing) == 0 && o.wanted(ctx, p)
 }
 
-// wanted says whether an environment's Python has the version of the one that was named.
+// wanted reports whether an environment's Python has the version of the requested
+// interpreter.
 func (o Options) wanted(ctx context.Context, p interpreter) bool {
 	if o.Python == "" {
 		return true
@@ -173,8 +174,8 @@ func (o Options) wanted(ctx context.Context, p interpreter) bool {
 	return err == nil && named.version == p.version
 }
 
-// empty removes an environment that Make made. Its stamp goes last, so that what a cut
-// leaves is still known as ours.
+// empty removes an environment created by Make. The stamp is removed last, so that after
+// an interruption the rest is still recognised.
 func (o Options) empty(dir string) error {
 	files, err := os.ReadDir(dir)
 	if err != nil {
@@ -186,12 +187,12 @@ func (o Options) empty(dir string) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("venv: removing what is left in %s: %w", dir, err)
+		return fmt.Errorf("venv: removing the incomplete environment %s: %w", dir, err)
 	}
 	return nil
 }
 
-// create makes an environment without packages.
+// create creates an environment without packages.
 func (o Options) create(ctx context.Context, dir string) (stamp, interpreter, error) {
 	s := stamp{Made: true}
 	p, err := choose(ctx, o.Python)
@@ -205,14 +206,14 @@ func (o Options) create(ctx context.Context, dir string) (stamp, interpreter, er
 	if err := s.write(dir); err != nil {
 		return s, p, err
 	}
-	fmt.Fprintf(o.Out, "making a Python %v environment in %s\n", p, dir)
+	fmt.Fprintf(o.Out, "creating a Python %v environment in %s\n", p, dir)
 	if err := o.run(ctx, p.path, "-m", "venv", "--without-pip", dir); err != nil {
-		return s, p, fmt.Errorf("venv: %s made no environment: %w", p.path, err)
+		return s, p, fmt.Errorf("venv: %s could not create the environment: %w", p.path, err)
 	}
 	return s, p, nil
 }
 
-// install has pip fill an environment, and looks whether what matters can be imported.
+// install runs pip, and checks that the important modules can be imported.
 func (o Options) install(ctx context.Context, python string) error {
 	if p, err := ask(ctx, python, "pip"); err != nil {
 		return err
@@ -230,7 +231,7 @@ func (o Options) install(ctx context.Context, python string) error {
 	for _, name := range o.names() {
 		args = append(args, "-r", name)
 	}
-	for _, name := range append(o.names(), base) { // lists name each other
+	for _, name := range append(o.names(), base) { // requirements files include each other
 		text, err := o.lists.ReadFile(name)
 		if err == nil {
 			err = os.WriteFile(filepath.Join(tmp, name), text, 0o600)
@@ -242,32 +243,33 @@ func (o Options) install(ctx context.Context, python string) error {
 	fmt.Fprintf(o.Out, "installing the packages of %s\n", strings.Join(o.names(), ", "))
 	o.in = tmp
 	if err := o.run(ctx, python, args...); err != nil {
-		return fmt.Errorf("venv: pip could not install the packages: %w\nonce that is mended, run the same command again", err)
+		return fmt.Errorf("venv: pip could not install the packages: %w\nfix the cause and run the same command again", err)
 	}
 	p, err := ask(ctx, python, o.modules...)
 	if err == nil && len(p.missing) > 0 {
-		err = fmt.Errorf("venv: pip ended well, and %s can't be imported: name another --dir", strings.Join(p.missing, ", "))
+		err = fmt.Errorf("venv: pip succeeded, but %s cannot be imported: choose another --dir", strings.Join(p.missing, ", "))
 	}
 	return err
 }
 
-// quiet is o without a word of what goes well.
+// quiet is o without progress messages.
 func (o Options) quiet() Options {
 	o.Out = io.Discard
 	return o
 }
 
-// run runs Python with its output on Out. An error has the last words that it gave as one.
+// run runs Python with its output on Out. The error includes the last error that it
+// printed.
 func (o Options) run(ctx context.Context, python string, args ...string) error {
 	out := o.Out
-	if _, file := out.(*os.File); !file { // two goroutines copy what is no file
+	if _, file := out.(*os.File); !file { // two goroutines write to anything but a file
 		out = &shared{to: out}
 	}
 	words := &complaints{to: out}
 	c := command(ctx, python, args...)
 	c.Dir, c.Stdout, c.Stderr = o.in, out, words
-	// A pip that outlives this program, killed, keeps the lock: the next call waits for
-	// its end before it removes what it wrote.
+	// If this program is killed, a running pip keeps the lock, and the next call waits
+	// for it before it removes the incomplete environment.
 	c.ExtraFiles = []*os.File{o.locked}
 	err := c.Run()
 	if ctx.Err() != nil {
@@ -280,7 +282,7 @@ func (o Options) run(ctx context.Context, python string, args ...string) error {
 	return err
 }
 
-// shared lets several goroutines write, one at a time.
+// shared serialises concurrent writes.
 type shared struct {
 	mu sync.Mutex
 	to io.Writer
@@ -292,7 +294,7 @@ func (w *shared) Write(p []byte) (int, error) {
 	return w.to.Write(p)
 }
 
-// complaints passes on what a program writes to stderr, and remembers its errors.
+// complaints passes on a program's stderr and remembers its errors.
 type complaints struct {
 	to   io.Writer
 	text []byte
@@ -306,7 +308,7 @@ func (w *complaints) Write(p []byte) (int, error) {
 	return w.to.Write(p)
 }
 
-// String is the errors, with a word about the network where that is the cause.
+// String is the errors, with a hint if the network is the cause.
 func (w *complaints) String() string {
 	var errors []string
 	offline := false

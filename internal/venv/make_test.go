@@ -71,7 +71,7 @@ func TestMake(t *testing.T) {
 	require.True(t, made.New)
 	require.Equal(t, Made{Dir: home, Python: filepath.Join(home, "bin", "python"), Version: made.Version, New: true}, made)
 	require.Contains(t, Find(), home)
-	require.Contains(t, out.String(), "making a Python 3.")
+	require.Contains(t, out.String(), "creating a Python 3.")
 
 	t.Setenv("PIP_FIND_LINKS", t.TempDir()) // pip would find nothing
 	again, err := Make(ctx, o)
@@ -87,7 +87,7 @@ func TestMake(t *testing.T) {
 	wheel(t, wheels, "secondwheel", "2.0")
 	_, err = Make(ctx, o)
 	require.NoError(t, err, out)
-	require.Contains(t, out.String(), "making it anew")
+	require.Contains(t, out.String(), "creating it again")
 	p, err := ask(ctx, made.Python, "firstwheel", "secondwheel")
 	require.NoError(t, err)
 	require.Empty(t, p.missing)
@@ -144,10 +144,10 @@ func script(t *testing.T, text string) string {
 func TestUnfitPython(t *testing.T) {
 	for name, c := range map[string]struct{ python, want string }{
 		"absent":       {"/no/such/python", "no Python /no/such/python"},
-		"no Python":    {"/bin/ls", "/bin/ls does not run as Python 3 does"},
-		"prints text":  {script(t, "echo hello"), `asked for its version it printed "hello"`},
-		"too old":      {script(t, `echo '{"version": [3, 9, 2], "missing": []}'`), "is Python 3.9.2: 3.11 or newer is needed"},
-		"no ensurepip": {script(t, `echo '{"version": [3, 13, 1], "missing": ["ensurepip"]}'`), "lacks the standard module ensurepip, without which it makes no environment: on Debian and Ubuntu install python3-venv (python3.13-venv)"},
+		"no Python":    {"/bin/ls", "/bin/ls does not run as Python 3"},
+		"prints text":  {script(t, "echo hello"), `is not Python: its version is "hello"`},
+		"too old":      {script(t, `echo '{"version": [3, 9, 2], "missing": []}'`), "is Python 3.9.2: 3.11 or newer is required"},
+		"no ensurepip": {script(t, `echo '{"version": [3, 13, 1], "missing": ["ensurepip"]}'`), "lacks the standard module ensurepip, which environments need: on Debian and Ubuntu install python3-venv (python3.13-venv)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "env")
@@ -170,9 +170,9 @@ func TestMakeInForeignFolder(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "thesis.tex"), []byte("x"), 0o600))
 	_, err := Make(context.Background(), Options{Dir: dir})
-	require.ErrorContains(t, err, "holds other things and is no virtual environment")
+	require.ErrorContains(t, err, "is not empty and not a virtual environment")
 	_, err = Make(context.Background(), Options{Dir: dir, Extra: []string{"nonsense"}})
-	require.ErrorContains(t, err, "no list of packages requirements-nonsense.txt")
+	require.ErrorContains(t, err, "unknown requirements file requirements-nonsense.txt")
 	files, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Len(t, files, 1)

@@ -9,11 +9,11 @@ import (
 
 const stampName = "stein-setup.json"
 
-// A stamp is the file in an environment that says how far its making got. It is
-// written before the first package comes and once more after the last.
+// A stamp is a file in an environment that records how complete it is. It is written
+// before the first package is installed and after the last.
 type stamp struct {
-	Made   bool              `json:"made"`   // by Make, which may remove it and begin anew
-	Done   bool              `json:"done"`   // all packages of Lists are there
+	Made   bool              `json:"made"`   // by Make, which may remove and recreate it
+	Done   bool              `json:"done"`   // all packages of Lists are installed
 	Python string            `json:"python"` // version, such as 3.13.2
 	Lists  map[string]string `json:"lists"`  // of packages: name → SHA-256
 }
@@ -31,7 +31,7 @@ func readStamp(dir string) (stamp, error) {
 	return s, nil
 }
 
-// write replaces the stamp as a whole.
+// write replaces the stamp atomically.
 func (s stamp) write(dir string) error {
 	data, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
@@ -47,7 +47,7 @@ func (s stamp) write(dir string) error {
 	return nil
 }
 
-// has says whether all lists were installed as they are now.
+// has reports whether the current versions of all lists were installed.
 func (s stamp) has(lists map[string]string) bool {
 	for name, sum := range lists {
 		if s.Lists[name] != sum {

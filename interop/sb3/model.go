@@ -1,4 +1,4 @@
-// Package sb3 reads models that Stable-Baselines3 saved, for `stein import`.
+// Package sb3 reads models saved by Stable-Baselines3, for `stein import`.
 package sb3
 
 import (
@@ -12,33 +12,32 @@ import (
 	"github.com/stein-rl/stein/interop/torchfile"
 )
 
-// A Model is a saved soft actor-critic (stable_baselines3.SAC with MlpPolicy).
+// A Model is a saved SAC model (stable_baselines3.SAC with MlpPolicy).
 type Model struct {
 	ObsDim, ActDim int
 	Policy, Critic Network
 	Settings       Settings
-	// Weights by the paths that soft actor-critic has for its variables, such as
-	// /policy/gaussian/hidden_0/weights; those of layers are [inputs, outputs]. All
-	// that it has learned are there.
+	// Weights are all learned values by the variable paths of Stein's SAC, such as
+	// /policy/gaussian/hidden_0/weights. Layers have shape [inputs, outputs].
 	Weights map[string]torchfile.Tensor
 }
 
-// A Network is what nn.Network says of one.
+// A Network holds the settings of an nn.Network.
 type Network struct {
 	Hidden     []int
 	Activation string
 }
 
-// The files of a model that are read; optimisers' states are not.
+// The files of a model that are read; the optimisers' states are ignored.
 const (
 	dataFile      = "data"                  // settings, JSON
 	policyFile    = "policy.pth"            // weights
 	variablesFile = "pytorch_variables.pth" // the temperature
 )
 
-const maxFile = 1 << 30 // bytes of one of these, unpacked
+const maxFile = 1 << 30 // limit on each file, uncompressed
 
-// Read reads the zip file that SAC.save wrote, of size bytes.
+// Read reads a zip file of SAC.save with size bytes.
 func Read(in io.ReaderAt, size int64) (*Model, error) {
 	m, err := read(in, size)
 	if err != nil {
@@ -107,7 +106,7 @@ func tensors(archive *zip.Reader, name string) (map[string]torchfile.Tensor, err
 	return all, nil
 }
 
-// temperature is log α, learned or fixed.
+// temperature returns log α, learned or fixed.
 func temperature(variables map[string]torchfile.Tensor) (float32, error) {
 	if t, ok := variables["log_ent_coef"]; ok && len(t.Data) == 1 {
 		return t.Data[0], nil

@@ -218,9 +218,9 @@ func TestRefusals(t *testing.T) {
 		"activation":       {rewrite(t, data, "data", swap(`"use_sde": false`, `"activation_fn": "<class 'x.Y'>"`)), "want ReLU"},
 		"no pth":           {rewrite(t, data, pth, func([]byte) []byte { return []byte("torch") }), "not a file of torch.save"},
 		"short pth":        {rewrite(t, data, pth, func(b []byte) []byte { return b[:9000] }), "not a file of torch.save"},
-		"no pickle":        {rewrite(t, data, pth, inside(t, "archive/data.pkl", nothing)), "no data.pkl"},
+		"no pickle":        {rewrite(t, data, pth, inside(t, "archive/data.pkl", nothing)), "data.pkl is missing"},
 		"half a pickle":    {rewrite(t, data, pth, inside(t, "archive/data.pkl", func(b []byte) []byte { return b[:len(b)/2] })), "data.pkl"},
-		"no numbers":       {rewrite(t, data, pth, inside(t, "archive/data/3", nothing)), "no data/3"},
+		"no numbers":       {rewrite(t, data, pth, inside(t, "archive/data/3", nothing)), "data/3 is missing"},
 		"few numbers":      {rewrite(t, data, pth, inside(t, "archive/data/3", func(b []byte) []byte { return b[:8] })), "storage 3 has 8 bytes, want 8 numbers"},
 		"a foreign class":  {rewrite(t, data, pth, inside(t, "archive/data.pkl", swap("torch\nFloatStorage", "posix\nsystemcalls_"))), "class posix.systemcalls_ is not allowed"},
 		"a huge text":      {rewrite(t, data, pth, inside(t, "archive/data.pkl", func([]byte) []byte { return []byte("\x80\x02X\xff\xff\xff\xff.") })), "want 4294967299"},
@@ -230,7 +230,7 @@ func TestRefusals(t *testing.T) {
 		"no actor":         {rewrite(t, data, pth, inside(t, "archive/data.pkl", swap("actor.mu.", "actor.xy."))), "missing SAC actor"},
 		"not a number":     {rewrite(t, data, pth, inside(t, "archive/data/0", func(b []byte) []byte { return bytes.Repeat([]byte{0xff}, len(b)) })), "NaN"},
 		"another order":    {rewrite(t, data, pth, inside(t, "archive/byteorder", func([]byte) []byte { return []byte("big") })), `order "big"`},
-		"a shape too many": {rewrite(t, data, pth, inside(t, "archive/data.pkl", swap("K\x08K\x03\x86", "K\xffK\xff\x86"))), "in a storage of 24 numbers"},
+		"a shape too many": {rewrite(t, data, pth, inside(t, "archive/data.pkl", swap("K\x08K\x03\x86", "K\xffK\xff\x86"))), "its storage of 24 numbers"},
 	} {
 		m, err := read(c.data)
 		if err == nil || m != nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "sb3: ") {

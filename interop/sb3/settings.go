@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Settings are what a model says of how it was trained. A nil pointer is what the
-// file doesn't say in a way that can be read: a learning rate that is a schedule.
+// Settings are a model's training settings. A nil pointer means that the file does not
+// store a readable value, such as for a learning rate schedule.
 type Settings struct {
 	Steps   int64  // environment steps
 	Updates uint64 // gradient steps
@@ -21,8 +21,8 @@ type Settings struct {
 	activation string
 }
 
-// data is the part of the JSON that is read. Values that Python alone can read are
-// objects there, with the pickled bytes, which are never unpickled.
+// data is the JSON that is read. Values that only Python can read are objects with
+// pickled bytes, which are never unpickled.
 type data struct {
 	Kwargs  json.RawMessage `json:"policy_kwargs"`
 	Steps   json.RawMessage `json:"num_timesteps"`
@@ -66,13 +66,13 @@ func number[T any](text json.RawMessage) *T {
 	return x
 }
 
-// activations are PyTorch's classes by Stein's names.
+// activations maps PyTorch's class names to Stein's names.
 var activations = map[string]string{"ReLU": "relu", "Tanh": "tanh", "ELU": "elu", "SiLU": "silu", "GELU": "gelu"}
 
 var activationClass = regexp.MustCompile(`^<class 'torch\.nn\.modules\.activation\.(\w+)'>$`)
 
-// activation is that of the keyword arguments of MlpPolicy. Where they hold a class,
-// JSON has its name beside the pickled bytes.
+// activation returns the activation in the keyword arguments of MlpPolicy. A class is
+// stored as its name next to the pickled bytes.
 func activation(kwargs json.RawMessage) (string, error) {
 	var all map[string]json.RawMessage
 	if json.Unmarshal(kwargs, &all) != nil {
@@ -80,7 +80,7 @@ func activation(kwargs json.RawMessage) (string, error) {
 	}
 	raw, ok := all["activation_fn"]
 	if !ok {
-		return "relu", nil // MlpPolicy's own
+		return "relu", nil // default of MlpPolicy
 	}
 	var name string
 	if json.Unmarshal(raw, &name) == nil {
@@ -91,15 +91,15 @@ func activation(kwargs json.RawMessage) (string, error) {
 	return "", fmt.Errorf("policy_kwargs: unsupported activation_fn %.80s; want ReLU, Tanh, ELU, SiLU or GELU", raw)
 }
 
-// Assignments are the keys of a configuration that follow from the model, as --set
-// takes them.
+// Assignments returns the configuration keys that follow from the model, as arguments of
+// --set.
 func (m *Model) Assignments() []string {
 	var all []string
 	set := func(key, value string) { all = append(all, key+"="+value) }
 	set("policy", fmt.Sprintf("{kind: gaussian, hidden: %s, activation: %s, log_std_min: -20, log_std_max: 2}", list(m.Policy.Hidden), m.Policy.Activation))
 	set("agent.kind", "sac")
 	set("agent.critic", fmt.Sprintf("{hidden: %s, activation: %s}", list(m.Critic.Hidden), m.Critic.Activation))
-	set("schedule.random_steps", "0") // it has learned already
+	set("schedule.random_steps", "0") // the agent is already trained
 	set("agent.particles", "1")
 	for _, x := range []struct {
 		keys  []string

@@ -9,7 +9,7 @@ import (
 	"github.com/stein-rl/stein/interop/torchfile"
 )
 
-// A layer is one of PyTorch's Linear: weights [outputs, inputs].
+// A layer is a torch.nn.Linear: weights [outputs, inputs].
 type layer struct {
 	weights, biases torchfile.Tensor
 }
@@ -17,10 +17,10 @@ type layer struct {
 func (l layer) inputs() int  { return l.weights.Shape[1] }
 func (l layer) outputs() int { return l.weights.Shape[0] }
 
-// A state is a state_dict that is taken apart.
+// A state is a state_dict, from which layers are removed as they are read.
 type state map[string]torchfile.Tensor
 
-// layer takes the layer of a name, where there is one.
+// layer removes and returns the named layer, if it exists.
 func (s state) layer(name string) (l layer, found bool, err error) {
 	l.weights, found = s[name+".weight"]
 	if !found {
@@ -36,8 +36,8 @@ func (s state) layer(name string) (l layer, found bool, err error) {
 	return l, true, nil
 }
 
-// layers takes those of a Sequential, name.0, name.2 and so on: activations stand
-// between them.
+// layers removes and returns the layers of a Sequential, name.0, name.2 and so on, with
+// activations in between.
 func (s state) layers(name string) (all []layer, err error) {
 	for {
 		l, found, err := s.layer(fmt.Sprintf("%s.%d", name, 2*len(all)))
@@ -51,7 +51,7 @@ func (s state) layers(name string) (all []layer, err error) {
 	}
 }
 
-// take brings the weights of MlpPolicy under Stein's names.
+// take stores the weights of MlpPolicy under Stein's names.
 func (m *Model) take(weights map[string]torchfile.Tensor) error {
 	s := state(maps.Clone(weights))
 	m.Weights = map[string]torchfile.Tensor{}
@@ -97,7 +97,7 @@ func (m *Model) takeActor(s state) error {
 		m.Policy.Hidden = append(m.Policy.Hidden, l.outputs())
 		m.put(fmt.Sprintf("/policy/gaussian/hidden_%d", i), l, 0, l.inputs(), true)
 	}
-	// Two heads there are one layer here: means, then log σ.
+	// Two heads there are one layer here: first the means, then log σ.
 	m.put("/policy/gaussian/out", layer{
 		torchfile.Tensor{Shape: []int{2 * m.ActDim, width}, Data: slices.Concat(mean.weights.Data, logStd.weights.Data)},
 		torchfile.Tensor{Shape: []int{2 * m.ActDim}, Data: slices.Concat(mean.biases.Data, logStd.biases.Data)},
@@ -124,7 +124,8 @@ func (m *Model) takeCritic(s state, theirs, ours string) error {
 	if !slices.Equal(hidden, m.Critic.Hidden) {
 		return fmt.Errorf("critic %s has hidden layers %v, the other critic %v", theirs, hidden, m.Critic.Hidden)
 	}
-	// One layer there, of observation and action side by side, is the sum of two here.
+	// The first layer there reads observation and action together; here it is the sum of
+	// two.
 	m.put(ours+"/of_obs", all[0], 0, m.ObsDim, true)
 	m.put(ours+"/of_action", all[0], m.ObsDim, m.ObsDim+m.ActDim, false)
 	for i, l := range all[1 : n-1] {

@@ -6,15 +6,15 @@ import (
 	"fmt"
 )
 
-// What follows an operation of a pickle.
+// The argument of a pickle operation.
 const (
-	fixed  = iota // as many bytes as the table says
-	sized1        // a length of one byte, and that many bytes
-	sized4        // a length of four
+	fixed  = iota // a fixed number of bytes, see the table
+	sized1        // a one-byte length, then that many bytes
+	sized4        // a four-byte length, then that many bytes
 	lines2        // two lines of text
 )
 
-// operations are those that PyTorch writes a dict of tensors with (protocol 2), by
+// operations are those that PyTorch uses to write a dict of tensors (protocol 2), by
 // their codes in Python's pickletools.
 var operations = map[byte]struct{ follows, bytes int }{
 	0x80: {fixed, 1},                   // PROTO
@@ -34,8 +34,8 @@ var operations = map[byte]struct{ follows, bytes int }{
 	'R': {fixed, 0}, 'b': {fixed, 0}, 'Q': {fixed, 0}, // REDUCE, BUILD, BINPERSID
 }
 
-// checkPickle wants nothing but operations that it knows, whose lengths lie within
-// the pickle: the unpickler takes them for true, and memory for them beforehand.
+// checkPickle rejects unknown operations and lengths beyond the end of the pickle: the
+// unpickler trusts them and allocates memory first.
 func checkPickle(text []byte) error {
 	for at := 0; at < len(text); {
 		op, ok := operations[text[at]]
@@ -70,5 +70,5 @@ func checkPickle(text []byte) error {
 		}
 		at += want
 	}
-	return errors.New("the pickle has no end")
+	return errors.New("the pickle is truncated")
 }

@@ -1,6 +1,6 @@
-// Package torchfile reads the tensors of files that PyTorch's torch.save wrote, in
-// the zip format that it has had since version 1.6. No code is run and no class is
-// looked up but those that tensors are made of.
+// Package torchfile reads tensors from files written by PyTorch's torch.save, in its zip
+// format since version 1.6. It runs no code and accepts only the classes that tensors
+// consist of.
 package torchfile
 
 import (
@@ -15,23 +15,23 @@ import (
 	"github.com/nlpodyssey/gopickle/types"
 )
 
-// A Tensor is an array of numbers, row after row.
+// A Tensor is an array of numbers in row-major order.
 type Tensor struct {
-	Shape []int // none: a scalar
+	Shape []int // empty for a scalar
 	Data  []float32
 }
 
 const (
-	maxPickle  = 64 << 20 // bytes of the part without numbers
-	maxNumbers = 1 << 28  // of all tensors together: 1 GiB
+	maxPickle  = 64 << 20 // limit on the pickle
+	maxNumbers = 1 << 28  // limit on all tensors together: 1 GiB
 )
 
-// Read gives the tensors of a file of size bytes by their names: a dict such as a
-// module's state_dict. What else the dict has is left out. Numbers of float64 and
-// int64 are rounded to float32.
+// Read returns the tensors in a file of size bytes by name. The file must hold a dict,
+// such as a module's state_dict; other values in it are ignored. float64 and int64 are
+// rounded to float32.
 func Read(in io.ReaderAt, size int64) (tensors map[string]Tensor, err error) {
 	defer func() {
-		if p := recover(); p != nil { // gopickle panics on a key that is not a string
+		if p := recover(); p != nil { // gopickle panics if a key is not a string
 			err = fmt.Errorf("torchfile: damaged: %v", p)
 		}
 	}()
@@ -41,7 +41,7 @@ func Read(in io.ReaderAt, size int64) (tensors map[string]Tensor, err error) {
 	}
 	r := &reader{records: map[string]*zip.File{}, storages: map[string]*storage{}}
 	for _, f := range archive.File {
-		// All lies in one folder, which has the name that the file once had.
+		// All files are in one folder, named after the original file.
 		_, inside, _ := strings.Cut(f.Name, "/")
 		r.records[inside] = f
 	}
@@ -56,7 +56,7 @@ func Read(in io.ReaderAt, size int64) (tensors map[string]Tensor, err error) {
 	}
 	pickled, ok := r.records["data.pkl"]
 	if !ok {
-		return nil, errors.New("torchfile: the archive has no data.pkl")
+		return nil, errors.New("torchfile: data.pkl is missing in the archive")
 	}
 	text, err := entry(pickled, maxPickle)
 	if err != nil {
@@ -69,8 +69,8 @@ func Read(in io.ReaderAt, size int64) (tensors map[string]Tensor, err error) {
 	return named(all)
 }
 
-// entry reads a file of an archive that has at most limit bytes. PyTorch compresses
-// nothing, so that no small file becomes a large one.
+// entry reads a file of at most limit bytes from an archive. It rejects compressed files:
+// PyTorch does not compress, and a small file could become a large one.
 func entry(f *zip.File, limit int64) ([]byte, error) {
 	if f.Method != zip.Store || f.UncompressedSize64 != f.CompressedSize64 {
 		return nil, fmt.Errorf("%s is compressed; PyTorch does not compress", f.Name)
@@ -83,14 +83,14 @@ func entry(f *zip.File, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", f.Name, err)
 	}
 	defer in.Close()
-	data, err := io.ReadAll(in) // its end is where the sum is checked
+	data, err := io.ReadAll(in) // the checksum is verified at the end
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Name, err)
 	}
 	return data, nil
 }
 
-// A reader builds what a pickle says out of an archive's storages.
+// A reader builds the pickled tensors from an archive's storages.
 type reader struct {
 	records  map[string]*zip.File
 	storages map[string]*storage // by key, each read once
@@ -108,7 +108,7 @@ func (r *reader) unpickle(text []byte) (any, error) {
 	return u.Load()
 }
 
-// class finds what tensors are made with, and nothing else.
+// class returns the classes that tensors consist of, and rejects others.
 func (r *reader) class(module, name string) (any, error) {
 	full := module + "." + name
 	switch full {
@@ -117,7 +117,7 @@ func (r *reader) class(module, name string) (any, error) {
 	case "torch._utils._rebuild_parameter":
 		return callable(func(args ...any) (any, error) {
 			if len(args) < 1 {
-				return nil, errors.New("a parameter without arguments")
+				return nil, errors.New("parameter has no arguments")
 			}
 			return args[0], nil
 		}), nil
@@ -134,7 +134,7 @@ var _ types.Callable = callable(nil)
 
 func (c callable) Call(args ...any) (any, error) { return c(args...) }
 
-// named picks the tensors of a dict.
+// named selects the tensors of a dict.
 func named(all any) (map[string]Tensor, error) {
 	tensors := map[string]Tensor{}
 	pick := func(key, value any) {

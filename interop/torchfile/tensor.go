@@ -9,7 +9,7 @@ import (
 	"github.com/nlpodyssey/gopickle/types"
 )
 
-// A kind is a type of number in a storage.
+// A kind is a number type of a storage.
 type kind struct {
 	bytes  int
 	decode func([]byte) float32
@@ -23,34 +23,34 @@ var kinds = map[string]*kind{
 	"torch.LongStorage":   {8, func(b []byte) float32 { return float32(int64(little.Uint64(b))) }},
 }
 
-// A storage is the numbers that one or more tensors are views of.
+// A storage is the data that one or more tensors are views of.
 type storage struct {
 	kind *kind
 	data []byte
 }
 
-// storage finds the one that a pickle names: ("storage", kind, key, device, numbers).
+// storage returns the storage with a pickled id: ("storage", kind, key, device, numbers).
 func (r *reader) storage(id any) (any, error) {
 	tuple, ok := id.(*types.Tuple)
 	if !ok || tuple.Len() < 5 {
-		return nil, errors.New("a storage without type and key")
+		return nil, errors.New("storage has no type or key")
 	}
 	what, _ := tuple.Get(0).(string)
 	k, isKind := tuple.Get(1).(*kind)
 	key, isKey := tuple.Get(2).(string)
 	numbers, isCount := tuple.Get(4).(int)
 	if what != "storage" || !isKind || !isKey || !isCount || numbers < 0 {
-		return nil, fmt.Errorf("a storage of kind %T, key %T, count %T", tuple.Get(1), tuple.Get(2), tuple.Get(4))
+		return nil, fmt.Errorf("storage with unsupported kind %T, key %T or count %T", tuple.Get(1), tuple.Get(2), tuple.Get(4))
 	}
 	if s, ok := r.storages[key]; ok {
 		if s.kind != k {
-			return nil, fmt.Errorf("storage %s has two types of numbers", key)
+			return nil, fmt.Errorf("storage %s is used with two number types", key)
 		}
 		return s, nil
 	}
 	f, ok := r.records["data/"+key]
 	if !ok {
-		return nil, fmt.Errorf("the archive has no data/%s", key)
+		return nil, fmt.Errorf("data/%s is missing in the archive", key)
 	}
 	data, err := entry(f, 8*maxNumbers-r.bytes)
 	if err != nil {
@@ -68,34 +68,34 @@ func (r *reader) storage(id any) (any, error) {
 // tensor is _rebuild_tensor_v2(storage, offset, size, stride, …).
 func (r *reader) tensor(args ...any) (any, error) {
 	if len(args) < 4 {
-		return nil, fmt.Errorf("a tensor with %d arguments", len(args))
+		return nil, fmt.Errorf("tensor with %d arguments", len(args))
 	}
 	s, isStorage := args[0].(*storage)
 	offset, isOffset := args[1].(int)
 	shape, isShape := integers(args[2])
 	stride, isStride := integers(args[3])
 	if !isStorage || !isOffset || !isShape || !isStride || len(shape) != len(stride) || offset < 0 {
-		return nil, errors.New("a tensor without storage, offset, shape and stride")
+		return nil, errors.New("tensor without storage, offset, shape and stride")
 	}
 	n, last := 1, offset // of numbers; place of the last
 	for i, size := range shape {
 		step := stride[i]
 		if size < 0 || step < 0 || size > maxNumbers || step > maxNumbers {
-			return nil, fmt.Errorf("a tensor of shape %v and stride %v", shape, stride)
+			return nil, fmt.Errorf("tensor with invalid shape %v and stride %v", shape, stride)
 		}
 		if n *= size; n > maxNumbers {
-			return nil, fmt.Errorf("a tensor of shape %v", shape)
+			return nil, fmt.Errorf("tensor with invalid shape %v", shape)
 		}
 		last += (size - 1) * step
 	}
 	count := len(s.data) / s.kind.bytes
-	// More numbers than the storage has would be copies of them: a small file of a
-	// large tensor.
+	// A tensor with more numbers than its storage would repeat them: a small file could
+	// make a large tensor.
 	if n > 0 && (last >= count || n > count) {
-		return nil, fmt.Errorf("a tensor of shape %v, stride %v from %d in a storage of %d numbers", shape, stride, offset, count)
+		return nil, fmt.Errorf("tensor of shape %v, stride %v and offset %d exceeds its storage of %d numbers", shape, stride, offset, count)
 	}
 	if r.numbers += n; r.numbers > maxNumbers {
-		return nil, fmt.Errorf("more than %d numbers in all", maxNumbers)
+		return nil, fmt.Errorf("more than %d numbers in total", maxNumbers)
 	}
 	t := &Tensor{Shape: shape, Data: make([]float32, n)}
 	at := make([]int, len(shape))
