@@ -256,7 +256,7 @@ func TestCheck(t *testing.T) {
 	for want, change := range map[string]func(*agents.Loop){
 		"a loop needs":   func(l *agents.Loop) { l.Agent = nil },
 		"TrainEvery 0":   func(l *agents.Loop) { l.Schedule.TrainEvery = 0 },
-		"has 3 and 1 nu": func(l *agents.Loop) { l.Envs = append(l.Envs, wider{l.Envs[0]}) },
+		"observations of 3": func(l *agents.Loop) { l.Envs = append(l.Envs, wider{l.Envs[0]}) },
 	} {
 		loop, _ := newLoop(t, 10, walks(t, 1, 9))
 		change(loop)

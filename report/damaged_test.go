@@ -34,16 +34,16 @@ func TestDamaged(t *testing.T) {
 		"empty config":        {func(d string) { put(t, d, "config.yaml", "") }, "want key: value"},
 		"config of a list":    {func(d string) { put(t, d, "config.yaml", "[1, 2]") }, "want key: value"},
 		"no YAML":             {func(d string) { put(t, d, "config.yaml", "a: [") }, "configuration"},
-		"no metrics":          {func(d string) { os.Remove(filepath.Join(d, "metrics.csv")) }, "recorded no eval/mean_reward"},
-		"empty metrics":       {func(d string) { put(t, d, "metrics.csv", "") }, "recorded no eval/mean_reward"},
-		"metrics cut in line": {func(d string) { put(t, d, "metrics.csv", "step,ti") }, "recorded no eval/mean_reward"},
-		"head alone":          {func(d string) { put(t, d, "metrics.csv", head) }, "recorded no eval/mean_reward"},
+		"no metrics":          {func(d string) { os.Remove(filepath.Join(d, "metrics.csv")) }, "no values of eval/mean_reward"},
+		"empty metrics":       {func(d string) { put(t, d, "metrics.csv", "") }, "no values of eval/mean_reward"},
+		"metrics cut in line": {func(d string) { put(t, d, "metrics.csv", "step,ti") }, "no values of eval/mean_reward"},
+		"head alone":          {func(d string) { put(t, d, "metrics.csv", head) }, "no values of eval/mean_reward"},
 		"uneven":              {func(d string) { put(t, d, "metrics.csv", head+"1,1,5\n2,2\n3,3,5\n") }, "row 2: got 2 cells for 3 columns"},
 		"no numbers":          {func(d string) { put(t, d, "metrics.csv", head+"1,1,many\n") }, "is not a number"},
 		"bytes":               {func(d string) { put(t, d, "metrics.csv", "\x00\xff\n\x01,\n") }, "columns step and time are missing"},
 		"steps of NaN":        {func(d string) { put(t, d, "metrics.csv", head+"NaN,1,5\n") }, "whole number"},
-		"all NaN":             {func(d string) { put(t, d, "metrics.csv", head+"500,1,NaN\n1000,2,NaN\n") }, "recorded no eval/mean_reward"},
-		"all infinite":        {func(d string) { put(t, d, "metrics.csv", head+"500,1,+Inf\n1000,2,-Inf\n") }, "recorded no eval/mean_reward"},
+		"all NaN":             {func(d string) { put(t, d, "metrics.csv", head+"500,1,NaN\n1000,2,NaN\n") }, "no values of eval/mean_reward"},
+		"all infinite":        {func(d string) { put(t, d, "metrics.csv", head+"500,1,+Inf\n1000,2,-Inf\n") }, "no values of eval/mean_reward"},
 		"a folder for a file": {func(d string) {
 			os.Remove(filepath.Join(d, "metrics.csv"))
 			os.Mkdir(filepath.Join(d, "metrics.csv"), 0o755)

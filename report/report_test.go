@@ -106,7 +106,7 @@ func checkFiles(t *testing.T, paths []string) {
 			}
 		}
 	}
-	if kinds[".svg"] == 0 || kinds[".svg"] != kinds[".png"] || kinds[".csv"] != 6 {
+	if kinds[".svg"] == 0 || kinds[".svg"] != kinds[".png"] || kinds[".csv"] != 7 || kinds[".md"] != 1 {
 		t.Errorf("files %v", kinds)
 	}
 }
@@ -400,7 +400,7 @@ func TestNoRuns(t *testing.T) {
 	}
 	run := filepath.Join(empty, "run")
 	synthetic{config: "hopper/sac", points: 2, every: 10}.write(t, run)
-	if _, err := report.New([]string{run}, report.Options{Return: "eval/none"}); err == nil || !strings.Contains(err.Error(), "no eval/none") {
+	if _, err := report.New([]string{run}, report.Options{Return: "eval/none"}); err == nil || !strings.Contains(err.Error(), "no values of eval/none") {
 		t.Errorf("%v", err)
 	}
 }

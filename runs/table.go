@@ -109,7 +109,9 @@ func (t *table) Record(step int64, m Metrics) error {
 			row[i] = number(x)
 		}
 	}
-	row[0], row[1] = strconv.FormatInt(step, 10), number(elapsed)
+	// An edited file may have these two elsewhere than in front.
+	row[slices.Index(t.columns, stepColumn)] = strconv.FormatInt(step, 10)
+	row[slices.Index(t.columns, timeColumn)] = number(elapsed)
 	return appendCSV(t.csv, row)
 }
 
