@@ -254,8 +254,8 @@ func (p *prioritizer) Reprioritize(_ []int64, errors []float32) {
 // Ensure that a loop that lacks something, or whose environments differ, says so.
 func TestCheck(t *testing.T) {
 	for want, change := range map[string]func(*agents.Loop){
-		"a loop needs":   func(l *agents.Loop) { l.Agent = nil },
-		"TrainEvery 0":   func(l *agents.Loop) { l.Schedule.TrainEvery = 0 },
+		"a loop needs":      func(l *agents.Loop) { l.Agent = nil },
+		"TrainEvery 0":      func(l *agents.Loop) { l.Schedule.TrainEvery = 0 },
 		"observations of 3": func(l *agents.Loop) { l.Envs = append(l.Envs, wider{l.Envs[0]}) },
 	} {
 		loop, _ := newLoop(t, 10, walks(t, 1, 9))
