@@ -37,9 +37,9 @@ func TestWatchOfTwoTrainings(t *testing.T) {
 			"--eval-freq", "400", "--eval-episodes", "2", "--log-freq", "100", "--threads", "1",
 			"--set", "policy={hidden: [16]}", "--set", "agent.critic.hidden=[16]", "--set", "agent.batch_size=16"))
 	}
-	for end := time.Now().Add(2 * time.Minute); !there(runs, "1", "metrics.csv") || !there(runs, "2", "metrics.csv"); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(10 * time.Minute); !there(runs, "1", "metrics.csv") || !there(runs, "2", "metrics.csv"); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("no figures within two minutes")
+			t.Fatal("no figures within ten minutes")
 		}
 	}
 	page := stein("watch", runs, "--every", "100ms")
