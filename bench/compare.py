@@ -1,4 +1,4 @@
-"""Stein beside its peers, in one run: see bench/run.sh."""
+"""Compares Stein with other libraries in one run: see bench/run.sh."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def record(page: pathlib.Path, name: str, text: str) -> None:
 
 def main() -> None:
     p = argparse.ArgumentParser(prog="bench/run.sh", description=__doc__)
-    p.add_argument("--only", choices=SECTIONS, action="append", help="may be given again")
+    p.add_argument("--only", choices=SECTIONS, action="append", help="repeatable")
     p.add_argument("--rounds", type=int, default=3, help="A B C A B C …; medians over the rounds")
     p.add_argument("--record", action="store_true", help="write the tables into docs/benchmarks.md")
     args = p.parse_args()

@@ -1,4 +1,4 @@
-"""Running one measurement in a process of its own, and printing tables."""
+"""Runs measurements in separate processes and formats tables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Record = dict[str, Any]
 
 
 def run(command: Sequence[str | pathlib.Path], cwd: pathlib.Path = ROOT) -> Record:
-    """Runs a command whose last line of output is a JSON object, and returns that."""
+    """Runs a command and returns the JSON object in its last line of output."""
     out = output(command, cwd)
     try:
         return json.loads(out.strip().splitlines()[-1])
@@ -37,7 +37,7 @@ def output(command: Sequence[str | pathlib.Path], cwd: pathlib.Path = ROOT) -> s
 
 
 def interleave(rounds: int, parts: dict[str, Callable[[], Record]]) -> dict[str, list[Record]]:
-    """Runs the parts A B C A B C …, so that a slow spell of the machine meets them all."""
+    """Runs the parts A B C A B C …, so that a slow phase of the machine affects all."""
     results: dict[str, list[Record]] = {name: [] for name in parts}
     for i in range(rounds):
         for name, part in parts.items():
@@ -78,7 +78,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def machine() -> str:
-    """The machine in words: cores and processor, without its name or address."""
+    """Describes the machine: cores and processor, without name or address."""
     cores = len([None for line in open("/proc/cpuinfo") if line.startswith("processor")])
     model = next(
         (line.split(":")[1].strip() for line in open("/proc/cpuinfo") if "model name" in line),
@@ -88,7 +88,7 @@ def machine() -> str:
 
 
 def others(seconds: float = 3.0) -> float:
-    """The share of the processors that others keep busy, watched while nothing is measured."""
+    """The processor load caused by others, measured while idle."""
 
     def ticks() -> tuple[int, int]:
         first = pathlib.Path("/proc/stat").read_text().splitlines()[0]
@@ -100,5 +100,5 @@ def others(seconds: float = 3.0) -> float:
 
 
 def company(busy: float) -> str:
-    """A warning where others computed on this machine too: such times are no measurement."""
+    """A warning if other programs used the machine: such times are not reliable."""
     return "" if busy < 0.1 else f", **beside other work ({busy:.0%} of the processors): indicative only**"

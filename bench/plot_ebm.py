@@ -2,9 +2,9 @@
 
     bench/.venv/bin/python bench/plot_ebm.py DATA [RUN ...]
 
-First takes the figures and the last grids of Stein's run folders RUN, named after their
+First copies the metrics and last grids of the run folders RUN, named after their
 configuration, into docs/results/data/ebm_DATA_NAME.csv and docs/results/ebm_DATA_NAME.png;
-then draws docs/results/ebm_DATA.png from all such tables there and puts the table into
+then draws docs/results/ebm_DATA.png from all such tables and writes the table to
 ebm.md between the marks of DATA (fashion-mnist, cifar10).
 """
 
@@ -50,7 +50,7 @@ Rows = list[dict[str, str]]
 
 
 def take(data: str, run: pathlib.Path) -> None:
-    """Copies what is shown of a run folder into docs/results."""
+    """Copies the plotted data of a run folder to docs/results."""
     rows = list(csv.DictReader((run / "metrics.csv").open()))
     with (RESULTS / f"data/ebm_{data}_{run.name}.csv").open("w", newline="") as out:
         table = csv.DictWriter(

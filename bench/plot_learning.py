@@ -2,9 +2,9 @@
 
     bench/plot_learning.py [RUN ...]
 
-First takes the evaluations of Stein's run folders RUN, then reads
+First copies the evaluations of Stein's run folders RUN, then reads
 docs/results/data/walker2d_{stein,sb3}_seed*.csv (step,mean,std,seconds and more),
-draws docs/results/walker2d_sac.png and puts the table into walker2d_sac.md.
+draws docs/results/walker2d_sac.png and writes the table to walker2d_sac.md.
 """
 
 from __future__ import annotations

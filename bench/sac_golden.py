@@ -1,18 +1,18 @@
-"""Makes the golden files of agents/sac/testdata: what Stable-Baselines3's SAC and SBX's
-CrossQ do with given weights, minibatches and noise.
+"""Makes the golden files of agents/sac/testdata: the results of Stable-Baselines3's SAC and SBX's
+CrossQ for given weights, minibatches and noise.
 
     go test ./agents/sac -run TestGoldenNoise -args -noise /tmp/noise.json
     python bench/sac_golden.py /tmp/noise.json
 
 with stable-baselines3 2.9.2, sbx-rl 0.28.0, torch 2.15.0, jax 0.10.2, gymnasium 1.4.0.
-Both are driven by their own code. Their random numbers are replaced by the noise, and
-"exact" is once with a formula of theirs mended that Stein has in another form:
+Both run their own code. Their random numbers are replaced by the noise, and
+"exact" results use a corrected formula, which Stein implements in another form:
 
   * Stable-Baselines3 adds 1e-6 within the logarithm of 1 - tanh(u)^2
   * SBX's batch renormalisation, once it sets in, adds epsilon to a variance that it has
     already divided by r^2; in Ioffe (2017), algorithm 1, epsilon is part of the deviation
 
-All lists are flat, row after row, and variables have Stein's paths.
+All lists are flat in row-major order, and variables have Stein's paths.
 """
 
 from __future__ import annotations
@@ -41,25 +41,25 @@ from stable_baselines3.common.type_aliases import ReplayBufferSamples
 OBS, ACT, BATCH = 3, 2, 8
 SB3_UPDATES, SB3_SHOWN, SB3_ORIGINAL = 16, (1, 2, 8, 10, 16), (1, 10)
 CROSSQ_UPDATES, CROSSQ_SHOWN, CROSSQ_ORIGINAL = 12, (1, 3, 6, 12), (1, 2)
-KINDS = ("", "_1st_moment", "_2nd_moment")  # of what is kept of a variable
+KINDS = ("", "_1st_moment", "_2nd_moment")  # stored for each variable
 
 Arrays = dict[str, np.ndarray]
 
 
 class Box(gymnasium.Env):
-    """Only its spaces matter."""
+    """Only its spaces are used."""
 
     observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (OBS,), np.float32)
     action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACT,), np.float32)
 
 
 def flat(x: Any) -> list[float]:
-    """As numbers whose text is the shortest that stands for the same float32."""
+    """Numbers with the shortest text that parses to the same float32."""
     return [float(str(y)) for y in np.asarray(x, np.float32).ravel()]
 
 
 def variables(path: str, which: str, x: np.ndarray) -> tuple[str, np.ndarray]:
-    """A variable under its own path or that of one of its moments."""
+    """The path of a variable or of one of its moments."""
     return (path if which == "" else f"/AdamOptimizer{path}{which}"), x
 
 
@@ -78,7 +78,7 @@ def minibatches(updates: int, seed: int) -> dict[str, np.ndarray]:
 
 
 def critic_input(weights: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """The rows of a critic's first layer, or the features of its normalisation, apart."""
+    """Splits the rows of a critic's first layer, or the features of its normalisation."""
     yield "of_obs", weights[:OBS]
     yield "of_action", weights[OBS:]
 
@@ -154,7 +154,7 @@ def sb3_follow(draws: Arrays, noise: Arrays, shown: tuple[int, ...]) -> tuple[Ar
             tensor["dones"][i].reshape(-1, 1), tensor["rewards"][i].reshape(-1, 1),
         )  # fmt: skip
         model.replay_buffer.sample = lambda *_, sample=sample, **__: sample  # type: ignore
-        queue += [noise["policy_noise"][i], noise["next_noise"][i]]  # the order in which train draws
+        queue += [noise["policy_noise"][i], noise["next_noise"][i]]  # in the order in which train draws
         model.train(gradient_steps=1, batch_size=BATCH)
         assert not queue
         if i + 1 in shown:
@@ -234,7 +234,7 @@ def crossq_variables(qf: Any, actor: Any, alpha: Any, moments: bool = True) -> A
 
 
 def stirred(state: Any, rng: np.random.Generator, least: float) -> Any:
-    """Scales, shifts and running statistics as none are at the start, two updates before
+    """Sets non-initial scales, shifts and running statistics, two updates before
     renormalisation begins. least is the least variance."""
 
     def params(path: Any, x: jax.Array) -> jax.Array:
@@ -242,7 +242,7 @@ def stirred(state: Any, rng: np.random.Generator, least: float) -> Any:
 
     def stats(path: Any, x: Any) -> Any:
         name = path[-1].key
-        if name == "mean":  # what follows a ReLU has a mean above zero
+        if name == "mean":  # after a ReLU the mean is positive
             return jnp.asarray(rng.normal(size=x.shape) * 0.2 + (0 if "BatchRenorm_0" in str(path) else 0.4), x.dtype)
         if name == "var":
             return jnp.asarray(np.exp(rng.uniform(np.log(least), np.log(3), x.shape)), x.dtype)
@@ -255,7 +255,7 @@ def stirred(state: Any, rng: np.random.Generator, least: float) -> Any:
 
 
 def exact_renorm() -> None:
-    """Has BatchRenorm normalise by r/sigma_B and d as the paper defines them."""
+    """Patches BatchRenorm to normalise by r/sigma_B and d as in the paper."""
     source = inspect.getsource(sbx.common.jax_layers.BatchRenorm)
     for old, new in (
         ("affine_mean = batch_mean - d * jnp.sqrt(batch_var) / r", "affine_mean = batch_mean - d * std / r"),
@@ -270,8 +270,8 @@ def exact_renorm() -> None:
 def crossq_follow(draws: Arrays, noise: Arrays, shown: tuple[int, ...]) -> tuple[Arrays, dict[int, Arrays]]:
     model = CrossQ("MlpPolicy", Box(), policy_kwargs={"net_arch": [16, 16]}, batch_size=BATCH, policy_delay=3, seed=3)
     rng = np.random.default_rng(7)
-    # Some of the critics' variances are so small that r and d are clipped. The policy's
-    # are not: tanh(u) would be 1 in float32.
+    # Some of the critics' variances are so small that r and d are clipped, but not the
+    # policy's: tanh(u) would be 1 in float32.
     qf, actor = stirred(model.policy.qf_state, rng, 0.003), stirred(model.policy.actor_state, rng, 0.5)
     alpha = model.ent_coef_state
     start = crossq_variables(qf, actor, alpha, moments=False)

@@ -1,9 +1,9 @@
 """Reference learning curve: Stable-Baselines3's SAC with the hyper-parameters of
-walker2d/sac-sb3, evaluated as `stein train` evaluates.
+walker2d/sac-sb3, evaluated like `stein train`.
 
-Every --eval-every steps 10 deterministic episodes are played on a separate
-environment and one row is appended to the CSV at once, so that an interrupted
-run keeps what it has measured:
+Every --eval-every steps it runs 10 deterministic episodes in a separate
+environment and appends a row to the CSV, so that an interrupted
+run keeps its results:
 
     step,mean,std,seconds,returns    (returns are joined by ';')
 """
@@ -21,13 +21,13 @@ import torch
 from stable_baselines3 import SAC
 from stable_baselines3.common.callbacks import BaseCallback
 
-# Evaluation draws its start states from a stream of its own, the same for every
-# training seed, as a training seed must not choose how hard its test is.
+# Evaluation uses its own stream of initial states, the same for every training seed, so
+# that the training seed does not affect how hard the test is.
 EVAL_SEED = 10_000
 
 
 class Evaluation(BaseCallback):
-    """Plays deterministic episodes every `every` steps and appends a CSV row."""
+    """Runs deterministic episodes every `every` steps and appends a CSV row."""
 
     def __init__(self, env_id: str, every: int, episodes: int, path: pathlib.Path):
         super().__init__()
@@ -63,7 +63,7 @@ class Evaluation(BaseCallback):
 
     def episode(self) -> float:
         obs, _ = self.env.reset(seed=self.seed)
-        self.seed = None  # later episodes go on with the same stream
+        self.seed = None  # later episodes continue the same stream
         total, over = 0.0, False
         while not over:
             action, _ = self.model.predict(obs, deterministic=True)

@@ -1,4 +1,4 @@
-"""Makes agents/td3/testdata/golden.json: what Stable-Baselines3's TD3 does with given
+"""Makes agents/td3/testdata/golden.json: the results of Stable-Baselines3's TD3 for given
 weights, minibatches and noise.
 
     python bench/td3_golden.py      with stable-baselines3 2.9.2, torch 2.15.0, gymnasium 1.4.0
@@ -21,14 +21,14 @@ SHOWN = (1, 2, 10)
 
 
 class Box(gymnasium.Env):
-    """Only its spaces matter."""
+    """Only its spaces are used."""
 
     observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (OBS,), np.float32)
     action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACT,), np.float32)
 
 
 def weights(model: TD3) -> dict[str, list]:
-    """All of them by Stein's paths; layers are [inputs, outputs] there."""
+    """All variables by Stein's paths; layers are [inputs, outputs]."""
     out: dict[str, list] = {}
 
     def layers(name: str, net: torch.nn.Sequential) -> None:

@@ -1,4 +1,4 @@
-"""Says as JSON what this interpreter has of what Stein's simulator side needs."""
+"""Reports as JSON which packages and features of Stein's simulators this interpreter has."""
 
 import importlib
 import importlib.metadata
@@ -34,7 +34,7 @@ def versions() -> dict:
 
 
 def step() -> str:
-    """Steps an environment; the answer is what went wrong, if anything did."""
+    """Steps an environment; returns an error message, or "" if it works."""
     try:
         importlib.import_module("stein_env.worker")
         gymnasium = importlib.import_module("gymnasium")

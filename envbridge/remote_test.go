@@ -118,15 +118,15 @@ func TestRefusesToListenOrDial(t *testing.T) {
 	_, err := envbridge.Dial(t.Context(), "tcp://10.1.2.3:5555", probe("Probe", nil))
 	require.ErrorContains(t, err, "remote workers need keys")
 	said, _ := remote(t, "--listen", "tcp://0.0.0.0:5555")
-	require.Contains(t, said, "reachable from other machines, so it needs keys")
+	require.Contains(t, said, "endpoints reachable from other machines need keys")
 	said, _ = remote(t, "--listen", "tcp://*:5555")
-	require.Contains(t, said, "it needs keys")
+	require.Contains(t, said, "need keys")
 
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
 	said, _ = remote(t, "--listen", "tcp://"+l.Addr().String())
-	require.Contains(t, said, "can't listen on tcp://127.0.0.1:")
+	require.Contains(t, said, "cannot listen on tcp://127.0.0.1:")
 	require.Contains(t, said, "Address already in use")
 
 	w := probe("Probe", nil)

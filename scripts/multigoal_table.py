@@ -1,4 +1,4 @@
-"""Prints the tables of scripts/multigoal.sh from the evaluations below a folder."""
+"""Prints the tables of scripts/multigoal.sh from the evaluations in a folder."""
 
 import json
 import pathlib

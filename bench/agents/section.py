@@ -1,5 +1,5 @@
-"""Whole training steps of the particle agents beside the same agents on `svgd`; how long one
-state waits for its action."""
+"""Whole training steps of the particle agents compared with the same agents on `svgd`; the latency
+of an action for one state."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import measure
 from rl.section import train
 
 AGENT = measure.ROOT / "bench/agents/svgd_agent.py"
-# Steps random at the start; then rounds of that many steps and as many updates, some before
-# the clock starts and some on it. With 64 particles a step of svgd's takes seconds.
+# First random steps, then rounds of that many steps and as many updates; the clock starts
+# after the warm-up rounds. With 64 particles a step of svgd takes seconds.
 STARTS = 400
 ROUND = {10: 50, 64: 2}
 TIMED = {10: 2, 64: 2}
@@ -68,7 +68,7 @@ def steps(rounds: int) -> str:
 
 
 def acting() -> str:
-    """Medians of the benchmark in agents/, which asks one state at a time."""
+    """Medians of the benchmark in agents/, with one state at a time."""
     out = measure.output(
         [
             "go",

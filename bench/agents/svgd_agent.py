@@ -1,11 +1,11 @@
-"""The particle agents written with the PyTorch package `svgd`: what Stein's are measured beside.
+"""The particle agents on the PyTorch package `svgd`, for comparison with Stein's.
 
 Soft actor-critic on Walker2d-v5 with the published sizes: twin critics 2 x 256, a policy
 network of 3 x 256 for the initial Gaussian, M particles moved L = 3 steps, one update of all
-parts for every step, 50 after 50. `p-svgd` has the median's sigma and a fixed epsilon;
-`met-sigma-eps` has both as networks of the state, the trace term and the bound. The sampler is
-used through its public interface. What is left out here, and costs Stein time: the truncated
-start of p-svgd, the leaky clamp, and the figures of the sampler that Stein logs.
+parts per step, 50 updates after every 50 steps. `p-svgd` has the median's sigma and a fixed
+epsilon; `met-sigma-eps` has both as networks of the state, the trace term and the bound. The
+sampler is used through its public interface. It omits the following, which cost Stein time: the
+truncated start of p-svgd, the leaky clamp, and the figures of the sampler that Stein logs.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def mlp(sizes: list[int]) -> nn.Sequential:
 
 
 class Critics(nn.Module):
-    """The values of twin critics at obs [B, S] and actions [B, M, A]: two of [B, M]."""
+    """The values of twin critics at obs [B, S] and actions [B, M, A], each [B, M]."""
 
     def __init__(self, obs: int, act: int):
         super().__init__()
@@ -147,7 +147,8 @@ class Agent:
     def update(
         self, obs: Tensor, action: Tensor, reward: Tensor, after: Tensor, on: Tensor
     ) -> float:
-        # The critics are constants to the policy's graph: no gradient of theirs is worked out.
+        # The critics are constants for the policy's loss: no gradients are computed for
+        # them.
         self.critics.requires_grad_(False)
         ahead, log_prob = (x.detach() for x in self.sample(after))
         y = reward + GAMMA * on * (
@@ -181,7 +182,7 @@ def main() -> None:
         "--starts", type=int, default=400, help="random steps before learning"
     )
     p.add_argument(
-        "--round", type=int, default=ROUND, help="steps, then as many updates"
+        "--round", type=int, default=ROUND, help="steps per round, followed by as many updates"
     )
     p.add_argument(
         "--warmup", type=int, default=1, help="rounds before the clock starts"

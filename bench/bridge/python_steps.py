@@ -1,8 +1,8 @@
-"""Environment steps a second of Gymnasium stepped in Python itself.
+"""Environment steps per second of Gymnasium in Python.
 
-Each of --workers processes holds --copies environments and steps them one after
-the other, resetting what has ended: what a worker of the bridge does, without
-the bridge. Actions are uniform and drawn beforehand.
+Each of --workers processes holds --copies environments and steps them in
+sequence, resetting those that ended, like a worker of the bridge but without
+the bridge. Actions are uniform and drawn in advance.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Environment steps a second: through the bridge, and in Python itself."""
+"""Environment steps per second, through the bridge and in Python."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 configuration ebm/met-sigma-eps, size tiny or small, in one jitted function.
 
 XLA's own convolutions, Hessian-vector products by forward over reverse, sums over pairs
-as products of Gram matrices, Tr JᵀJ by the probe: what one would write for speed.
+as products of Gram matrices, Tr JᵀJ by the probe: an implementation optimised for speed.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def svgd_step(log_p, x, log_q, v, sigma, epsilon):  # noqa: ANN001, ANN201
     trace = (off * (2 * dk * along - 2 * d * dk - 4 * sq * ddk)).sum(1)
     trace = (trace + (v * hv).sum(1)) / m
 
-    # The bound is a constant for differentiation.
+    # Gradients treat the bound as a constant.
     y0, s0, hv0, dk0, ddk0, trace0 = jax.lax.stop_gradient(
         (y, s, hv, dk * off, ddk * off, trace)
     )
@@ -167,7 +167,7 @@ def main() -> None:
 
         def sampler_loss(sampler):  # noqa: ANN001, ANN202
             x, log_q = sample(sampler, log_p, key)
-            # the score at the end is a figure of an update
+            # the final score is one of an update's figures
             norm = jnp.linalg.norm(
                 jax.grad(lambda x: log_p(x).sum())(x), axis=-1
             ).mean()

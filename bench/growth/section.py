@@ -29,7 +29,7 @@ def step(particles: int, dims: int) -> measure.Record:
 
 
 def compare(rounds: int) -> str:
-    """One round: a curve has its neighbours to be compared with."""
+    """Measures one round: points of a curve can be compared with their neighbours."""
     del rounds
     sizes = [*dict.fromkeys([*BY_M, *BY_D, CORNER])]
     parts = {f"step M={m} D={d}": functools.partial(step, m, d) for m, d in sizes}

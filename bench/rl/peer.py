@@ -1,8 +1,8 @@
-"""SAC steps a second of a Python peer: Walker2d-v5, one environment, one update a step.
+"""SAC steps per second of a Python library: Walker2d-v5, one environment, one update per step.
 
-The clock starts once the learner has made --warmup updates (compilation lies
-there) and stops --updates later: acting, stepping, storing, sampling and updating
-are all in it. --every K does K updates after every K steps: the ratio stays one. One process measures one size, so that its peak memory is that size's.
+The clock starts after --warmup updates, which include compilation, and stops --updates later.
+It includes acting, stepping, storing, sampling and updating. --every K makes K updates after
+every K steps. One process measures one size, so that its peak memory is that size's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""SAC on Walker2d-v5, one update a step: Stein, Stable-Baselines3, SBX."""
+"""SAC on Walker2d-v5, one update per step: Stein, Stable-Baselines3, SBX."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import measure
 PEER = measure.ROOT / "bench/rl/peer.py"
 STEIN = measure.ROOT / "bench/out/stein"
 BATCHES = (100, 256)
-# K updates after every K steps. 1 is how the peers come, 8 how Stein does; a row
-# gives one schedule to all, since fusing updates helps whoever does it.
+# K updates after every K steps. 1 is the peers' default, 8 Stein's. A row uses one
+# schedule for all libraries, because fused updates make each of them faster.
 SCHEDULES = (1, 8)
-# Each divisible by every K; compilation lies in the warm-up.
+# Divisible by every K; the warm-up includes compilation.
 STARTS, WARMUP, UPDATES = 400, 200, 600
 TARGETS = {"SB3": 2.5, "SBX": 1.3}
 
@@ -51,7 +51,7 @@ def train(
         "schedule.random_steps": starts,
         "schedule.learning_starts": starts,
         "eval.every": 0,
-        "eval.episodes": 1,  # played once the run is over
+        "eval.episodes": 1,  # runs after the measurement
         "checkpoint.every": 0,
         "checkpoint.replay": "false",
         "log.every": math.gcd(first, last),
@@ -73,8 +73,8 @@ def train(
 
 
 def watch(command: list[str]) -> float:
-    """Runs a command and answers the peak memory of its process alone, in MB: the
-    workers that it starts have their own, as the peers' environment has not."""
+    """Runs a command and returns the peak memory of its process, in MB, without the
+    worker processes that it starts; the peers run the environment in-process."""
     peak = 0.0
     with subprocess.Popen(
         command,

@@ -36,11 +36,11 @@ def svgd_step(log_p, x, log_q, v, sigma, epsilon):  # noqa: ANN001, ANN201
     dk, ddk = -gamma * k, gamma**2 * k
 
     phi = (k @ s - (2 * dk[..., None] * r).sum(2)) / m
-    # as the reference does, the kernel part counts the particle itself
+    # like the reference, the kernel part includes the particle itself
     drift = jnp.einsum("bjd,bijd->bij", s, r) * 2 * dk
     trace = ((drift - 2 * d * dk - 4 * sq * ddk).sum(2) + (v * hv).sum(-1)) / m
 
-    # The bound is a constant for differentiation.
+    # Gradients treat the bound as a constant.
     s0, hv0, r0, dk0, ddk0, trace0 = jax.lax.stop_gradient((s, hv, r, dk, ddk, trace))
     a = jnp.einsum("bij,bjd,bije->bide", 2 * dk0, s0, r0)
     a = a - jnp.einsum("bij,bijd,bije->bide", 4 * ddk0, r0, r0)

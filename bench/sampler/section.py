@@ -8,14 +8,14 @@ import measure
 
 FOLDER = measure.ROOT / "bench/sampler"
 STEIN = measure.ROOT / "bench/out/sampler-bench"
-# A round's timed updates, by M: about a second or more of each.
+# Timed updates per round, by M: about a second each or more.
 UPDATES = {
     10: {"stein": 20, "svgd": 10, "jax": 20},
     64: {"stein": 4, "svgd": 1, "jax": 3},
 }
-# How many times faster than a peer Stein has to be; JAX has no target at M = 64.
+# Required speed-up over each peer; JAX has no target at M = 64.
 TARGETS = {10: {"svgd": 1.8, "jax": 1.0}, 64: {"svgd": 8.0, "jax": None}}
-IMAGE_TARGET = 1.2  # times the two products
+IMAGE_TARGET = 1.2  # relative to the two products
 IMAGE_STEPS = {
     "svgd_ms": "SVGD, no density",
     "p_svgd_ms": "P-SVGD's density",

@@ -31,12 +31,12 @@ def arguments(doc: str) -> argparse.Namespace:
     p = argparse.ArgumentParser(description=doc)
     p.add_argument("--particles", type=int, default=10)
     p.add_argument("--reps", type=int, default=10, help="timed updates")
-    p.add_argument("--warmup", type=int, default=2, help="updates before, compilation included")
+    p.add_argument("--warmup", type=int, default=2, help="updates before the clock starts, including compilation")
     return p.parse_args()
 
 
 def measure(name: str, args: argparse.Namespace, update: Callable[[], float]) -> None:
-    """Times update, which returns its loss once it is wholly done; prints one JSON line."""
+    """Times update, which returns its loss when finished; prints one JSON line."""
     loss = 0.0
     for _ in range(args.warmup):
         loss = update()

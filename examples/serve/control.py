@@ -1,4 +1,4 @@
-"""Swings a pendulum up with the actions of a served policy.
+"""Swings up a pendulum with the actions of a served policy.
 
     pip install ./python_env
     python examples/serve/control.py [HOST:PORT]

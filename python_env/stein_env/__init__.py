@@ -1,4 +1,4 @@
-"""Simulator workers of Stein, and the environments that it brings along.
+"""Simulator workers of Stein, and its own environments.
 
 Importing this package registers the multi-goal plane with Gymnasium. The worker
 itself is ``python -m stein_env.worker``.

@@ -1,7 +1,7 @@
-"""What reset and step of an environment return, and how it is told that they don't fit.
+"""Checks what an environment's reset and step return.
 
 Gymnasium wants ``(observation, info)`` and ``(observation, reward, terminated,
-truncated, info)``; Gym before 0.26 had other answers.
+truncated, info)``; Gym before 0.26 returned other tuples.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ MIGRATE = (
 )
 
 NUMBERS = frozenset({float, int, bool, np.float64, np.float32})
-"""Types of rewards that need no second look."""
+"""Types of rewards that are accepted without a check."""
 
 
 class UnfitError(Exception):
-    """An answer that can't be used, with words about what it is."""
+    """A return value that cannot be used; the message describes it."""
 
 
 def first_observation(answer: Any) -> Any:
     """Return the observation of what reset returned.
 
     Raises:
-        UnfitError: it is not (observation, info).
+        UnfitError: the value is not (observation, info).
     """
     if isinstance(answer, tuple) and len(answer) == 2:
         obs, info = answer
@@ -53,7 +53,7 @@ def step_of_another_kind(answer: Any) -> UnfitError:
 
 
 def older_interface(e: BaseException) -> str:
-    """Return what to say of an exception that an older interface led to, or ""."""
+    """Return a hint if an exception comes from an older interface, or ""."""
     text = str(e)
     if isinstance(e, ValueError) and re.search(r"values to unpack.*5, got 4", text):
         return MIGRATE  # by a wrapper of Gymnasium's
@@ -65,7 +65,7 @@ def older_interface(e: BaseException) -> str:
 
 
 def in_old_registry(name: str) -> bool:
-    """Say whether the package gym, which Gymnasium succeeds, knows an id."""
+    """Return whether gym, the predecessor of Gymnasium, has an id registered."""
     envs = getattr(sys.modules.get("gym"), "envs", None)
     registry = getattr(envs, "registry", None)
     known = getattr(registry, "env_specs", registry)
@@ -76,10 +76,10 @@ def in_old_registry(name: str) -> bool:
 
 
 def reward(value: Any) -> float:
-    """Return a reward as a float. One number counts, in an array too.
+    """Return a reward as a float; an array with one number is accepted.
 
     Raises:
-        UnfitError: it is not one real number.
+        UnfitError: the value is not one real number.
     """
     if isinstance(value, (numbers.Real, np.bool_)) or type(value).__name__ == "Decimal":
         return float(value)
@@ -96,7 +96,7 @@ def numbers_of(obs: Any, shape: tuple[int, ...]) -> npt.NDArray[Any]:
     """Return an observation as a flat array.
 
     Raises:
-        UnfitError: it has another shape, or holds something other than real numbers.
+        UnfitError: the shape differs, or a value is not a real number.
     """
     try:
         array = np.asarray(obs)

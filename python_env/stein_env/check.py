@@ -1,4 +1,4 @@
-"""``python -m stein_env.check ID``: what is wrong with an environment, if anything.
+"""``python -m stein_env.check ID``: checks an environment.
 
 ``stein env check`` runs this, then steps the environment through the bridge.
 """
@@ -24,7 +24,7 @@ from stein_env import env_pb2 as pb
 from stein_env.copies import MAX_SEED, Copies, Refusal, make
 
 STEPS = 1000
-# The steps of one check end here for an environment too slow for all of them.
+# Time limit of one check, for environments too slow to run all its steps.
 PATIENCE_SECONDS = 15.0
 SPEED_SECONDS = 1.0
 
@@ -54,7 +54,7 @@ def warn(check: str, detail: str) -> Finding:
 
 
 def check(hello: pb.Hello) -> Iterator[Finding]:
-    """Try everything; what can't be tried after a failure is left out."""
+    """Run all checks; after a failure, skip those that depend on it."""
     copies, findings = _guarded("spaces", lambda: _spaces(hello))
     yield from findings
     if copies is None:
@@ -96,7 +96,7 @@ def _guarded(
 
 
 def _spaces(hello: pb.Hello) -> tuple[Copies, list[Finding]]:
-    """What the handshake of a worker would say."""
+    """Describe the environment as in a worker's handshake."""
     copies = Copies(hello)
     w = copies.welcome()
     found = [
@@ -120,7 +120,7 @@ def _spaces(hello: pb.Hello) -> tuple[Copies, list[Finding]]:
 
 
 def _answers(hello: pb.Hello) -> Iterator[Finding]:
-    """What reset and step return: number, types, shapes, and only finite numbers."""
+    """Check what reset and step return: number, types, shapes, finite values."""
     env = make(hello)
     try:
         steps, outside, unusual = _look_at_answers(env)
@@ -128,7 +128,7 @@ def _answers(hello: pb.Hello) -> Iterator[Finding]:
         env.close()
     yield ok("answers", f"{steps} steps: types, shapes and dtypes fit, all finite")
     if unusual:
-        yield warn("reward", f"{unusual}: taken as one number; return float(reward)")
+        yield warn("reward", f"{unusual}: taken as a number; return float(reward)")
     if outside:
         yield warn(
             "bounds", f"{outside} of {steps} observations lie outside of their space"
@@ -136,7 +136,7 @@ def _answers(hello: pb.Hello) -> Iterator[Finding]:
 
 
 def _look_at_answers(env: gym.Env[Any, Any]) -> tuple[int, int, str]:
-    """Return how many steps were taken, how many led out of the space, odd rewards."""
+    """Return the number of steps, observations outside the space, and odd rewards."""
     answer: Any = env.reset(seed=0)
     _look_at_obs(env, answers.first_observation(answer), "reset")
     n = outside = 0
@@ -186,13 +186,13 @@ def _look_at_obs(env: gym.Env[Any, Any], obs: Any, where: str) -> None:
 
 
 def _seeding(hello: pb.Hello) -> Iterator[Finding]:
-    """Whether a seed decides an episode and the draws of the action space."""
+    """Check that a seed determines an episode and the samples of the action space."""
     first, again, other = (_trace(hello, seed) for seed in (7, 7, 8))
     if (at := _parting(first, again)) is not None:
         raise Wrong(
-            f"two runs with seed 7 and the same actions part at step {at}: all"
-            " randomness has to come from self.np_random, which"
-            " super().reset(seed=seed) makes"
+            f"two runs with seed 7 and the same actions differ at step {at}: all"
+            " randomness must come from self.np_random, which"
+            " super().reset(seed=seed) seeds"
         )
     env = make(hello)
     try:
@@ -202,8 +202,8 @@ def _seeding(hello: pb.Hello) -> Iterator[Finding]:
         env.close()
     if (at := _parting(first, third)) is not None:
         raise Wrong(
-            f"the same environment reset with seed 7 once more parts at step {at}:"
-            " something of the episodes before is left over"
+            f"the same environment, reset again with seed 7, differs at step {at}:"
+            " it keeps state from earlier episodes"
         )
     draws = []
     for _ in range(2):
@@ -212,16 +212,16 @@ def _seeding(hello: pb.Hello) -> Iterator[Finding]:
         draws.append([env.action_space.sample() for _ in range(5)])
         env.close()
     if not np.array_equal(draws[0], draws[1]):
-        raise Wrong("action_space.seed(7) doesn't fix what action_space.sample() gives")
+        raise Wrong("action_space.seed(7) does not determine action_space.sample()")
     _large_seed(hello)
     if _parting(first, other) is None:
         yield warn("seeding", "reproducible; but every seed gives the same episode")
     else:
-        yield ok("seeding", "seeds decide episodes and the draws of the action space")
+        yield ok("seeding", "seeds determine episodes and samples of the action space")
 
 
 def _large_seed(hello: pb.Hello) -> None:
-    """Whether the largest seed that training hands out is taken."""
+    """Check that the largest seed used by training is accepted."""
     env = make(hello)
     try:
         for seed in (0, MAX_SEED):
@@ -230,14 +230,14 @@ def _large_seed(hello: pb.Hello) -> None:
             except (Exception, SystemExit) as e:
                 raise Wrong(
                     f"reset(seed={seed}) raised {type(e).__name__}: {e}; training"
-                    f" hands out seeds from 0 to {MAX_SEED}"
+                    f" uses seeds from 0 to {MAX_SEED}"
                 ) from e
     finally:
         env.close()
 
 
 def _independence(hello: pb.Hello) -> Iterator[Finding]:
-    """Whether copies in one process keep out of each other's way."""
+    """Check that copies in one process are independent."""
     alone = _trace(hello, 7)
     envs = [make(hello), make(hello)]
     try:
@@ -257,10 +257,10 @@ def _independence(hello: pb.Hello) -> Iterator[Finding]:
             env.close()
     if (at := _parting(alone, trace)) is not None:
         raise Wrong(
-            f"stepped beside a second copy, an episode parts at step {at} from the one"
-            " stepped alone: the copies share something, such as a class attribute"
+            f"with a second copy beside it, an episode differs at step {at}: the copies"
+            " share something, such as a class attribute"
         )
-    yield ok("copies", "two in one process don't disturb each other")
+    yield ok("copies", "two copies in one process are independent")
 
 
 TRACE = 200
@@ -269,7 +269,7 @@ TRACE = 200
 def _trace(
     hello: pb.Hello, seed: int, env: gym.Env[Any, Any] | None = None
 ) -> list[Array]:
-    """Return what 200 steps answer after reset(seed)."""
+    """Return the results of 200 steps after reset(seed)."""
     own = env is None
     env = env or make(hello)
     try:
@@ -286,7 +286,7 @@ def _trace(
 
 
 def _parting(a: list[Array], b: list[Array]) -> int | None:
-    """Return the first place where two traces differ."""
+    """Return the first step at which two traces differ."""
     for n, (x, y) in enumerate(zip(a, b, strict=False)):
         if not np.array_equal(x, y):
             return n
@@ -294,7 +294,7 @@ def _parting(a: list[Array], b: list[Array]) -> int | None:
 
 
 def _ends(hello: pb.Hello) -> Iterator[Finding]:
-    """Whether episodes end, and how."""
+    """Check that episodes end, and count how."""
     env = make(hello)
     limit = env.spec.max_episode_steps if env.spec else None
     ends = {"terminated": 0, "truncated": 0, "both": 0}
@@ -327,7 +327,7 @@ def _ends(hello: pb.Hello) -> Iterator[Finding]:
 
 
 def _actions(hello: pb.Hello) -> Iterator[Finding]:
-    """Whether the corners of the action space can be taken, and actions are kept."""
+    """Check the corners of the action space, and that step does not modify actions."""
     env = make(hello)
     space = env.action_space
     assert isinstance(space, gym.spaces.Box)
@@ -339,11 +339,11 @@ def _actions(hello: pb.Hello) -> Iterator[Finding]:
                 obs, reward, terminated, truncated, _ = env.step(action)
                 if not (np.isfinite(obs).all() and np.isfinite(answers.reward(reward))):
                     raise Wrong(
-                        f"at the corner {corner.tolist()} of the action space: not"
-                        f" finite after {n + 1} steps"
+                        f"not finite after {n + 1} steps with action {corner.tolist()},"
+                        " a corner of the action space"
                     )
                 if not np.array_equal(action, corner):
-                    raise Wrong("step changes the array of the action it is given")
+                    raise Wrong("step modifies its action array")
                 if terminated or truncated:
                     env.reset()
     finally:
@@ -352,7 +352,7 @@ def _actions(hello: pb.Hello) -> Iterator[Finding]:
 
 
 def _speed(hello: pb.Hello) -> Iterator[Finding]:
-    """Steps a second here, without the bridge."""
+    """Measure steps per second without the bridge."""
     env = make(hello)
     actions = _random_actions(env, 1000)
     env.reset(seed=3)
@@ -396,7 +396,7 @@ def _random_actions(env: gym.Env[Any, Any], count: int) -> Array:
 
 
 def _until_patience_ends(actions: Array) -> Iterator[tuple[int, Array]]:
-    """Count the actions from 1, until they or the time are used up."""
+    """Enumerate actions from 1 until they or the time run out."""
     end = time.monotonic() + PATIENCE_SECONDS
     for n, action in enumerate(actions, start=1):
         yield n, action
@@ -414,8 +414,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="stein_env.check", description=__doc__)
     parser.add_argument("env", help="Gymnasium id, or module:id")
     parser.add_argument("--kwargs", default="", help="of gymnasium.make, as JSON")
-    parser.add_argument("--render", action="store_true", help="draw a picture too")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--render", action="store_true", help="also render a frame")
+    parser.add_argument("--json", action="store_true", help="one JSON object per line")
     args = parser.parse_args(argv)
     hello = pb.Hello(
         env=args.env, copies=1, kwargs_json=args.kwargs, render=args.render
@@ -434,9 +434,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _own_output() -> Iterator[TextIO]:
-    """Give standard output as it is; what others print goes to standard error.
+    """Return standard output, and redirect what others print to standard error.
 
-    An environment may print, at the level of C too, and without ends of lines.
+    An environment may print, even from C code, and without line ends.
     """
     sys.stdout.flush()
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as ours:

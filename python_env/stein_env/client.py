@@ -1,4 +1,4 @@
-"""Asks a server of policies (``stein serve``) for actions.
+"""Client of a policy server (``stein serve``).
 
     with Client("127.0.0.1:50051") as policies:
         action = policies.act(observation, deterministic=True).actions
@@ -29,32 +29,32 @@ Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back for observations: one row, or n of them."""
+    """The answer to one observation or n of them."""
 
     actions: Array
-    """In [-1, 1], [A] or [n, A]; ``scale`` makes the environment's own of them."""
+    """In [-1, 1], [A] or [n, A]; ``scale`` converts them to an environment's bounds."""
     log_probs: Array
-    """log π(a|s), [n]; empty for deterministic actions, which are not drawn."""
+    """log π(a|s), [n]; empty for deterministic actions."""
     entropies: Array
-    """Of the policy at each observation, nats, [n]."""
+    """Entropy of the policy at each observation, in nats, [n]."""
     q_values: Array
-    """The smaller of the two critics' values, [n]."""
+    """Value of the action: the smaller of the two critics' values, [n]."""
     step: int
     """Environment steps of the checkpoint that answered."""
 
 
 def scale(actions: npt.ArrayLike, low: npt.ArrayLike, high: npt.ArrayLike) -> Array:
-    """Return actions of [-1, 1] in the bounds of an action space."""
+    """Scale actions in [-1, 1] to the bounds of an action space."""
     low, high = np.asarray(low), np.asarray(high)
     scaled = low + (np.asarray(actions) + 1) / 2 * (high - low)
     return np.asarray(np.clip(scaled, low, high), np.float32)
 
 
 class Client:
-    """A connection to a server; many threads may use it.
+    """A connection to a server. It is safe for use by several threads.
 
-    Errors are ``grpc.RpcError``: ``code()`` says what is wrong. RESOURCE_EXHAUSTED
-    is a server with too much to do, to be asked again later.
+    Errors are ``grpc.RpcError``: see ``code()``. RESOURCE_EXHAUSTED
+    means that the server is overloaded; try again later.
     """
 
     def __init__(
@@ -69,23 +69,23 @@ class Client:
         key: bytes | None = None,
         tls: bool = False,
     ) -> None:
-        """Prepare a connection, which is made when it is first needed.
+        """Prepare a connection. It is opened on first use.
 
         Args:
             address: host and port.
-            policy: name of the policy to ask; empty: the server's first.
-            timeout: seconds that an answer may take.
+            policy: name of the policy; empty: the server's first.
+            timeout: time limit of an answer, in seconds.
             token: bearer token of the server. Without TLS it is sent to this
                 machine only.
-            root_certificates: PEM of who signed the server's certificate; with it
+            root_certificates: PEM of the server's certificate authority; with it
                 or with ``tls`` the connection is encrypted.
-            certificate: PEM of one's own certificate, where the server wants one.
+            certificate: PEM of the client's certificate, if the server needs one.
             key: PEM of its key.
-            tls: encrypt, and trust the authorities that gRPC brings along.
+            tls: encrypt, and trust gRPC's default authorities.
         """
         self._policy, self._timeout = policy, timeout
         self._metadata = [("authorization", f"Bearer {token}")] if token else None
-        # gRPC goes through $http_proxy, which knows nothing of this machine's ports.
+        # gRPC would use $http_proxy, which cannot reach this machine's ports.
         options = [("grpc.enable_http_proxy", 0)] if _loopback(address) else []
         if tls or root_certificates or certificate:
             credentials = grpc.ssl_channel_credentials(
@@ -132,20 +132,20 @@ class Client:
         """Return actions for one observation [S], or for several [n, S].
 
         Args:
-            observations: raw, as the environment gives them.
-            deterministic: the policy's best actions instead of draws.
-            seed: the same call with it gets the same draws.
+            observations: raw observations of the environment.
+            deterministic: greedy actions instead of samples.
+            seed: makes the random draws reproducible.
         """
         request, rows = self._request(observations, deterministic, seed)
         reply = self._act(request, timeout=self._timeout, metadata=self._metadata)
         return _answer(reply, rows)
 
     def stream(self) -> Stream:
-        """Open a control loop's connection, to be used in a ``with``."""
+        """Open a stream for a control loop, to be used in a ``with``."""
         return Stream(self)
 
     def specs(self) -> Sequence[pb.PolicySpec]:
-        """Return what policies the server has."""
+        """Return the policies of the server."""
         reply = self._spec(
             pb.SpecRequest(), timeout=self._timeout, metadata=self._metadata
         )
@@ -211,9 +211,9 @@ class Client:
 
 
 class Stream:
-    """A control loop's connection: less work for each question than ``Client.act``.
+    """A stream for a control loop, with less overhead per call than ``Client.act``.
 
-    One thread uses it. After an error it is of no more use.
+    It is not thread-safe. After an error, open a new one.
     """
 
     def __init__(self, client: Client) -> None:
@@ -264,7 +264,7 @@ def _answer(reply: pb.ActResponse, rows: int | None) -> Answer:
 
 
 def _loopback(address: str) -> bool:
-    """Say whether an address of gRPC's, such as ipv4:127.0.0.1:5, is this machine."""
+    """Return whether a gRPC address, such as ipv4:127.0.0.1:5, is this machine."""
     if address.startswith(("unix:", "unix-abstract:")):
         return True
     for scheme in ("dns:", "ipv4:", "ipv6:"):

@@ -1,7 +1,7 @@
 """n copies of one Gymnasium environment, stepped in place.
 
 The reset at the end of an episode happens here, in the step that ended it, so
-that no transition of a reset can be taken for one of the task (Gymnasium's own
+that a reset never looks like a transition of the task (Gymnasium's own
 vector environments reset in the step after by default).
 """
 
@@ -43,7 +43,7 @@ TRACEBACK_CHARS = 4000
 
 
 class Refusal(Exception):  # noqa: N818
-    """A request that can't be met, told to the client as a Failure."""
+    """A request that cannot be met; the client receives it as a Failure."""
 
     def __init__(self, code: pb.Failure.Code, message: str, **more: Any) -> None:
         super().__init__(message)
@@ -51,7 +51,7 @@ class Refusal(Exception):  # noqa: N818
 
 
 class Copies:
-    """The environments of one session, and the result frames that they fill."""
+    """The environments of one session, and their result frames."""
 
     def __init__(self, hello: pb.Hello) -> None:
         """Make the environments.
@@ -62,11 +62,11 @@ class Copies:
         n = hello.copies
         if not 1 <= n <= MAX_COPIES:
             raise Refusal(
-                pb.Failure.REQUEST, f"{n} copies asked for, want 1 to {MAX_COPIES}"
+                pb.Failure.REQUEST, f"{n} copies requested, want 1 to {MAX_COPIES}"
             )
         self.id = hello.env
         self.envs: list[gym.Env[Any, Any]] = []
-        # What helps when rendering fails; None before the first picture.
+        # Advice if rendering fails; None before the first frame.
         self._advice: str | None = None
         try:
             self._make(hello)
@@ -94,7 +94,7 @@ class Copies:
         self._step: list[Callable[[Any], Any]] = [env.step for env in self.envs]
         self._reset: list[Callable[..., Any]] = [env.reset for env in self.envs]
         self._obs_dtype = self.obs_space.dtype
-        # A first reset shows at the handshake what the first one would show.
+        # Reset once, so that errors appear at the handshake.
         self._guard(0, None, lambda: self._reset_into(self.result.obs[0], 0))
 
     def _check_layout(self) -> None:
@@ -141,7 +141,7 @@ class Copies:
     def actions(self, message: bytes) -> npt.NDArray[Any]:
         """Return the environment's own actions [n, *shape] for those of a STEP.
 
-        A new array each time: an environment may keep the action it was given.
+        The array is new each time, because an environment may keep its action.
         """
         n = self.layout.copies
         wire = np.frombuffer(message, F4, n * self.layout.act_dim, HEADER_BYTES)
@@ -152,9 +152,9 @@ class Copies:
         return wide.astype(self.act_space.dtype).reshape(self._act_shape)
 
     def reset(self, seed: int) -> None:
-        """Start an episode in every copy, copy i and its action space from seed+i.
+        """Start an episode in every copy; seed+i seeds copy i and its action space.
 
-        Of these sums the lowest 31 bits: generators in C, and NumPy's old ones, take
+        Only the lowest 31 bits are used: generators in C, and NumPy's old ones, take
         no more.
         """
         for i, env in enumerate(self.envs):
@@ -201,7 +201,7 @@ class Copies:
                     r = answers.reward(r)
                 reward[i] = r
                 if terminated or truncated:
-                    # Both at once: the value beyond is zero, so terminated it is.
+                    # If both are set, the value beyond is zero: terminated.
                     ends[i] = TERMINATED if terminated else TRUNCATED
                     self._put(result.final[ended], obs)
                     ended += 1
@@ -226,7 +226,7 @@ class Copies:
         return ended
 
     def _put(self, row: npt.NDArray[np.float32], obs: Any) -> None:
-        """Write an observation into its row, after a look at its shape."""
+        """Write an observation to its row after checking its shape."""
         row[:] = answers.numbers_of(obs, self.obs_space.shape)
 
     def _guard(
@@ -247,7 +247,7 @@ class Copies:
     def _raised(
         self, copy: int, action: npt.NDArray[Any] | None, e: BaseException
     ) -> Refusal:
-        """Turn what an environment raised into a Failure with all that is known."""
+        """Convert an environment's exception to a Failure with all details."""
         text = "".join(traceback.format_exception_only(e)).strip()
         if hint := answers.older_interface(e):
             return self._unfit(f"{text.splitlines()[-1]}: {hint}")
@@ -263,7 +263,7 @@ class Copies:
         )
 
     def render(self, copy: int) -> npt.NDArray[np.uint8]:
-        """Return an RGB picture [height, width, 3] of one copy."""
+        """Return an RGB frame [height, width, 3] of one copy."""
         if copy >= len(self.envs):
             raise Refusal(
                 pb.Failure.REQUEST, f"render of copy {copy} of {len(self.envs)}"
@@ -281,7 +281,7 @@ class Copies:
             advice = f" ({self._advice})" if self._advice else ""
             raise Refusal(
                 pb.Failure.RENDER,
-                f"{self.id}: no picture: {e or type(e).__name__}{advice}",
+                f"{self.id}: rendering failed: {e or type(e).__name__}{advice}",
                 traceback=traceback.format_exc()[-TRACEBACK_CHARS:],
             ) from e
         if (
@@ -295,10 +295,10 @@ class Copies:
                 f"{self.id}: render gave {picture.dtype} {picture.shape}, want uint8"
                 " [height, width, 3]",
             )
-        return np.ascontiguousarray(picture[:, :, :3])  # a fourth is transparency
+        return np.ascontiguousarray(picture[:, :, :3])  # drop an alpha channel
 
     def welcome(self) -> pb.Welcome:
-        """Return what there is to say of the session."""
+        """Describe the session."""
         return pb.Welcome(
             env=self.id,
             copies=len(self.envs),
@@ -315,7 +315,7 @@ class Copies:
         )
 
     def close(self) -> None:
-        """Close every environment; one that raises doesn't keep the others open."""
+        """Close every environment; an exception in one does not stop the others."""
         for env in self.envs:
             try:
                 env.close()
@@ -328,7 +328,7 @@ def make(hello: pb.Hello) -> gym.Env[Any, Any]:
     """Make one environment.
 
     Raises:
-        Refusal: there is none of that name, its module can't be imported, or its
+        Refusal: the id is unknown, its module cannot be imported, or its
             constructor raised.
     """
     kwargs = _kwargs(hello)
@@ -340,7 +340,7 @@ def make(hello: pb.Hello) -> gym.Env[Any, Any]:
     resolve(hello.env)
     gl = os.environ.get("MUJOCO_GL") or unusable
     try:
-        # Its checker looks at the first step alone, and costs something at each.
+        # Gymnasium's checker checks only the first step, and slows down every step.
         return gym.make(hello.env, disable_env_checker=True, **kwargs)
     except (Exception, SystemExit) as e:
         hint = f" (MUJOCO_GL is {gl}: does that work here?)" if gl else ""
@@ -352,10 +352,10 @@ def make(hello: pb.Hello) -> gym.Env[Any, Any]:
 
 
 def resolve(env_id: str) -> None:
-    """Import the module of a ``module:id`` and see that the id is registered.
+    """Import the module of a ``module:id`` and check that the id is registered.
 
     Raises:
-        Refusal: UNKNOWN_ENV, with the nearest ids there are.
+        Refusal: UNKNOWN_ENV, with the nearest registered ids.
     """
     module, colon, name = env_id.rpartition(":")
     if colon:
@@ -364,7 +364,7 @@ def resolve(env_id: str) -> None:
         except (Exception, SystemExit) as e:
             raise Refusal(
                 pb.Failure.UNKNOWN_ENV,
-                f"{env_id}: module {module!r} can't be imported: {type(e).__name__}:"
+                f"{env_id}: cannot import module {module!r}: {type(e).__name__}:"
                 f" {e} (it is looked for in the working directory {os.getcwd()},"
                 " PYTHONPATH and the packages of this Python)",
                 traceback=traceback.format_exc()[-TRACEBACK_CHARS:],
@@ -374,18 +374,18 @@ def resolve(env_id: str) -> None:
     hint = ""
     if file := here.hidden(module):
         hint = (
-            f"; {file} was not imported: another module {module!r} comes before it,"
-            " so give it another name"
+            f"; {file} was not imported: another module {module!r} takes precedence,"
+            " rename it"
         )
     elif answers.in_old_registry(name):
         hint = (
-            "; it is registered with the package gym, whose successor is needed:"
-            " import gymnasium in its place"
+            "; it is registered with gym; it needs its successor Gymnasium:"
+            " import gymnasium instead"
         )
     elif near := nearest(name):
         hint = f"; did you mean {' or '.join(near)}?"
     elif not colon:
-        hint = "; for an environment of your own: module:id"
+        hint = "; use module:id for a custom environment"
     raise Refusal(pb.Failure.UNKNOWN_ENV, f"{env_id}: no such environment{hint}")
 
 
@@ -395,14 +395,14 @@ def nearest(name: str) -> list[str]:
     wanted = name.casefold()
     near = difflib.get_close_matches(wanted, folded, n=3, cutoff=0.6)
     likeness = [difflib.SequenceMatcher(None, f, wanted).ratio() for f in near]
-    # A shared namespace alone is no likeness beside a true one.
+    # Sharing only a namespace is no match if a better one exists.
     return [
         folded[f] for f, r in zip(near, likeness, strict=True) if r > likeness[0] - 0.1
     ]
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that decide what a step does."""
+    """Return the versions that affect the result of a step."""
     found = {
         "python": platform.python_version(),
         "gymnasium": gym.__version__,
@@ -423,7 +423,7 @@ def _kwargs(hello: pb.Hello) -> dict[str, Any]:
         raise Refusal(pb.Failure.REQUEST, f"{hello.env}: keyword arguments: {e}") from e
     if not isinstance(kwargs, dict):
         raise Refusal(
-            pb.Failure.REQUEST, f"{hello.env}: keyword arguments are no JSON object"
+            pb.Failure.REQUEST, f"{hello.env}: keyword arguments are not a JSON object"
         )
     return kwargs
 
@@ -446,13 +446,13 @@ def _float_box(space: spaces.Space[Any], what: str, env_id: str) -> spaces.Box:
 
 def _advice(space: Any, what: str) -> str:
     if type(space).__module__.partition(".")[0] == "gym":
-        return "; it is of the package gym: take gymnasium.spaces in its place"
+        return "; it is from gym: use gymnasium.spaces instead"
     if not isinstance(space, spaces.Space):
-        return "; it is no space of Gymnasium's: set it in the environment's __init__"
+        return "; it is not a Gymnasium space: set it in the environment's __init__"
     if what == "action":
-        return "; only continuous actions can be learned here"
+        return "; only continuous actions are supported"
     if space.is_np_flattenable:
-        return "; gymnasium.wrappers.FlattenObservation makes a Box of it"
+        return "; gymnasium.wrappers.FlattenObservation converts it to a Box"
     return ""
 
 

@@ -1,7 +1,7 @@
-"""Keys of ZeroMQ CURVE: who may speak to a worker over a network.
+"""ZeroMQ CURVE keys: authentication of workers and clients over a network.
 
-``stein keys`` writes two files: server.key for the worker, client.key for those
-who train. Each has the pair of its side and the public key of the other.
+``stein keys`` writes two files: server.key for the worker, client.key for the
+trainer. Each has the key pair of its side and the public key of the other.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HEADING = "stein curve key v1"
 
 
 class KeyFileError(ValueError):
-    """A key file that can't be used, and why."""
+    """A key file that cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def load(path: Path, role: str) -> Key:
     """Read a key file.
 
     Raises:
-        KeyFileError: no such file, one that others may read, or not one of ours.
+        KeyFileError: the file is missing, readable by others, or not a key file.
     """
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
@@ -58,7 +58,8 @@ def load(path: Path, role: str) -> Key:
         fields[name] = value.strip()
     if fields.get("role") != role:
         raise KeyFileError(
-            f"key file {path}: is the {fields.get('role')!r} key, want the {role!r} one"
+            f"key file {path}: this is the {fields.get('role')!r} key, want the"
+            f" {role!r} key"
         )
     keys = []
     for name in ("public", "secret", "peer"):
@@ -70,7 +71,7 @@ def load(path: Path, role: str) -> Key:
 
 
 def is_loopback(endpoint: str) -> bool:
-    """Say whether a tcp endpoint can't be reached from other machines."""
+    """Return whether a tcp endpoint is reachable only from this machine."""
     host = urlsplit(endpoint).hostname or ""
     if host == "localhost":
         return True
@@ -83,12 +84,12 @@ def is_loopback(endpoint: str) -> bool:
 def secure(
     context: zmq.Context[zmq.Socket[bytes]], socket: zmq.Socket[bytes], key: Key
 ) -> ThreadAuthenticator:
-    """Make the socket take only the one client of the key file.
+    """Make the socket accept only the client in the key file.
 
     Returns:
         The authenticator, running; stop it before the context ends.
     """
-    # It brings asyncio along: a third of what a worker without keys would import.
+    # It imports asyncio, a third of the imports of a worker without keys.
     from zmq.auth.thread import ThreadAuthenticator
 
     authenticator = ThreadAuthenticator(context)

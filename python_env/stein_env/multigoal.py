@@ -1,6 +1,6 @@
-"""The multi-goal plane: a point that may go to any of several goals.
+"""The multi-goal environment: a point in the plane moves to one of several goals.
 
-The task that shows in minutes whether a policy keeps all its ways: the best
+It shows within minutes whether a policy is multimodal: the best
 action at the start is a mixture with one mode per goal.
 """
 
@@ -21,7 +21,7 @@ BONUS = 10.0
 ACTION_COST = 30.0
 STEPS = 30
 
-# layout -> (goals, the wall that belongs to it at test time)
+# layout -> (goals, wall used in tests)
 LAYOUTS: dict[str, tuple[tuple[Point, ...], tuple[Point, Point]]] = {
     "three": (((5.0, 0.0), (-4.0, 3.0), (-4.0, -3.0)), ((-2.0, 0.0), (0.0, 2.0))),
     "four": (
@@ -43,10 +43,10 @@ class MultiGoal(gym.Env[npt.NDArray[np.float32], npt.NDArray[np.float32]]):
 
     Args:
         layout: ``three``: goals (5,0), (−4,3), (−4,−3). ``four``: (±5,0), (0,±5).
-        walls: ``True`` puts up the wall of the layout (from (−2,0) to (0,2), or from
-            (−1.5,3) to (1.5,3)); a list of segments puts up those. A move that
-            crosses a wall is cancelled: the point stays and pays. For tests of a
-            policy that was trained without.
+        walls: ``True`` adds the wall of the layout (from (−2,0) to (0,2), or from
+            (−1.5,3) to (1.5,3)); a list of segments adds those. A move that
+            crosses a wall is cancelled, but its cost is paid. For tests of a
+            policy that was trained without walls.
         render_mode: ``rgb_array`` or None.
     """
 
@@ -90,7 +90,7 @@ class MultiGoal(gym.Env[npt.NDArray[np.float32], npt.NDArray[np.float32]]):
     def step(
         self, action: npt.NDArray[np.float32]
     ) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Move by the action, unless a wall is in the way."""
+        """Move by the action, unless a wall blocks the move."""
         a = np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
         to = np.clip(self._at + a, -ARENA, ARENA)
         hit = any(_crosses(self._at, to, wall) for wall in self.walls)
@@ -135,9 +135,9 @@ def _cross(o: Array, a: Array, b: Array) -> float:
 
 
 def _crosses(start: Array, end: Array, wall: Array) -> bool:
-    """Say whether the move meets the wall; to end on it, or touch its tip, is to meet.
+    """Return whether a move meets a wall, including its ends.
 
-    A move along the line of the wall doesn't cross it.
+    A move along the wall's line does not cross it.
     """
     side_start = _cross(wall[0], wall[1], start)
     side_end = _cross(wall[0], wall[1], end)

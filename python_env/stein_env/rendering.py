@@ -1,4 +1,4 @@
-"""Pictures without a screen: which OpenGL there is for MuJoCo."""
+"""Headless rendering: chooses an OpenGL backend for MuJoCo."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 from typing import Any
 
-# What is tried when MUJOCO_GL says nothing. EGL draws faster, on a GPU by far.
+# Backends to try without MUJOCO_GL. EGL is faster, especially on a GPU.
 BACKENDS = ("egl", "osmesa")
 
 _PROBE = (
@@ -22,17 +22,17 @@ _PROBE = (
 
 
 def choose_backend() -> str:
-    """Set MUJOCO_GL to the first backend that draws, unless it is set.
+    """Set MUJOCO_GL to the first backend that works, unless it is set.
 
-    Each is tried in a process of its own, because a failed OpenGL context can end
-    the process. That takes a second or more: only worth it where MuJoCo is in use,
-    and it is early enough before the first picture.
+    Each is tried in a separate process, because a failed OpenGL context can end
+    the process. That takes a second or more, so it is done only if MuJoCo is used,
+    just before the first frame.
 
     Returns:
-        What to do about it where none draws, else an empty string.
+        Advice if no backend works, else an empty string.
     """
     if backend := os.environ.get("MUJOCO_GL"):
-        return f"MUJOCO_GL is {backend}: unset it to have another one chosen"
+        return f"MUJOCO_GL is {backend}: unset it to choose another one automatically"
     why = {}
     for backend in BACKENDS:
         failure = draws(backend)
@@ -48,7 +48,7 @@ def choose_backend() -> str:
 
 
 def draws(backend: str) -> str | None:
-    """Try a backend; return None when it draws, else the last line of why not."""
+    """Try a backend; return None if it works, else the last line of the error."""
     env = {**os.environ, "MUJOCO_GL": backend, "PYOPENGL_PLATFORM": backend}
     try:
         done = subprocess.run(
@@ -68,7 +68,7 @@ def draws(backend: str) -> str | None:
 
 
 def frames_per_second(env: Any) -> float:
-    """Return the pace of an environment's pictures, 0 where it gives no usable one."""
+    """Return an environment's frame rate, 0 if it is missing or invalid."""
     try:
         metadata = getattr(env, "metadata", None) or {}
         pace = float(metadata.get("render_fps") or 0)
@@ -78,13 +78,13 @@ def frames_per_second(env: Any) -> float:
 
 
 def switch_off_unusable() -> str:
-    """Take MUJOCO_GL back where it names an OpenGL that can't be loaded here.
+    """Unset MUJOCO_GL if it selects an OpenGL that cannot be loaded.
 
-    MuJoCo loads it when it is imported, even where nothing is drawn, and fails. Call
-    it before that, and only where nothing will be drawn.
+    MuJoCo loads it on import, even without rendering, and fails. Call
+    this before the import, and only without rendering.
 
     Returns:
-        What MUJOCO_GL was where it was unusable, else an empty string.
+        The unusable value of MUJOCO_GL, else an empty string.
     """
     asked = os.environ.get("MUJOCO_GL", "")
     name = asked.lower().strip()
@@ -101,8 +101,8 @@ def switch_off_unusable() -> str:
         return ""
     os.environ["MUJOCO_GL"] = "disable"
     print(
-        f"stein_env: MUJOCO_GL is {asked}, which can't draw here; nothing is to be"
-        " drawn, so MuJoCo is loaded without it",
+        f"stein_env: MUJOCO_GL is {asked}, which does not work here; without rendering,"
+        " MuJoCo is loaded without it",
         file=sys.stderr,
         flush=True,
     )

@@ -27,9 +27,9 @@ from stein_env.wire import (
 
 _STEP = int(Kind.STEP)
 
-# How long a wait asks again and again, giving its processor away in between, before
-# it sleeps. A client that only acts is back sooner, and a sleeper wakes slowly; one
-# that learns needs the processor.
+# How long a wait polls, yielding its processor in between, before it sleeps. A client
+# that only acts replies sooner, and waking a sleeping thread is slow; a client that
+# learns needs the processor.
 EAGER_SECONDS = 150e-6
 
 M = TypeVar("M", bound=Message)
@@ -46,21 +46,21 @@ class Session:
 
 @dataclass
 class Counters:
-    """What the worker has done, for its log and its tests."""
+    """Counters for the worker's log and tests."""
 
     garbage: int = 0
     steps: int = 0
 
 
 class Server:
-    """Answers every message on a socket that is bound already.
+    """Answers the messages on a bound socket.
 
     Args:
         socket: a bound ROUTER socket.
-        child: end with the (only) client instead of waiting for the next.
-        max_sessions: clients at once.
-        idle_seconds: a client silent for that long is forgotten, unless ``child``.
-        log: gets what a person who looks after the worker should know.
+        child: end with the first client instead of waiting for another.
+        max_sessions: maximum number of concurrent clients.
+        idle_seconds: drop clients that are silent for this long, unless ``child``.
+        log: receives messages for the operator.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Server:
 
     def serve_one(self) -> None:
         """Wait for a message and answer it, or look for idle sessions."""
-        # recv_multipart, and the socket's own send, cost some 15 µs more.
+        # recv_multipart, and the socket's own send, would cost 15 µs more.
         recv, socket = self._recv, self._socket
         client = self._first_frame()
         if client is None:
@@ -116,7 +116,7 @@ class Server:
             self._count_garbage(e)
 
     def _first_frame(self) -> bytes | None:
-        """Wait a second at most, at first without sleep if the last wait was short."""
+        """Wait up to a second, first polling if the last wait was short."""
         recv, socket = self._recv, self._socket
         begin = time.perf_counter()
         if self._prompt:
@@ -134,7 +134,7 @@ class Server:
         return client
 
     def _skip(self) -> int:
-        """Read the rest of a message that has too many frames."""
+        """Read the remaining frames of an overlong message."""
         skipped = 0
         while self._socket.get(zmq.RCVMORE):
             self._socket.recv()
@@ -147,8 +147,8 @@ class Server:
             if version != VERSION:
                 raise Refusal(
                     pb.Failure.VERSION,
-                    f"protocol version {version} asked for, this worker speaks"
-                    f" {VERSION}: bring stein and stein_env to the same release",
+                    f"the client uses protocol version {version}, this worker version"
+                    f" {VERSION}: install the same release of stein and stein_env",
                 )
             if kind == _STEP:
                 self._step(client, seq, message)
@@ -196,7 +196,7 @@ class Server:
         if len(self._sessions) >= self._max_sessions:
             raise Refusal(
                 pb.Failure.BUSY,
-                f"this worker has {self._max_sessions} clients, its limit",
+                f"this worker has reached its limit of {self._max_sessions} clients",
             )
         copies = Copies(hello)
         self._sessions[client] = Session(copies, time.monotonic(), hello.run)
@@ -218,7 +218,7 @@ class Server:
             raise Refusal(
                 pb.Failure.NO_SESSION,
                 "no session: the client never opened one, was silent for more than"
-                f" {self._idle:.0f} s, or the worker was started anew",
+                f" {self._idle:.0f} s, or the worker was restarted",
             )
         session.seen = time.monotonic()
         return session
@@ -228,7 +228,7 @@ class Server:
         for client, session in list(self._sessions.items()):
             if session.seen < since:
                 self._log(
-                    f"forgot an idle client of {session.copies.id}", run=session.run
+                    f"dropped an idle client of {session.copies.id}", run=session.run
                 )
                 session.copies.close()
                 del self._sessions[client]

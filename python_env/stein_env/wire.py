@@ -1,8 +1,8 @@
-"""The layout of messages, as docs/protocol.md fixes it.
+"""The message layout of docs/protocol.md.
 
 A message is one frame: 16 bytes of header, then the body of its kind, which is a
 Protocol Buffers message for control and raw little-endian arrays for steps.
-envbridge/wire.go is the same thing in Go; the files of envbridge/testdata/frames
+envbridge/wire.go implements it in Go; the files of envbridge/testdata/frames
 test both.
 """
 
@@ -18,7 +18,7 @@ import numpy.typing as npt
 MAGIC = b"STNB"
 VERSION = 1
 
-# Both sides have ZeroMQ drop the connection on a frame above this many bytes.
+# ZeroMQ drops the connection on a larger frame, on both sides.
 MAX_FRAME_BYTES = 64 << 20
 
 _HEADER = struct.Struct("<4sBBHQ")
@@ -31,7 +31,7 @@ F4 = np.dtype("<f4")
 
 
 class Kind(IntEnum):
-    """What a message is. Requests are odd, their answers follow."""
+    """Message types. Requests are odd; each answer is its request plus one."""
 
     HELLO = 1
     WELCOME = 2
@@ -46,11 +46,11 @@ class Kind(IntEnum):
 
 
 class Garbage(ValueError):  # noqa: N818
-    """Frames that are no message of this protocol."""
+    """Frames that are not a message of this protocol."""
 
 
 def pack_header(kind: int, seq: int, version: int = VERSION) -> bytes:
-    """Return the 16 bytes in front of every message."""
+    """Return the 16-byte header of a message."""
     return _HEADER.pack(MAGIC, version, kind, 0, seq)
 
 
@@ -58,7 +58,7 @@ def unpack_header(frame: bytes) -> tuple[int, int, int]:
     """Return (version, kind, seq) of a message.
 
     Raises:
-        Garbage: the frame is no message, of whatever version.
+        Garbage: the frame has no valid header, of any version.
     """
     if len(frame) < HEADER_BYTES:
         raise Garbage(f"message of {len(frame)} bytes, its header has {HEADER_BYTES}")
@@ -88,19 +88,19 @@ class Layout:
 
     @property
     def ends_bytes(self) -> int:
-        """The ends in a RESULT: uint8 [n], and zeros up to a multiple of four."""
+        """The ends in a RESULT: uint8 [n], padded with zeros to a multiple of four."""
         return (self.copies + 3) // 4 * 4
 
     @property
     def result_bytes(self) -> int:
-        """Body of RESULT but for the last rows: obs [n, O], reward [n], ends."""
+        """RESULT's body before the last observations: obs [n, O], reward [n], ends."""
         return self.obs_bytes + 4 * self.copies + self.ends_bytes
 
 
 class Result:
     """A RESULT message, filled in place step after step.
 
-    ``obs`` is where each copy goes on; the copies that ended have their last
+    ``obs`` is the observation to act on; copies that ended have their last
     observation in ``final``, one row per ended copy in their order. ``message``
     gives the bytes to send.
     """
@@ -124,7 +124,7 @@ class Result:
         return np.frombuffer(self._bytes, F4, count, at)
 
     def message(self, seq: int, ended: int) -> memoryview:
-        """Return the message, with the last rows of the copies that ended."""
+        """Return the message, with the last observations of copies that ended."""
         _HEADER.pack_into(self._bytes, 0, MAGIC, VERSION, Kind.RESULT, 0, seq)
         if ended:
             return self._view[: self._size + ended * self._row_bytes]

@@ -1,4 +1,4 @@
-"""``python -m stein_env.worker``: environments at the far end of a socket."""
+"""``python -m stein_env.worker``: serves environments on a socket."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stein_env.server import Server, open_socket
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until a signal, or the client, ends it."""
+    """Serve until a signal or the client ends it."""
     args = _parser().parse_args(argv)
     here.see_working_directory()
     if args.child:
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         socket.bind(args.listen)
     except zmq.ZMQError as e:
         context.destroy(linger=0)
-        log(f"can't listen on {args.listen}: {e.strerror}")
+        log(f"cannot listen on {args.listen}: {e.strerror}")
         return 1
 
     server = Server(
@@ -63,16 +63,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         if authenticator:
             authenticator.stop()
-        # Long enough for a last answer to leave, short enough to end.
+        # Enough time to send a last answer.
         context.destroy(linger=200)
     return 0
 
 
 def check_endpoint(endpoint: str, key: curve.Key | None) -> None:
-    """Refuse endpoints that aren't ours, and a network without keys.
+    """Reject unsupported endpoints, and remote ones without keys.
 
     Raises:
-        ValueError: says which.
+        ValueError: the endpoint is rejected.
     """
     if endpoint.startswith("ipc://"):
         return
@@ -80,9 +80,9 @@ def check_endpoint(endpoint: str, key: curve.Key | None) -> None:
         raise ValueError(f"listen on {endpoint!r}: want tcp://host:port or ipc://path")
     if key is None and not curve.is_loopback(endpoint):
         raise ValueError(
-            f"listen on {endpoint}: reachable from other machines, so it needs keys:"
-            " make them with `stein keys`, then --key server.key here and --env-key"
-            " client.key where you train"
+            f"listen on {endpoint}: endpoints reachable from other machines need keys:"
+            " make them with `stein keys`, use --key server.key here and --env-key"
+            " client.key for training"
         )
 
 
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         "--idle-seconds",
         type=float,
         default=900.0,
-        help="forget a client that is silent for that long; default 900",
+        help="drop clients that are silent for this long; default 900",
     )
     parser.add_argument(
         "--log-format",
@@ -106,13 +106,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--child",
         action="store_true",
-        help="end with the first client, or when standard input ends",
+        help="end with the first client or with standard input",
     )
     return parser
 
 
 def _end_with_parent() -> None:
-    """End at once when standard input does: whoever started us is gone."""
+    """End when standard input closes: the parent process has ended."""
     while os.read(0, 4096):
         pass
     os._exit(0)

@@ -49,10 +49,10 @@ def test_sound_environments_pass(env: str) -> None:
         ("text reward", "answers", "the reward is str 'much', want one number"),
         ("int end", "answers", "terminated is int 0, want a bool"),
         ("dtype", "answers", "observation of float64, the space says float32"),
-        ("global random", "seeding", "part at step 1: all randomness"),
-        ("keeps state", "seeding", "of the episodes before is left over"),
-        ("shares state", "seeding", "part at step 1"),
-        ("changes action", "actions", "changes the array of the action"),
+        ("global random", "seeding", "differ at step 1: all randomness"),
+        ("keeps state", "seeding", "it keeps state from earlier episodes"),
+        ("shares state", "seeding", "differ at step 1"),
+        ("changes action", "actions", "step modifies its action array"),
     ],
 )
 def test_careless_environments_fail(rule: str, where: str, words: str) -> None:

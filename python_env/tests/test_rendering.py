@@ -29,7 +29,7 @@ def test_a_backend_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "nonsense" in why
     monkeypatch.setenv("MUJOCO_GL", "nonsense")
     assert choose_backend() == (
-        "MUJOCO_GL is nonsense: unset it to have another one chosen"
+        "MUJOCO_GL is nonsense: unset it to choose another one automatically"
     )
 
 

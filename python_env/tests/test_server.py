@@ -119,7 +119,9 @@ def test_other_versions_and_sizes_are_refused(serve: Running) -> None:
     kind, body = client.answer(7)
     failure = parse(body)
     assert (kind, failure.code) == (Kind.FAILURE, pb.Failure.VERSION)
-    assert "protocol version 9 asked for, this worker speaks 1" in failure.message
+    assert (
+        "the client uses protocol version 9, this worker version 1" in failure.message
+    )
 
     client.opens()
     failure = client.refused(Kind.STEP, bytes(12))

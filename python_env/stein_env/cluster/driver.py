@@ -1,4 +1,4 @@
-"""``python -m stein_env.cluster.driver``: stein's hand on a Ray cluster."""
+"""``python -m stein_env.cluster.driver``: runs stein's requests on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import ray
 from stein_env.cluster import simulators, storage, trial
 from stein_env.cluster.lines import FailedError, Lines, Tell, one_line
 
-# Of the head node, which whoever starts a sweep relies on already.
+# Runs on the head node, which a sweep depends on anyway.
 ON_HEAD = {"node:__internal_head__": 0.001}
 
-# A simulator may be placed on a node that is dead already: Ray takes a while to know.
+# Retries: Ray may place a simulator on a node before it notices that the node is dead.
 PLACINGS = 5
 PLACING_SECONDS = 3.0
 
 
 class Driver:
-    """The requests that stein makes."""
+    """The requests of stein."""
 
     def __init__(self) -> None:
         self._board: Any = None
@@ -32,7 +32,7 @@ class Driver:
         self._simulators: dict[int, Any] = {}
 
     def connect(self, spec: Any, _tell: Tell) -> Any:
-        """Join a cluster, or begin one on this machine; bring what nodes need."""
+        """Join a cluster or start a local one, and set up the nodes' environment."""
         options: dict[str, Any] = {"runtime_env": spec.get("runtime_env") or {}}
         address = spec["address"]
         if address == "local":
@@ -50,7 +50,7 @@ class Driver:
         if spec.get("board"):
             board = ray.remote(trial.Board)
             self._board = board.options(num_cpus=0, resources=ON_HEAD).remote()
-            ray.get(self._board.post.remote(0, {}))  # it is there
+            ray.get(self._board.post.remote(0, {}))  # wait until it exists
             threading.Thread(target=self._read_board, daemon=True).start()
         nodes: Any = ray.nodes()  # type: ignore[no-untyped-call]
         return {"nodes": sum(1 for n in nodes if n["Alive"])}
@@ -69,7 +69,7 @@ class Driver:
                     tell(news)
 
     def run(self, spec: Any, tell: Tell) -> Any:
-        """Run a trial somewhere and wait for its end."""
+        """Run a trial on some node and wait for its end."""
         number = spec["number"]
         task = ray.remote(trial.run_trial).options(
             num_cpus=spec["cpus"],
@@ -97,7 +97,7 @@ class Driver:
                     by_number.pop(number, None)
 
     def stop(self, spec: Any, _tell: Tell) -> Any:
-        """Have a trial write a checkpoint and end; one that waits does not begin."""
+        """Tell a trial to write a checkpoint and end; a waiting one does not start."""
         with self._lock:
             task = self._tasks.get(spec["number"])
         if task is None:
@@ -114,7 +114,7 @@ class Driver:
         return {"found": storage.pull(spec["url"], Path(spec["folder"]))}
 
     def place(self, spec: Any, _tell: Tell) -> Any:
-        """Start a simulator on some node; the public keys are exchanged."""
+        """Start a simulator on some node and exchange public keys."""
         name = spec["name"]
         old = self._simulators.pop(name, None)
         if old is not None:
@@ -133,8 +133,8 @@ class Driver:
             except ray.exceptions.GetTimeoutError as e:
                 ray.kill(actor)
                 raise FailedError(
-                    f"the cluster had no room for simulator {name} within"
-                    f" {spec['seconds']:.0f} s: it wants {spec['cpus']} CPUs"
+                    f"the cluster had no free resources for simulator {name} within"
+                    f" {spec['seconds']:.0f} s: it needs {spec['cpus']} CPUs"
                 ) from e
             except ray.exceptions.RayActorError:
                 if not left:

@@ -1,4 +1,4 @@
-"""Requests and answers, a line of JSON each, over standard input and output.
+"""Requests and answers as lines of JSON over standard input and output.
 
 A request is ``{"id": 7, "op": "run", "with": {...}}``. It is answered by any number
 of ``{"id": 7, "news": ...}`` and then one ``{"id": 7, "done": ...}`` or
@@ -22,22 +22,22 @@ Handler = Callable[[Any, Tell], Any]
 
 
 class FailedError(Exception):
-    """What went wrong, in one line for people."""
+    """A failure, described in one line."""
 
 
 class Lines:
-    """The far end of stein's pipe."""
+    """This side of the pipe to stein."""
 
     def __init__(self) -> None:
-        # Libraries print; what they print goes to the log.
+        # Libraries may print; redirect their output to the log.
         self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
         os.dup2(2, 1)
         self._lock = threading.Lock()
 
     def serve(self, handlers: Mapping[str, Handler], here: Container[str] = ()) -> None:
-        """Answer until the input ends; requests named in ``here`` in this thread.
+        """Serve until the input ends. Requests named in ``here`` run in this thread.
 
-        What a thread has started may die with it: on Linux a cluster that Ray begins
+        Processes of a thread may die with it: on Linux a cluster that Ray starts
         does.
         """
         for line in sys.stdin:
@@ -57,7 +57,7 @@ class Lines:
 
         try:
             done = handlers[request["op"]](request.get("with") or {}, tell)
-            json.dumps(done)  # what JSON can't say is an error like any other
+            json.dumps(done)  # a value that is not JSON is an error like any other
         except FailedError as e:
             self._write({"id": number, "error": str(e)})
         except Exception as e:
@@ -72,6 +72,6 @@ class Lines:
 
 
 def one_line(e: BaseException) -> str:
-    """Return the last line of an error that says something, and its type."""
+    """Return an error's type and its last non-empty line."""
     said = [line for line in str(e).splitlines() if line.strip()]
     return f"{type(e).__name__}: {said[-1].strip()}" if said else type(e).__name__

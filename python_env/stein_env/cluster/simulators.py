@@ -1,7 +1,7 @@
 """A simulator worker on a node of a Ray cluster, reached over ZeroMQ with CURVE keys.
 
-The worker's secret key is made where it is used and never leaves the process. Ray
-carries public keys alone: the client's comes, the worker's goes.
+The worker's secret key is created on its node and never leaves the process. Ray
+transports only the public keys of client and worker.
 """
 
 from __future__ import annotations

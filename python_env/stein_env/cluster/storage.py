@@ -1,8 +1,8 @@
-"""A run folder copied into shared storage and out of it, by an fsspec URL.
+"""Copies run folders to and from shared storage, given by an fsspec URL.
 
 Object stores have neither renames nor locks. A checkpoint's manifest is copied last:
-one without it, or with a file whose sum does not hold, is passed over when a run goes
-on, so what a copy that was cut short left behind does no harm.
+one without it, or with a file whose sum does not hold, is skipped when a run
+resumes, so an interrupted copy does no harm.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from pathlib import Path
 import fsspec
 from fsspec import AbstractFileSystem
 
-LOCAL = (".lock",)  # these mean something on one machine alone
+LOCAL = (".lock",)  # only meaningful on one machine
 
 
 def pull(url: str, folder: Path) -> bool:
-    """Make the folder what the URL has; say whether it has anything."""
+    """Download the URL to the folder; return whether it has any files."""
     fs, root = _open(url)
     shutil.rmtree(folder, ignore_errors=True)
     fs.invalidate_cache()
@@ -31,9 +31,9 @@ def pull(url: str, folder: Path) -> bool:
 
 
 def push(folder: Path, url: str) -> None:
-    """Make the URL what the folder has.
+    """Upload the folder to the URL.
 
-    A checkpoint's files never change: those that are there already stay.
+    A checkpoint's files never change, so existing ones are skipped.
     """
     fs, root = _open(url)
     fs.invalidate_cache()
@@ -51,7 +51,7 @@ def push(folder: Path, url: str) -> None:
         if kept and there[name] == here[name].stat().st_size:
             continue
         fs.makedirs(f"{root}/{name}".rpartition("/")[0], exist_ok=True)
-        # An old checkpoint may be removed while it is looked at.
+        # An old checkpoint may be removed at the same time.
         with contextlib.suppress(FileNotFoundError):
             fs.put_file(str(here[name]), f"{root}/{name}")
     for name in there:
@@ -65,7 +65,7 @@ def _open(url: str) -> tuple[AbstractFileSystem, str]:
 
 
 def _names(fs: AbstractFileSystem, root: str) -> dict[str, int]:
-    """Return every file below root, by its name from there, with its size."""
+    """Return the sizes of all files below root, by relative path."""
     if not fs.exists(root):
         return {}
     found = fs.find(root, detail=True)

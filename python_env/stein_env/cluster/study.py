@@ -1,7 +1,7 @@
 """``python -m stein_env.cluster.study``: Optuna for stein tune.
 
-The study is in Optuna's storage. A trial that was asked for and not yet told of is
-``running`` there: after a crash it is handed out again.
+The study is in Optuna's storage. A trial without a result is
+``running`` there: after a crash it is repeated.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ STATES = {
 
 
 class Tuner:
-    """The requests that stein makes, one at a time."""
+    """The requests of stein, one at a time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -54,19 +54,19 @@ class Tuner:
         self._running: dict[int, Trial] = {}
 
     def open(self, spec: Any, _tell: Tell) -> Any:
-        """Make the study, or go on with it."""
+        """Create the study, or continue it."""
         self._space = {key: _distribution(s) for key, s in spec["space"].items()}
         grid = {key: s["choices"] for key, s in spec["space"].items() if "choices" in s}
         options = dict(spec["sampler_options"] or {})
         if spec["sampler"] == "grid":
             if len(grid) < len(self._space):
-                raise FailedError("the sampler grid wants choices for every setting")
+                raise FailedError("the grid sampler needs choices for every setting")
             options["search_space"] = grid
         sampler = _make(optuna.samplers, SAMPLERS, "sampler", spec["sampler"], options)
         pruner = _make(
             optuna.pruners, PRUNERS, "pruner", spec["pruner"], spec["pruner_options"]
         )
-        # As a URL of its own making: a name may hold what a URL reads otherwise.
+        # Build the URL here: names may contain characters that URLs interpret.
         storage = spec["storage"] or URL.create(
             "sqlite", database=spec["file"]
         ).render_as_string(hide_password=False)
@@ -88,21 +88,21 @@ class Tuner:
         return {"asked": len(self._study.trials), "running": running}
 
     def ask(self, _spec: Any, _tell: Tell) -> Any:
-        """Think of a trial."""
+        """Propose a trial."""
         with self._lock:
             trial = self._study.ask(self._space)
             self._running[trial.number] = trial
         return {"number": trial.number, "params": trial.params}
 
     def report(self, spec: Any, _tell: Tell) -> Any:
-        """Take in how far a trial is, and say whether it is to end."""
+        """Report a trial's progress, and return whether to prune it."""
         with self._lock:
             trial = self._running[spec["number"]]
             trial.report(spec["value"], spec["step"])
             return {"prune": bool(trial.should_prune())}
 
     def tell(self, spec: Any, _tell: Tell) -> Any:
-        """Take in how a trial ended."""
+        """Report the result of a trial."""
         with self._lock:
             state = STATES[spec["state"]]
             value = spec["value"] if state == TrialState.COMPLETE else None

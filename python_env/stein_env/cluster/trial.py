@@ -18,16 +18,16 @@ import ray
 
 from stein_env.cluster import storage
 
-PROGRAM = Path(__file__).with_name("stein")  # runtime_env brings both
-TAIL_BYTES = 64 << 10  # of what the process says
+PROGRAM = Path(__file__).with_name("stein")  # runtime_env installs both
+TAIL_BYTES = 64 << 10  # of the process's output
 POLL_SECONDS = 0.5
-SHIPPED = ("config.yaml", "run.json", "metrics.csv")  # small files that follow a run
-PUSH_SECONDS = 30.0  # between copies into storage where there is no new checkpoint
-BOARD_SECONDS = 60.0  # without an answer, then whoever asked for the trial is gone
+SHIPPED = ("config.yaml", "run.json", "metrics.csv")  # small files copied during a run
+PUSH_SECONDS = 30.0  # between copies to storage without a new checkpoint
+BOARD_SECONDS = 60.0  # without an answer, after which the requester is considered gone
 
 
 class Board:
-    """Where nodes tell how trials go, and read which are to stop. An actor."""
+    """An actor through which nodes report on trials, and learn which to stop."""
 
     def __init__(self) -> None:
         import asyncio
@@ -36,7 +36,7 @@ class Board:
         self._stop: set[int] = set()
 
     async def post(self, number: int, news: dict[str, Any]) -> bool:
-        """Take news of a request; answer whether it is to stop."""
+        """Store news of a request; return whether it must stop."""
         if news:
             await self._news.put({"id": number, "news": news})
         return number in self._stop
@@ -53,7 +53,7 @@ class Board:
         return news
 
     async def stop(self, number: int) -> None:
-        """Have a request stop."""
+        """Tell a request to stop."""
         self._stop.add(number)
 
 
@@ -69,7 +69,7 @@ def run_trial(spec: dict[str, Any], number: int, board: Any) -> dict[str, Any]:
         board: the Board.
 
     Returns:
-        ``code``, ``stdout`` and the end of ``stderr``, as the process left them.
+        ``code``, ``stdout`` and the end of ``stderr``, of the process.
     """
     with tempfile.TemporaryDirectory(prefix="stein-trial-") as scratch:
         if spec.get("storage"):
@@ -81,8 +81,8 @@ def run_trial(spec: dict[str, Any], number: int, board: Any) -> dict[str, Any]:
             folder = Path(spec["dir"], spec["trial"])
             if not Path(spec["dir"]).is_dir():
                 raise FileNotFoundError(
-                    f"{socket.gethostname()} does not see {spec['dir']}: name an --out"
-                    " on storage that all nodes share, or an URL with --storage"
+                    f"{socket.gethostname()} cannot access {spec['dir']}: choose an"
+                    " --out on storage that all nodes share, or a URL with --storage"
                 )
         config = Path(scratch, spec.get("config_name") or "config.yaml")
         config.write_text(spec.get("config") or "", encoding="utf-8")
@@ -96,7 +96,7 @@ def run_trial(spec: dict[str, Any], number: int, board: Any) -> dict[str, Any]:
 def _watch(
     args: list[str], scratch: Path, number: int, board: Any, copy: _Copy | None
 ) -> dict[str, Any]:
-    # The journal says so first.
+    # Record it in the journal first.
     ray.get(
         board.post.remote(number, {"node": _node(), "started": True}),
         timeout=BOARD_SECONDS,
@@ -136,7 +136,7 @@ def _watch(
 
 
 def _environment() -> dict[str, str]:
-    """Return the process's variables: it uses this interpreter and its packages."""
+    """Return environment variables that make the process use this interpreter."""
     env = dict(os.environ)
     env["STEIN_PYTHON"] = sys.executable
     env["VIRTUAL_ENV"] = sys.prefix
@@ -152,13 +152,13 @@ _PR_SET_PDEATHSIG = 1
 
 
 def _die_with_parent() -> None:
-    """Have the kernel end the process when Ray's worker ends, however it does."""
+    """Make the kernel kill the process when Ray's worker ends in any way."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class _Copy:
-    """A run folder on this node's disk that follows the one in storage."""
+    """A run folder on this node's disk that is kept in sync with storage."""
 
     def __init__(self, url: str, folder: Path) -> None:
         self.folder = folder
@@ -168,14 +168,14 @@ class _Copy:
         self._pushed = 0.0
 
     def begin(self, resume: bool) -> None:
-        """Copy what there is, where the run goes on from it."""
+        """Download the run, to resume it."""
         if resume:
             storage.pull(self._url, self.folder)
         self._checkpoints = self._newest()
         self._pushed = time.monotonic()
 
     def follow(self) -> dict[str, Any]:
-        """Copy what is new out, and return what small files have grown by."""
+        """Upload what is new, and return how much small files have grown."""
         newest = self._newest()
         late = time.monotonic() - self._pushed > PUSH_SECONDS
         if (newest - self._checkpoints or late) and self.folder.is_dir():
@@ -184,7 +184,7 @@ class _Copy:
         return self._grown()
 
     def end(self) -> None:
-        """Copy everything out."""
+        """Upload everything."""
         if self.folder.is_dir():
             storage.push(self.folder, self._url)
 
@@ -200,7 +200,7 @@ class _Copy:
                 if size == sent:
                     continue
                 if size < sent or name != "metrics.csv":
-                    sent = 0  # it was replaced
+                    sent = 0  # the file was replaced
                 with path.open("rb") as f:
                     f.seek(sent)
                     more = f.read()
