@@ -18,7 +18,8 @@ const (
 	attrName, attrInt, attrInts, attrType                         = 1, 3, 8, 20
 	tensorDims, tensorType, tensorName, tensorRaw                 = 1, 2, 8, 9
 	irVersion, opset                                              = 8, 17
-	typeFloat, typeInt64, attrTypeInt, attrTypeInts           int = 1, 7, 2, 7
+	typeFloat, typeInt64, typeDouble                          int = 1, 7, 11
+	attrTypeInt, attrTypeInts                                 int = 2, 7
 )
 
 // A network is an ONNX graph while it is built. Its methods return the name of what
@@ -123,6 +124,34 @@ func (n *network) array(t Tensor) string {
 func (n *network) number(x float64) string {
 	n.count++
 	return n.array(Tensor{Name: fmt.Sprintf("number_%d", n.count), Data: []float32{float32(x)}})
+}
+
+// doubles adds a constant list of 64-bit numbers.
+func (n *network) doubles(name string, list []float64) string {
+	var m protoMessage
+	m.int(tensorDims, len(list))
+	n.double64(m, name, list)
+	return name
+}
+
+// double adds a constant that is one 64-bit number.
+func (n *network) double(x float64) string {
+	n.count++
+	name := fmt.Sprintf("double_%d", n.count)
+	n.double64(nil, name, []float64{x})
+	return name
+}
+
+// double64 ends a constant whose dimensions are m.
+func (n *network) double64(m protoMessage, name string, list []float64) {
+	m.int(tensorType, typeDouble)
+	m.text(tensorName, name)
+	var raw []byte
+	for _, x := range list {
+		raw = binary.LittleEndian.AppendUint64(raw, math.Float64bits(x))
+	}
+	m.bytes(tensorRaw, raw)
+	n.graph.bytes(graphInit, m)
 }
 
 // axis adds the list of the one axis that a reduction goes over.

@@ -38,7 +38,7 @@ func TestONNXRuntime(t *testing.T) {
 	flow.Layers, flow.Width, flow.Context, flow.Act = 2, 8, 4, "mean"
 	batch := policies.NewGaussian()
 	batch.Network = nn.Network{Hidden: []int{16, 8}, Activation: "relu", Norm: "batch"}
-	moments := &normalize.Moments{Mean: []float64{1, -2, 0.5}, Var: []float64{4, 0.25, 1}, Count: 10}
+	moments := &normalize.Moments{Mean: []float64{1234567.89, -2, 0.5}, Var: []float64{2500, 0.25, 1}, Count: 10}
 	rng := rand.New(rand.NewPCG(1, 2))
 	for name, p := range map[string]export.Policy{
 		"gaussian, normalised": {Kind: gaussian, Obs: moments, Clip: 5},
@@ -69,8 +69,8 @@ func TestONNXRuntime(t *testing.T) {
 			raw[i] = float32(rng.NormFloat64())
 			seen[i] = raw[i]
 			if p.Obs != nil {
-				raw[i] *= 4 // now and then beyond the clip
 				d := i % obsDim
+				raw[i] = float32(p.Obs.Mean[d] + 3*math.Sqrt(p.Obs.Var[d])*float64(raw[i])) // now and then beyond the clip
 				x := (float64(raw[i]) - p.Obs.Mean[d]) / math.Sqrt(p.Obs.Var[d]+1e-8)
 				seen[i] = float32(min(max(x, -p.Clip), p.Clip))
 			}
