@@ -14,7 +14,7 @@ import (
 	"github.com/stein-rl/stein/internal/picture"
 )
 
-// Scores are energies of pictures by a model: f, the larger the more like what it learnt
+// Scores are energies of images by a model: f, the larger the more like what it learnt
 // from.
 type Scores struct {
 	Name  string
@@ -22,7 +22,7 @@ type Scores struct {
 	Ranks []int     // 1 is the largest f
 }
 
-// Score gives the energies of pictures, which are brought to the model's shape.
+// Score gives the energies of images, which are brought to the model's shape.
 func (m *ImageModel) Score(images *dataset.Images) (Scores, error) {
 	images, err := m.Fit(images)
 	if err != nil {
@@ -57,19 +57,19 @@ func (m *ImageModel) Score(images *dataset.Images) (Scores, error) {
 	return s, nil
 }
 
-// Fit brings pictures to the model's size and channels; what has another form, or too few
+// Fit brings images to the model's size and channels; what has another form, or too few
 // pixels, is an error that says both sizes.
 func (m *ImageModel) Fit(images *dataset.Images) (*dataset.Images, error) {
 	s := m.Shape()
 	fitted, err := images.As(s.Height, s.Channels)
 	if err != nil {
-		return nil, fmt.Errorf("%s: pictures of %d×%d with %d channels for a model of %d×%d with %d: %w", images.Name,
+		return nil, fmt.Errorf("%s: images of %d×%d with %d channels for a model of %d×%d with %d: %w", images.Name,
 			images.Height, images.Width, images.Channels, s.Height, s.Width, s.Channels, err)
 	}
 	return fitted, nil
 }
 
-// AUROC is the chance that a picture of the first scores has a larger f than one of the
+// AUROC is the chance that an image of the first scores has a larger f than one of the
 // second, ties counting half: 1 where f tells them apart, 0.5 where it does not.
 func AUROC(first, second []float64) float64 {
 	type scored struct {
@@ -92,7 +92,7 @@ func AUROC(first, second []float64) float64 {
 		}
 		return 0
 	})
-	var below, wins float64 // pictures of second with a smaller f
+	var below, wins float64 // images of second with a smaller f
 	for at := 0; at < len(all); {
 		end := at
 		var ours, theirs float64
@@ -117,7 +117,7 @@ type Damage struct {
 	Noise float64 // standard deviation of normal noise that is added; values are in [−1, 1]
 }
 
-// Known says which values of a picture the mask leaves, [H·W·C].
+// Known says which values of an image the mask leaves, [H·W·C].
 func (d Damage) Known(height, width, channels int) ([]bool, error) {
 	known := make([]bool, height*width*channels)
 	for i := range known {
@@ -153,11 +153,11 @@ func (d Damage) Apply(x []float32, known []bool, seed uint64) {
 	}
 }
 
-// WriteColumns writes sets of equally many pictures beside each other as a PNG, picture i
+// WriteColumns writes sets of equally many images beside each other as a PNG, image i
 // of each in row i.
 func WriteColumns(path string, zoom int, sets ...*dataset.Images) error {
 	if len(sets) == 0 || sets[0].Len() == 0 {
-		return errors.New("experiments: a grid of no pictures")
+		return errors.New("experiments: a grid of no images")
 	}
 	mixed := *sets[0]
 	mixed.Pixels = nil
@@ -171,12 +171,12 @@ func WriteColumns(path string, zoom int, sets ...*dataset.Images) error {
 	})
 }
 
-// Repaired are pictures as they were, damaged, and restored.
+// Repaired are images as they were, damaged, and restored.
 type Repaired struct {
 	Whole, Damaged, Restored *dataset.Images
 }
 
-// Restore damages pictures and restores them by as many runs of the model's sampler as
+// Restore damages images and restores them by as many runs of the model's sampler as
 // rounds says.
 func (m *ImageModel) Restore(ctx context.Context, images *dataset.Images, d Damage, rounds int, progress func(done, total int)) (r Repaired, err error) {
 	if r.Whole, err = m.Fit(images); err != nil {

@@ -1,7 +1,7 @@
 //go:build unix
 
-// Command bridge measures environment steps a second through envbridge, with the
-// loop and the actions of python_steps.py. It prints one line of JSON.
+// Command bridge measures environment steps per second through envbridge, with the loop
+// and the actions of python_steps.py. It prints one line of JSON.
 package main
 
 import (
@@ -57,7 +57,7 @@ func measure(w envbridge.Worker, seconds float64) error {
 	})
 }
 
-// stepsPerSecond counts a step of each copy as one. The actions are drawn before.
+// stepsPerSecond counts a step of each copy as one. The actions are drawn in advance.
 func stepsPerSecond(ctx context.Context, env envbridge.Env, seconds float64) (float64, error) {
 	spec := env.Spec()
 	rng := rand.New(rand.NewPCG(1, 2))

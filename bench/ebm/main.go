@@ -1,5 +1,5 @@
 // Command ebm times one update of an image model for bench/run.sh and prints one line of
-// JSON: the configuration met-sigma-eps of a size, on made pictures of 28×28.
+// JSON: the configuration met-sigma-eps of a size, on made images of 28×28.
 package main
 
 import (
@@ -27,7 +27,7 @@ func main() {
 func run() error {
 	reps := flag.Int("reps", 5, "timed updates")
 	warmup := flag.Int("warmup", 2, "updates before")
-	side := flag.Int("side", 28, "of the pictures")
+	side := flag.Int("side", 28, "of the images")
 	size := flag.String("size", "tiny", "tiny or small")
 	flag.Parse()
 	cfg, err := experiments.ResolveImages("met-sigma-eps", *size, nil)

@@ -6,8 +6,8 @@ import (
 	"github.com/stein-rl/stein/sampler/known"
 )
 
-// q⁰ is N(0, 2² I) everywhere and is not learned: a learned one would be the answer
-// itself where the target is Gaussian.
+// q⁰ is N(0, 2² I) everywhere and is not learned: a learned one would be exact for a
+// Gaussian target.
 const initialStd = 2
 
 const (
@@ -62,7 +62,7 @@ var parts = []part{
 		}
 		return cells
 	}},
-	{"many", func() (cells []cell) { // the same with many particles
+	{"many", func() (cells []cell) { // with many particles
 		for _, t := range toys {
 			s := size{256, 10}
 			if t.dim > 10 {

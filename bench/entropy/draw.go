@@ -20,8 +20,8 @@ var colours = map[string]color.Color{
 	"perfect":       color.RGBA{0, 0, 0, 255},
 }
 
-// paint plots the errors of the methods: over M above, over L below, a column for each
-// target; dotted what perfect samples reach.
+// paint plots the errors of the methods, over M above and over L below, with a column per
+// target. The dotted line is the error of perfect samples.
 func paint(path string, records []record) (err error) {
 	const high = 2
 	plots := make([][]*plot.Plot, high)

@@ -1,5 +1,6 @@
-// Command entropy measures how well samplers know the entropy of what they draw, on
-// densities whose entropy is known, and writes the table behind docs/results/entropy.md.
+// Command entropy measures how accurately samplers estimate the entropy of their
+// distribution, on densities with known entropy, and writes the table of
+// docs/results/entropy.md.
 //
 //	go run ./bench/entropy -out docs/results
 package main
@@ -75,13 +76,13 @@ func run(args []string) error {
 	return paint(filepath.Join(*out, "entropy.png"), records)
 }
 
-// keep reads the rows of an earlier table that a run of one part leaves as they are.
+// keep reads the rows of an earlier table that a run of one part does not replace.
 func keep(table, only string) ([]record, error) {
 	if only == "" {
 		return nil, nil
 	}
 	if !slices.ContainsFunc(parts, func(p part) bool { return p.name == only }) {
-		return nil, fmt.Errorf("no part %q: want one of %s", only, partNames())
+		return nil, fmt.Errorf("unknown part %q, want one of %s", only, partNames())
 	}
 	file, err := os.Open(table)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -107,13 +108,13 @@ func keep(table, only string) ([]record, error) {
 	return kept, nil
 }
 
-// A row is one cell of the study, measured.
+// A row is the measurement of one cell.
 type row struct {
 	part  string
 	label string
 	r     known.Result
-	// floor is the mean |error| of perfect samples with their true log density: M
-	// particles cannot do better than by luck.
+	// floor is the mean |error| of perfect samples with their true log-density: M
+	// particles cannot do better except by chance.
 	floor    float64
 	squashed float64 // box: the entropy after the tanh, at most D ln 2; else NaN
 	took     time.Duration

@@ -1,5 +1,5 @@
-// Queueing checks the estimate of docs/scaling.md against a simulation: how many steps
-// a second one learner takes from N simulators, which it asks in turn.
+// Queueing checks the estimate in docs/scaling.md by simulation: the steps per second of
+// one learner with N simulators, which it serves in turn.
 //
 //	go run ./bench/queueing
 package main
@@ -13,9 +13,9 @@ import (
 // A scenario is a learner and its simulators.
 type scenario struct {
 	name    string
-	learner float64 // seconds of a step's acting and updating
-	step    float64 // seconds from sending an action to the answer, mean
-	spread  float64 // standard deviation of the latter over its mean
+	learner float64 // seconds of acting and updating per step
+	step    float64 // mean seconds from sending an action to its result
+	spread  float64 // standard deviation of step divided by its mean
 }
 
 // The measured times are those of docs/benchmarks.md; spread is assumed.
@@ -29,15 +29,15 @@ var scenarios = []scenario{
 	{"the same, far from even", 1 / 133.0, 1 / 50.0, 1.0},
 }
 
-// estimate is min(N/Z, 1/U): N simulators that never wait, or a learner that never
-// does, since a simulator works while the learner learns. Their meeting point, Z/U, is
-// how many a learner can feed on.
+// estimate is min(N/Z, 1/U): N simulators that never wait, or a learner that never waits,
+// since simulators work while the learner learns. Z/U is the number of simulators that
+// saturates a learner.
 func estimate(s scenario, n int) float64 {
 	return min(float64(n)/s.step, 1/s.learner)
 }
 
-// simulate plays the loop of agents.Train: for one simulator after the other, wait for
-// its answer, send it the next action, learn.
+// simulate runs the loop of agents.Train: for each simulator in turn, it waits for the
+// result, sends the next action, and learns.
 func simulate(s scenario, n, steps int, rng *rand.Rand) float64 {
 	ready := make([]float64, n)
 	now := 0.0

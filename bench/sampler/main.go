@@ -1,5 +1,5 @@
-// Command sampler times parts of Stein's samplers for bench/run.sh, one size to a
-// process, so that its peak memory is that size's. It prints one line of JSON.
+// Command sampler times parts of Stein's samplers for bench/run.sh. It runs one size per
+// process, so that the peak memory is that size's, and prints one line of JSON.
 //
 //	sampler update --particles M           the policy update that the peers are timed with
 //	sampler step --particles M --dims D    one MET-SVGD step
@@ -64,9 +64,9 @@ func run(args []string) error {
 	return json.NewEncoder(os.Stdout).Encode(line)
 }
 
-// timed compiles build, calls it warmup + reps times with args and answers the
-// milliseconds of the last reps, and their median. The first output is a scalar
-// which is read, so that a call is wholly done when the clock stops.
+// timed compiles build, calls it warmup + reps times with args and returns the
+// milliseconds of the last reps, and their median. It reads the first output, a scalar,
+// so that each call is complete when the clock stops.
 func timed(b compute.Backend, o options, build func([]*Node) []*Node, args ...any) (ms []float64, median float64, err error) {
 	var exec *Exec
 	if err := engine.Try(func() { exec = MustNewExec(b, build) }); err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/stein-rl/stein/sampler"
 )
 
-// Pictures of 32 × 32 × 3, and a chain of steps long enough that the cost of a
-// call does not count.
+// Images of 32×32×3, and a chain of steps long enough that the overhead of a call is
+// negligible.
 const (
 	imageDims      = 3072
 	imageParticles = 64
@@ -27,8 +27,8 @@ func particles(m, d int) ([]any, error) {
 	return []any{state, uniform(rand.New(rand.NewPCG(1, 2)), 0.1*math.Sqrt(3), 1, m, d)}, err
 }
 
-// step times one step of MET-SVGD on a normal target, whose score costs next to
-// nothing, with σ = √D and ε = 0.1: a call, with what it takes to call.
+// step times one call with a step of MET-SVGD on a normal target, whose score is cheap,
+// with σ = √D and ε = 0.1.
 func step(b compute.Backend, o options) (result, error) {
 	args, err := particles(o.particles, o.dims)
 	if err != nil {
@@ -57,10 +57,10 @@ func move(at sampler.At, v sampler.SVGD, probes []*Node, x, logQ *Node) (*Node, 
 	return next.X, next.LogQ
 }
 
-// image times steps at D = 3072, M = 64 with score, probes and their products with
-// the Hessian given, and beside them the two matrix products that no step can do
-// without, K = X Xᵀ and K S: milliseconds of one. Each is a chain, so that none can
-// be left out. probe_ms is what drawing a step's probes costs.
+// image times steps at D = 3072, M = 64 with given score, probes and Hessian products,
+// and the two matrix products that every step needs, K = X Xᵀ and K S, in milliseconds
+// each. Each is a chain, so that none is optimised away. probe_ms is the cost of drawing
+// a step's probes.
 func image(b compute.Backend, o options) (result, error) {
 	bounded := wide(imageDims)
 	trace := bounded
@@ -106,7 +106,7 @@ func wide(d int) sampler.SVGD {
 // A link is one step of a chain, with a probe it may use.
 type link func(at sampler.At, probe, x, logQ *Node) (*Node, *Node)
 
-// chain times imageChain applications of f and answers one's share.
+// chain times imageChain applications of f and returns the time of one.
 func chain(b compute.Backend, o options, f link) (float64, error) {
 	args, err := particles(imageParticles, imageDims)
 	if err != nil {

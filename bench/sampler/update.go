@@ -14,7 +14,7 @@ import (
 	"github.com/stein-rl/stein/sampler"
 )
 
-// The policy update of workload.py, which says what these are.
+// The sizes of the policy update in workload.py.
 const (
 	states, actionDim, obsDim = 100, 6, 17
 	hidden, steps             = 256, 3
@@ -70,8 +70,8 @@ func metSVGD(sigma, epsilon sampler.Scale) sampler.SVGD {
 // learned is exp of a scalar node.
 func learned(logs *Node) sampler.Scale { return sampler.Given{Reshape(Exp(logs), 1, 1, 1)} }
 
-// critic is the value of x [B, M, D] at obs [B, S]. The states' share of the first
-// layer is computed once for all particles.
+// critic is the value of x [B, M, D] at obs [B, S]. The first layer's part for the states
+// is computed once for all particles.
 func critic(w []*Node, obs *Node) func(x *Node) *Node {
 	ofObs := Add(Dot(obs, w[0]).Product(), InsertAxes(w[2], 0)) // [B, H]
 	return func(x *Node) *Node {

@@ -1,5 +1,5 @@
-// Command update times a learner's update beside the matrix products in it: the same
-// shapes, the same engine, the same run. It prints one line of JSON.
+// Command update times a learner's update and, in the same run and engine, its matrix
+// products with the same shapes. It prints one line of JSON.
 //
 //	update --config walker2d/sac-fast --fused 8 --threads 1
 package main
@@ -84,7 +84,7 @@ func run() error {
 	return json.NewEncoder(os.Stdout).Encode(line)
 }
 
-// A cost is the least time of a call, ms: other work on the machine only adds to it.
+// A cost is the minimum time of a call, in ms: other work on the machine only adds to it.
 type cost struct{ wall, cpu float64 }
 
 // measure calls do a few times unmeasured, then reps times.

@@ -16,21 +16,21 @@ import (
 	"github.com/stein-rl/stein/policies"
 )
 
-// A product of matrices [M, K]·[K, N], so often an update.
+// A product is a matrix product [M, K]·[K, N] and how often an update needs it.
 type product struct {
 	m, k, n int
 	times   float64
 }
 
-// list is every product of an update of soft actor-critic with a Gaussian.
+// list lists all products of an update of soft actor-critic with a Gaussian.
 func list(cfg experiments.Config) ([]product, error) {
 	gaussian, ok := cfg.Policy.Value.(policies.Gaussian)
 	if !ok {
-		return nil, fmt.Errorf("products of %T are not listed: a Gaussian's are", cfg.Policy.Value)
+		return nil, fmt.Errorf("the products of %T are unknown: want a Gaussian", cfg.Policy.Value)
 	}
 	a, ok := cfg.Agent.Value.(sac.Config)
 	if !ok {
-		return nil, fmt.Errorf("products of %T are not listed: those of soft actor-critic are", cfg.Agent.Value)
+		return nil, fmt.Errorf("the products of %T are unknown: want soft actor-critic", cfg.Agent.Value)
 	}
 	b := cfg.Schedule.BatchSize
 	rate := 1 / float64(a.PolicyDelay)
@@ -64,7 +64,7 @@ func list(cfg experiments.Config) ([]product, error) {
 	return all, nil
 }
 
-// products times every one of them, alone, and adds up.
+// products times each of them separately, and sums the costs.
 func products(backend compute.Backend, cfg experiments.Config, reps int) (sum cost, flops float64, err error) {
 	all, err := list(cfg)
 	if err != nil {
@@ -90,8 +90,8 @@ func products(backend compute.Backend, cfg experiments.Config, reps int) (sum co
 // repeated is how many products of a shape run in one call.
 const repeated = 24
 
-// time1 is the cost of one product of a shape: many in one call, each of other numbers,
-// with the sum of the answers.
+// time1 is the cost of one product of a shape: it runs many in one call, with different
+// numbers, and sums the results.
 func time1(backend compute.Backend, p product, reps int) (cost, error) {
 	var exec *Exec
 	err := engine.Try(func() {

@@ -6,11 +6,11 @@ import (
 	"math/rand/v2"
 )
 
-// As is the set with pictures of side×side and of 1 or 3 channels: larger ones are
-// averaged down, coloured ones made grey, grey ones given three equal channels.
+// As returns the set with images of side×side and 1 or 3 channels. It averages larger
+// images down, converts colours to grey, and repeats grey in three channels.
 func (m *Images) As(side, channels int) (*Images, error) {
 	if m.Height != m.Width && m.Height != side {
-		return nil, fmt.Errorf("dataset: pictures of %d×%d are not square", m.Height, m.Width)
+		return nil, fmt.Errorf("dataset: images of %d×%d are not square", m.Height, m.Width)
 	}
 	s, err := m.shrink(side)
 	if err != nil {
@@ -26,13 +26,13 @@ func (m *Images) As(side, channels int) (*Images, error) {
 	case channels == s.Channels:
 		return s, nil
 	}
-	return nil, fmt.Errorf("dataset: pictures of %d channels: want 1 or 3", channels)
+	return nil, fmt.Errorf("dataset: images of %d channels: want 1 or 3", channels)
 }
 
-// Turned is the set with each square picture turned by a quarter to the right.
+// Turned returns the set with each square image rotated by 90° clockwise.
 func (m *Images) Turned() (*Images, error) {
 	if m.Height != m.Width {
-		return nil, fmt.Errorf("dataset: pictures of %d×%d, turned, have another shape", m.Height, m.Width)
+		return nil, fmt.Errorf("dataset: cannot rotate images of %d×%d: want square ones", m.Height, m.Width)
 	}
 	return m.each("turned", func(to, from []byte) {
 		for y := range m.Height {
@@ -45,7 +45,8 @@ func (m *Images) Turned() (*Images, error) {
 	}), nil
 }
 
-// Blurred is the set with each value the mean of the square of side 2n+1 around it.
+// Blurred returns the set with each value averaged over the surrounding square of side
+// 2n+1.
 func (m *Images) Blurred(n int) *Images {
 	return m.each("blurred", func(to, from []byte) {
 		for y := range m.Height {
@@ -64,7 +65,7 @@ func (m *Images) Blurred(n int) *Images {
 	})
 }
 
-// Noisy is the set with normal noise added, of a standard deviation in values of [−1, 1].
+// Noisy returns the set with normal noise added. std applies to values in [−1, 1].
 func (m *Images) Noisy(std float64, rng *rand.Rand) *Images {
 	return m.each("noisy", func(to, from []byte) {
 		for i, p := range from {
@@ -73,7 +74,7 @@ func (m *Images) Noisy(std float64, rng *rand.Rand) *Images {
 	})
 }
 
-// each makes a set of what change writes for every picture.
+// each returns a set of the images that change writes.
 func (m *Images) each(how string, change func(to, from []byte)) *Images {
 	s := *m
 	s.Name = m.Name + ", " + how

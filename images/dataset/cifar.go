@@ -14,8 +14,8 @@ import (
 	"github.com/stein-rl/stein/internal/fetch"
 )
 
-// CIFAR-10's binary version: records of a label and the red, green and blue planes of
-// 32×32 bytes, 10,000 in each file (https://www.cs.toronto.edu/~kriz/cifar.html).
+// CIFAR-10's binary version: files of 10,000 records, each a label and the red, green and
+// blue planes of 32×32 bytes (https://www.cs.toronto.edu/~kriz/cifar.html).
 const (
 	cifarSide    = 32
 	cifarPlane   = cifarSide * cifarSide
@@ -43,7 +43,7 @@ func cifarFiles(split string) []string {
 	return names
 }
 
-// openCIFAR looks in s.Path for the files, the folder of the files, or the archive.
+// openCIFAR looks in s.Path for the files, their folder, or the archive.
 func openCIFAR(ctx context.Context, s Source) (*Images, error) {
 	m := &Images{Height: cifarSide, Width: cifarSide, Channels: 3}
 	names := cifarFiles(s.Split)
@@ -67,11 +67,11 @@ func openCIFAR(ctx context.Context, s Source) (*Images, error) {
 			return m, m.readArchive(ctx, archive, names)
 		}
 		if exists(filepath.Join(dir, "data_batch_1")) {
-			return nil, fmt.Errorf("dataset: %s holds the Python version of CIFAR-10: want the binary version, %s", dir, cifarArchive.Name)
+			return nil, fmt.Errorf("dataset: %s has the Python version of CIFAR-10: want the binary version, %s", dir, cifarArchive.Name)
 		}
 	}
 	if !s.Download {
-		return nil, fmt.Errorf("dataset: no CIFAR-10 in %s: put %s (from %s) there or let it be downloaded", dirs[0], cifarArchive.Name, cifarArchive.URL)
+		return nil, fmt.Errorf("dataset: CIFAR-10 not found in %s: put %s (from %s) there or enable its download", dirs[0], cifarArchive.Name, cifarArchive.URL)
 	}
 	archive, err := fetch.Get(ctx, cifarArchive, dirs[0], s.Progress)
 	if err != nil {
@@ -101,8 +101,8 @@ func (m *Images) readFile(name string) error {
 	return m.readCIFAR(file, name, cifarRecords)
 }
 
-// readArchive reads the named files out of the archive, in its order, which is not
-// that of their numbers.
+// readArchive reads the named files from the archive, in the archive's order, which
+// differs from their numbering.
 func (m *Images) readArchive(ctx context.Context, archive string, names []string) error {
 	file, err := os.Open(archive)
 	if err != nil {
@@ -140,7 +140,7 @@ func (m *Images) readArchive(ctx context.Context, archive string, names []string
 	}
 	for _, name := range names {
 		if parts[name] == nil {
-			return fmt.Errorf("dataset: %s holds no %s: it is not CIFAR-10's binary version", archive, name)
+			return fmt.Errorf("dataset: %s has no %s: it is not CIFAR-10's binary version", archive, name)
 		}
 		m.Pixels = append(m.Pixels, parts[name].Pixels...)
 		m.Labels = append(m.Labels, parts[name].Labels...)
@@ -148,7 +148,7 @@ func (m *Images) readArchive(ctx context.Context, archive string, names []string
 	return nil
 }
 
-// readCIFAR appends exactly that many records. name is for errors.
+// readCIFAR appends exactly the given number of records. name is for errors.
 func (m *Images) readCIFAR(in io.Reader, name string, records int) error {
 	record := make([]byte, cifarRecord)
 	for i := range records {
@@ -158,7 +158,7 @@ func (m *Images) readCIFAR(in io.Reader, name string, records int) error {
 			return fmt.Errorf("dataset: %s: at offset %d: %w", name, at+int64(n), err)
 		}
 		if err != nil {
-			return fmt.Errorf("dataset: %s ends at offset %d, in record %d of %d: it is cut short", name, at+int64(n), i, records)
+			return fmt.Errorf("dataset: %s ends at offset %d, in record %d of %d: it is truncated", name, at+int64(n), i, records)
 		}
 		if record[0] >= cifarLabels {
 			return fmt.Errorf("dataset: %s: label %d at offset %d: want 0 to %d; this is not CIFAR-10's binary version, or it is damaged", name, record[0], at, cifarLabels-1)
@@ -169,7 +169,7 @@ func (m *Images) readCIFAR(in io.Reader, name string, records int) error {
 		}
 	}
 	if n, _ := io.ReadFull(in, record[:1]); n != 0 {
-		return fmt.Errorf("dataset: %s goes on at offset %d, after %d records: it is not CIFAR-10's binary version", name, int64(records)*cifarRecord, records)
+		return fmt.Errorf("dataset: %s has more data at offset %d, after %d records: it is not CIFAR-10's binary version", name, int64(records)*cifarRecord, records)
 	}
 	return nil
 }

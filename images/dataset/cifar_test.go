@@ -53,7 +53,7 @@ func TestCIFARDamage(t *testing.T) {
 		"cut between records":  {whole[:2*cifarRecord], "batch.bin ends at offset 6146, in record 2 of 3"},
 		"empty":                {nil, "batch.bin ends at offset 0, in record 0 of 3"},
 		"a label out of range": {wrong, "batch.bin: label 17 at offset 6146"},
-		"too long":             {append(slices.Clone(whole), 1), "batch.bin goes on at offset 9219"},
+		"too long":             {append(slices.Clone(whole), 1), "batch.bin has more data at offset 9219"},
 	} {
 		err := new(Images).readCIFAR(bytes.NewReader(c.data), "batch.bin", 3)
 		if err == nil || !strings.Contains(err.Error(), c.want) {

@@ -17,23 +17,23 @@ import (
 	"golang.org/x/image/draw"
 )
 
-// pixelLimit of one picture: a small file can claim to be one that fills the memory.
+// pixelLimit limits one image: a small file can claim a size that exhausts the memory.
 const pixelLimit = 1 << 27
 
-// openFolder reads all PNG and JPEG files below a folder, in the order of their paths.
+// openFolder reads all PNG and JPEG files in a folder and below, sorted by path.
 func openFolder(ctx context.Context, s Source) (*Images, error) {
 	if s.Path == "" {
-		return nil, fmt.Errorf("dataset: a folder of pictures needs its path")
+		return nil, fmt.Errorf("dataset: a folder of images needs a path")
 	}
 	if s.Split != "train" {
-		return nil, fmt.Errorf("dataset: a folder of pictures has no split %q: give the folder of those pictures", s.Split)
+		return nil, fmt.Errorf("dataset: a folder of images has no split %q: use the path of that split's folder", s.Split)
 	}
 	names, err := findPictures(ctx, s.Path)
 	if err != nil {
 		return nil, fmt.Errorf("dataset: %w", err)
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("dataset: no .png, .jpg or .jpeg below %s", s.Path)
+		return nil, fmt.Errorf("dataset: no .png, .jpg or .jpeg file in %s or below", s.Path)
 	}
 	var m *Images
 	for i, name := range names {
@@ -50,9 +50,9 @@ func openFolder(ctx context.Context, s Source) (*Images, error) {
 			m = &Images{Height: box.Dy(), Width: box.Dx(), Channels: channels(img)}
 		}
 		if box.Dy() != m.Height || box.Dx() != m.Width {
-			return nil, fmt.Errorf("dataset: %s is %d×%d, %s is %d×%d: give a size to which all are brought", names[0], m.Width, m.Height, name, box.Dx(), box.Dy())
+			return nil, fmt.Errorf("dataset: %s is %d×%d, %s is %d×%d: set a size to which all are scaled", names[0], m.Width, m.Height, name, box.Dx(), box.Dy())
 		}
-		if m.Channels == 1 && channels(img) == 3 { // the first coloured one
+		if m.Channels == 1 && channels(img) == 3 { // the first colour image
 			m.colour()
 		}
 		m.Pixels = appendPixels(m.Pixels, img, m.Channels)
@@ -63,9 +63,9 @@ func openFolder(ctx context.Context, s Source) (*Images, error) {
 	return m, nil
 }
 
-// findPictures lists the PNG and JPEG files below a folder, in the order of their paths.
-// Links are followed, each folder once, so that a circle of them ends. Hidden files and
-// folders are none of ours: file managers and notebooks leave copies there.
+// findPictures lists the PNG and JPEG files in a folder and below, sorted by path. It
+// follows links and visits each folder once, so cycles end. It skips hidden files and
+// folders, where file managers and notebooks leave copies.
 func findPictures(ctx context.Context, root string) (names []string, err error) {
 	kinds := []string{".png", ".jpg", ".jpeg"}
 	seen := map[string]bool{} // real paths of folders
@@ -91,7 +91,7 @@ func findPictures(ctx context.Context, root string) (names []string, err error) 
 			isDir := entry.IsDir()
 			if entry.Type()&fs.ModeSymlink != 0 {
 				info, err := os.Stat(path)
-				isDir = err == nil && info.IsDir() // a link to nowhere is told of when it is read
+				isDir = err == nil && info.IsDir() // a broken link is reported when it is read
 			}
 			if isDir {
 				if err := walk(path); err != nil {
@@ -106,7 +106,7 @@ func findPictures(ctx context.Context, root string) (names []string, err error) 
 	return names, walk(root)
 }
 
-// Decode reads one picture, a PNG or JPEG, as a set of one. Errors call it by name.
+// Decode reads one image, PNG or JPEG, as a set of one. name is for errors.
 func Decode(name string, file io.ReadSeeker) (*Images, error) {
 	img, err := decodeFrom(name, file)
 	if err != nil {
@@ -127,7 +127,7 @@ func decode(name string) (image.Image, error) {
 	return decodeFrom(name, file)
 }
 
-// decodeFrom reads a picture. Errors say how far the decoder had read.
+// decodeFrom decodes an image. Errors contain the offset that the decoder had reached.
 func decodeFrom(name string, file io.ReadSeeker) (image.Image, error) {
 	size, _, err := image.DecodeConfig(file)
 	if err == nil && size.Width*size.Height > pixelLimit {
@@ -147,7 +147,7 @@ func decodeFrom(name string, file io.ReadSeeker) (image.Image, error) {
 	return smooth(img), nil
 }
 
-// square cuts the middle out and brings it to size×size; 0 leaves the picture alone.
+// square crops the centre square and scales it to size×size; 0 leaves the image as it is.
 func square(img image.Image, size int) image.Image {
 	box := img.Bounds()
 	if size == 0 || box.Dx() == size && box.Dy() == size {
@@ -160,13 +160,13 @@ func square(img image.Image, size int) image.Image {
 		to = image.NewGray(image.Rect(0, 0, size, size))
 	} else {
 		to = image.NewRGBA(image.Rect(0, 0, size, size))
-		draw.Draw(to, to.Bounds(), image.White, image.Point{}, draw.Src) // below what is transparent
+		draw.Draw(to, to.Bounds(), image.White, image.Point{}, draw.Src) // background of transparent images
 	}
 	draw.CatmullRom.Scale(to, to.Bounds(), img, image.Rectangle{corner, corner.Add(image.Pt(side, side))}, draw.Over, nil)
 	return to
 }
 
-// channels is 1 for pictures whose file says that they are grey.
+// channels is 1 for images stored as grey, else 3.
 func channels(img image.Image) int {
 	if m := img.ColorModel(); m == color.GrayModel || m == color.Gray16Model {
 		return 1
@@ -174,12 +174,12 @@ func channels(img image.Image) int {
 	return 3
 }
 
-// appendPixels adds a picture, on white where it is transparent.
+// appendPixels appends an image, on a white background if it is transparent.
 func appendPixels(pixels []byte, img image.Image, channels int) []byte {
 	box := img.Bounds()
 	for y := box.Min.Y; y < box.Max.Y; y++ {
 		for x := box.Min.X; x < box.Max.X; x++ {
-			r, g, b, a := img.At(x, y).RGBA() // multiplied by a
+			r, g, b, a := img.At(x, y).RGBA() // premultiplied by a
 			below := 0xffff - a
 			pixels = append(pixels, byte((r+below)>>8))
 			if channels == 3 {
@@ -190,7 +190,7 @@ func appendPixels(pixels []byte, img image.Image, channels int) []byte {
 	return pixels
 }
 
-// colour makes a grey set one with three equal channels.
+// colour converts a grey set to three equal channels.
 func (m *Images) colour() {
 	pixels := make([]byte, 0, 3*len(m.Pixels))
 	for _, p := range m.Pixels {

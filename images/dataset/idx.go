@@ -18,15 +18,14 @@ import (
 // axes, the axes as big-endian uint32, the data (http://yann.lecun.com/exdb/mnist).
 const idxByte = 8
 
-// idxLimit is more than any set of this format has, and less than what would fill a
-// machine's memory because a header is wrong.
+// idxLimit exceeds any real data set and keeps a bad header from exhausting the memory.
 const idxLimit = 1 << 31
 
-// fashionFolder is where Debian's package dataset-fashion-mnist puts its files.
+// fashionFolder is where Debian's package dataset-fashion-mnist installs its files.
 const fashionFolder = "/usr/share/datasets/fashion-mnist"
 
-// openIDX reads MNIST or Fashion-MNIST from a folder that holds their files, laid out
-// as any of the places that they are handed out by do it.
+// openIDX reads MNIST or Fashion-MNIST from a folder with their files, in any of the
+// layouts in which they are distributed.
 func openIDX(ctx context.Context, s Source) (*Images, error) {
 	prefix := map[string]string{"train": "train", "test": "t10k"}[s.Split]
 	dirs := []string{s.Path}
@@ -43,22 +42,22 @@ func openIDX(ctx context.Context, s Source) (*Images, error) {
 			continue
 		}
 		if images == "" || labels == "" {
-			return nil, fmt.Errorf("dataset: %s holds only one of %s's images and labels", dir, s.Split)
+			return nil, fmt.Errorf("dataset: %s has only one of %s's images and labels", dir, s.Split)
 		}
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		return readIDXPair(images, labels)
 	}
-	hint := "its four files (train-images-idx3-ubyte and so on, zipped or not) are neither there nor in MNIST/raw below"
+	hint := "its four files (train-images-idx3-ubyte and so on, gzipped or not) are neither there nor in MNIST/raw below"
 	if s.Name == "fashion-mnist" {
-		hint = "its four files (train-images-idx3-ubyte and so on, zipped or not) are neither there nor in FashionMNIST/raw below; `make data` installs them on Debian and Ubuntu"
+		hint = "its four files (train-images-idx3-ubyte and so on, gzipped or not) are neither there nor in FashionMNIST/raw below; `make data` installs them on Debian and Ubuntu"
 	}
-	return nil, fmt.Errorf("dataset: no %s in %s: %s", s.Name, strings.Join(dirs, ", "), hint)
+	return nil, fmt.Errorf("dataset: %s not found in %s: %s", s.Name, strings.Join(dirs, ", "), hint)
 }
 
-// idxFolders are the folders to look into for those that were named: a file stands for
-// the folder that it lies in, and torchvision puts the files two folders down.
+// idxFolders are the folders to search for the named paths. A file stands for its folder,
+// and torchvision stores the files two folders down.
 func idxFolders(set string, named []string) []string {
 	theirs := map[string]string{"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}[set]
 	var dirs []string
@@ -76,9 +75,9 @@ func isFile(path string) bool {
 	return err == nil && !info.IsDir()
 }
 
-// findIDX knows the names with a hyphen and with a dot, plain and zipped, and the file in
-// a folder of its own name, as some archives unpack. What a file holds decides whether it
-// is zipped, not its name.
+// findIDX finds a file with a hyphen or a dot in its name, plain or gzipped, also in a
+// folder of the same name, as some archives unpack. The content decides whether it is
+// gzipped.
 func findIDX(dir, start string) string {
 	rank := "3"
 	if strings.HasSuffix(start, "labels") {
@@ -107,11 +106,11 @@ func readIDXPair(images, labels string) (*Images, error) {
 		return nil, err
 	}
 	if axes[0] != labelAxes[0] {
-		return nil, fmt.Errorf("dataset: %d pictures in %s, %d labels in %s", axes[0], images, labelAxes[0], labels)
+		return nil, fmt.Errorf("dataset: %d images in %s, %d labels in %s", axes[0], images, labelAxes[0], labels)
 	}
 	m := &Images{Height: axes[1], Width: axes[2], Channels: 1, Pixels: pixels, Labels: make([]int, len(label))}
 	if m.Size() == 0 {
-		return nil, fmt.Errorf("dataset: %s: pictures of %d×%d", images, axes[1], axes[2])
+		return nil, fmt.Errorf("dataset: %s: images of %d×%d", images, axes[1], axes[2])
 	}
 	const header, most = 8, 9
 	for i, l := range label {
@@ -123,8 +122,7 @@ func readIDXPair(images, labels string) (*Images, error) {
 	return m, nil
 }
 
-// readIDXFile reads a plain or zipped file; offsets in its errors are those of the
-// plain one.
+// readIDXFile reads a plain or gzipped file; offsets in errors refer to the plain data.
 func readIDXFile(name string, rank int) (axes []int, data []byte, err error) {
 	file, err := os.Open(name)
 	if err != nil {
@@ -141,7 +139,7 @@ func readIDXFile(name string, rank int) (axes []int, data []byte, err error) {
 	return readIDX(plain, name, rank)
 }
 
-// readIDX reads bytes with that many axes, and nothing after them.
+// readIDX reads byte data with the given number of axes, and nothing after it.
 func readIDX(in io.Reader, name string, rank int) (axes []int, data []byte, err error) {
 	header := make([]byte, 4+4*rank)
 	if n, err := io.ReadFull(in, header[:4]); err != nil {
@@ -161,16 +159,16 @@ func readIDX(in io.Reader, name string, rank int) (axes []int, data []byte, err 
 		}
 		axes = append(axes, axis)
 	}
-	// Grown as data come: what a header promises is not yet there.
+	// Grow as data arrive: the header may promise more than exists.
 	var buf bytes.Buffer
 	n, err := io.CopyN(&buf, in, int64(size))
 	if err != nil {
 		return nil, nil, idxCut(name, len(header)+int(n), len(header)+size, err)
 	}
-	// One read more: it also has a zipped file's sum checked.
+	// Read one byte more, which also verifies the checksum of a gzipped file.
 	n, err = io.CopyN(io.Discard, in, 1)
 	if n != 0 {
-		return nil, nil, fmt.Errorf("dataset: %s goes on at offset %d, where its header ends it", name, len(header)+size)
+		return nil, nil, fmt.Errorf("dataset: %s has more data at offset %d, beyond the size in its header", name, len(header)+size)
 	}
 	if !errors.Is(err, io.EOF) {
 		return nil, nil, fmt.Errorf("dataset: %s: at offset %d: %w", name, len(header)+size, err)
@@ -180,7 +178,7 @@ func readIDX(in io.Reader, name string, rank int) (axes []int, data []byte, err 
 
 func idxCut(name string, at, want int, err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("dataset: %s ends at offset %d of %d: it is cut short", name, at, want)
+		return fmt.Errorf("dataset: %s ends at offset %d of %d: it is truncated", name, at, want)
 	}
 	return fmt.Errorf("dataset: %s: at offset %d: %w", name, at, err)
 }

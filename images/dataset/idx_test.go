@@ -68,13 +68,13 @@ func TestIDX(t *testing.T) {
 		"cut header":       {images[:9], labels, "train-images-idx3-ubyte ends at offset 9 of 16"},
 		"cut data":         {images[:20], labels, "train-images-idx3-ubyte ends at offset 20 of 24"},
 		"cut zip":          {zipped(t, images)[:20], labels, "train-images-idx3-ubyte"},
-		"too long":         {append(bytes.Clone(images), 0), labels, "goes on at offset 24"},
+		"too long":         {append(bytes.Clone(images), 0), labels, "has more data at offset 24"},
 		"labels as images": {labels, labels, "starts with 00 00 08 01 at offset 0"},
 		"another type":     {append([]byte{0, 0, 13, 3}, images[4:]...), labels, "starts with 00 00 0d 03"},
-		"fewer labels":     {images, idx([]byte{3}, 1), "2 pictures in"},
+		"fewer labels":     {images, idx([]byte{3}, 1), "2 images in"},
 		"a wrong label":    {images, idx([]byte{3, 200}, 2), "label 200 at offset 9"},
 		"a huge header":    {idx(nil, 1<<31-1, 1<<31-1, 28), labels, "makes more than"},
-		"no pixels":        {idx(nil, 2, 0, 0), labels, "pictures of 0×0"},
+		"no pixels":        {idx(nil, 2, 0, 0), labels, "images of 0×0"},
 	} {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "train-images-idx3-ubyte"), c.images)

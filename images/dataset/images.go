@@ -1,6 +1,6 @@
-// Package dataset reads pictures: CIFAR-10, MNIST and Fashion-MNIST in their own
-// formats, and folders of PNG and JPEG. A set is held in memory, as bytes, and
-// gives batches in [-1, 1].
+// Package dataset reads images: CIFAR-10, MNIST and Fashion-MNIST in their own formats,
+// and folders of PNG and JPEG files. It keeps a set in memory as bytes, and draws batches
+// with values in [-1, 1].
 package dataset
 
 import (
@@ -14,23 +14,23 @@ import (
 	"math/rand/v2"
 )
 
-// Images is a set of pictures of one size. It is not changed once made, so any
-// number of goroutines may read it.
+// Images is a set of images of one size. It is immutable, so any number of goroutines may
+// read it.
 type Images struct {
-	Name                    string // what it is, for people: cifar10 train 32×32
+	Name                    string // name for messages: cifar10 train 32×32
 	Height, Width, Channels int    // channels: 1 (grey) or 3 (red, green, blue)
 	Pixels                  []byte // [N, H, W, C]
-	Labels                  []int  // [N]; nil where nothing says them
+	Labels                  []int  // [N]; nil if unknown
 }
 
 // Len is the number of pictures.
 func (m *Images) Len() int { return len(m.Pixels) / m.Size() }
 
-// Size is the number of values of one picture, H·W·C.
+// Size is the number of values of one image, H·W·C.
 func (m *Images) Size() int { return m.Height * m.Width * m.Channels }
 
-// Key names the content: two sets of the same pictures in the same order have the
-// same key, whatever they are called.
+// Key identifies the content: two sets of the same images in the same order have the same
+// key, whatever their names.
 func (m *Images) Key() string {
 	h := sha256.New()
 	for _, n := range []int{m.Height, m.Width, m.Channels} {
@@ -40,7 +40,7 @@ func (m *Images) Key() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// Slice is the pictures from to to, sharing memory with m.
+// Slice returns the images [from, to), sharing memory with m.
 func (m *Images) Slice(from, to int) *Images {
 	s := *m
 	s.Pixels = m.Pixels[from*m.Size() : to*m.Size()]
@@ -50,7 +50,7 @@ func (m *Images) Slice(from, to int) *Images {
 	return &s
 }
 
-// Of is the pictures of some labels, copied.
+// Of returns a copy of the images with the given labels.
 func (m *Images) Of(labels ...int) *Images {
 	wanted := map[int]bool{}
 	for _, l := range labels {
@@ -68,7 +68,7 @@ func (m *Images) Of(labels ...int) *Images {
 	return &s
 }
 
-// Picture is number i as an image, which shares no memory with m.
+// Picture returns image i as an image.Image that shares no memory with m.
 func (m *Images) Picture(i int) image.Image {
 	box := image.Rect(0, 0, m.Width, m.Height)
 	pixels := m.Pixels[i*m.Size() : (i+1)*m.Size()]
@@ -84,7 +84,7 @@ func (m *Images) Picture(i int) image.Image {
 	return img
 }
 
-// Pictures are those from to to as images.
+// Pictures returns the images [from, to) as image.Image.
 func (m *Images) Pictures(from, to int) []image.Image {
 	list := make([]image.Image, 0, to-from)
 	for i := from; i < to; i++ {
@@ -93,17 +93,17 @@ func (m *Images) Pictures(from, to int) []image.Image {
 	return list
 }
 
-// Augment says how a picture varies each time that it is drawn.
+// Augment selects random variations of drawn images.
 type Augment struct {
-	Flip bool // mirrored left to right, one time in two
+	Flip bool // mirror horizontally with probability ½
 	// Noise adds uniform noise as wide as a step between two bytes, so that the
 	// values have a density (dequantisation; Theis et al. 2016, section 3.1).
 	Noise bool
 }
 
-// Draw fills dst, [B, H, W, C] for as many B as fit, with pictures drawn evenly and
-// independently. The same rng in the same state gives the same batch: a checkpoint
-// needs to keep no more than that.
+// Draw fills dst, [B, H, W, C] with as many images as fit, drawn uniformly and
+// independently. The batch depends only on the state of rng, which is all that a
+// checkpoint must store.
 func (m *Images) Draw(dst []float32, rng *rand.Rand, a Augment) {
 	size, n := m.Size(), m.Len()
 	for at := 0; at+size <= len(dst); at += size {
@@ -111,7 +111,7 @@ func (m *Images) Draw(dst []float32, rng *rand.Rand, a Augment) {
 	}
 }
 
-// Floats fills dst, [to-from, H, W, C], with the pictures from to to as they are.
+// Floats fills dst, [to-from, H, W, C], with the images [from, to), without variation.
 func (m *Images) Floats(dst []float32, from, to int) {
 	size := m.Size()
 	for i := from; i < to; i++ {
@@ -119,8 +119,8 @@ func (m *Images) Floats(dst []float32, from, to int) {
 	}
 }
 
-// float writes picture i: a byte b is the interval [b, b+1)/128 − 1, and its middle
-// where there is no noise.
+// float writes image i. A byte b stands for the interval [b, b+1)/128 − 1; without noise
+// the value is its middle.
 func (m *Images) float(dst []float32, i int, rng *rand.Rand, a Augment) {
 	pixels := m.Pixels[i*m.Size() : (i+1)*m.Size()]
 	mirror := a.Flip && rng.Uint32()&1 == 1
@@ -139,20 +139,20 @@ func (m *Images) float(dst []float32, i int, rng *rand.Rand, a Augment) {
 	}
 }
 
-// FromFloats makes a set of x, [N, height, width, channels] in [-1, 1]. Values beyond
-// are cut, those that are no number are an error.
+// FromFloats makes a set from x, [N, height, width, channels] in [-1, 1]. It clips values
+// outside and rejects NaN.
 func FromFloats(name string, x []float32, height, width, channels int) (*Images, error) {
 	m := &Images{Name: name, Height: height, Width: width, Channels: channels}
 	if height < 1 || width < 1 || channels != 1 && channels != 3 {
-		return nil, fmt.Errorf("dataset: %s: pictures of %d×%d with %d channels: want 1 or 3 channels", name, height, width, channels)
+		return nil, fmt.Errorf("dataset: %s: images of %d×%d with %d channels: want 1 or 3 channels", name, height, width, channels)
 	}
 	if len(x)%m.Size() != 0 {
-		return nil, fmt.Errorf("dataset: %s: %d values are no whole number of %d×%d×%d", name, len(x), height, width, channels)
+		return nil, fmt.Errorf("dataset: %s: %d values are not a multiple of %d×%d×%d", name, len(x), height, width, channels)
 	}
 	m.Pixels = make([]byte, len(x))
 	for i, v := range x {
 		if math.IsNaN(float64(v)) {
-			return nil, fmt.Errorf("dataset: %s: picture %d has a value that is no number", name, i/m.Size())
+			return nil, fmt.Errorf("dataset: %s: image %d has a NaN value", name, i/m.Size())
 		}
 		m.Pixels[i] = byte(min(max(math.Floor((float64(v)+1)*128), 0), 255))
 	}

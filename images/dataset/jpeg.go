@@ -5,11 +5,11 @@ import (
 	"image/color"
 )
 
-// smooth is a JPEG's picture with its colours brought to the full size as libjpeg does,
-// and with it Pillow, PyTorch and browsers: between two samples of a colour, three parts
-// of the nearer one and one of the other ("fancy upsampling"). Package image/jpeg leaves
-// each colour as a square of equal ones, which a network's features see.
-// Samplings other than by two are left alone; libjpeg takes squares there too.
+// smooth upsamples a JPEG's chroma like libjpeg, and so like Pillow, PyTorch and
+// browsers: between two chroma samples it takes three parts of the nearer and one of the
+// other ("fancy upsampling"). image/jpeg repeats each sample instead, which changes a
+// network's features. Other than by a factor of two, chroma is left alone; libjpeg
+// repeats samples there too.
 func smooth(img image.Image) image.Image {
 	y, ok := img.(*image.YCbCr)
 	if !ok {
@@ -39,7 +39,8 @@ func smooth(img image.Image) image.Image {
 	return to
 }
 
-// chroma is one colour, sampled at half the size across, down or both.
+// chroma is one colour plane, sampled at half the resolution horizontally, vertically or
+// both.
 type chroma struct {
 	samples       []byte
 	stride        int
@@ -58,9 +59,9 @@ func newChroma(y *image.YCbCr, samples []byte, across, down bool) chroma {
 	return chroma{samples[y.COffset(box.Min.X, box.Min.Y):], y.CStride, half(box.Dx(), across), half(box.Dy(), down), across, down}
 }
 
-// at is the colour of a pixel; libjpeg's rounding goes up and down in turns.
+// at is the colour of a pixel; like libjpeg it alternates between rounding up and down.
 func (c chroma) at(u, v int) byte {
-	column := func(u int) int { // four parts, where it is halved down
+	column := func(u int) int { // in quarters if subsampled vertically
 		if !c.down {
 			return int(c.samples[v*c.stride+u])
 		}

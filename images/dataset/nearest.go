@@ -9,14 +9,14 @@ import (
 	"sync"
 )
 
-// Nearest gives, for each picture of m, the k pictures of among that are closest to
-// it (sum of squared differences of bytes), the closest first.
+// Nearest returns, for each image of m, the k closest images of among by squared
+// difference of bytes, closest first.
 func (m *Images) Nearest(ctx context.Context, among *Images, k int) ([][]int, error) {
 	if m.Height != among.Height || m.Width != among.Width || m.Channels != among.Channels {
-		return nil, fmt.Errorf("dataset: pictures of %d×%d×%d beside %d×%d×%d", m.Height, m.Width, m.Channels, among.Height, among.Width, among.Channels)
+		return nil, fmt.Errorf("dataset: cannot compare images of %d×%d×%d with %d×%d×%d", m.Height, m.Width, m.Channels, among.Height, among.Width, among.Channels)
 	}
 	if k < 1 || k > among.Len() {
-		return nil, fmt.Errorf("dataset: %d nearest of %d pictures", k, among.Len())
+		return nil, fmt.Errorf("dataset: cannot find the %d nearest of %d images", k, among.Len())
 	}
 	near := make([][]int, m.Len())
 	var next sync.Mutex
@@ -39,7 +39,7 @@ func (m *Images) Nearest(ctx context.Context, among *Images, k int) ([][]int, er
 	return near, ctx.Err()
 }
 
-// nearest is a list of k, sorted, which most pictures do not get into.
+// nearest keeps a sorted list of k, which most images do not enter.
 func (m *Images) nearest(picture []byte, k int) []int {
 	type found struct{ at, distance int }
 	best := make([]found, 0, k+1)
@@ -63,7 +63,7 @@ func (m *Images) nearest(picture []byte, k int) []int {
 	return list
 }
 
-// distance stops once it is at limit or beyond.
+// distance returns early once it reaches limit.
 func distance(a, b []byte, limit int) int {
 	const stride = 256
 	sum := 0

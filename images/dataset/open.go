@@ -8,30 +8,30 @@ import (
 	"strings"
 )
 
-// A Source says which pictures to read. Only Name has to be given.
+// A Source selects the images to read. Only Name is required.
 type Source struct {
 	Name string // cifar10, mnist, fashion-mnist, folder
-	// Path is the folder or archive. Empty: where downloads and system packages lie
-	// (a folder of pictures has no such place).
+	// Path is the folder or archive. Empty: the default places for downloads and system
+	// packages (none for a folder of images).
 	Path  string
-	Split string // train or test; empty: train. A folder of pictures has one split only
-	// Size is the side to which pictures are brought, by averaging areas; 0: as they
-	// are. A folder of pictures needs one: its pictures are cut to a square first.
+	Split string // train or test; empty: train; a folder of images has only train
+	// Size is the side to which images are scaled by averaging areas; 0: unchanged. A
+	// folder of images needs a size; its images are first cropped to squares.
 	Size int
-	Grey bool // one channel of luma (ITU-R BT.601) in place of three
+	Grey bool // convert three channels to luma (ITU-R BT.601)
 
-	// Download fetches what is missing (CIFAR-10), with a checksum and where the last
-	// try stopped.
+	// Download fetches missing files (CIFAR-10), verifies their checksum, and resumes an
+	// interrupted download.
 	Download bool
-	// Progress, where not nil, is told of bytes that have come, of how many.
+	// Progress is called with the bytes received so far and in total; may be nil.
 	Progress func(done, total int64)
 }
 
-// Names are the data sets that Open knows.
+// Names are the data sets that Open supports.
 var Names = []string{"cifar10", "mnist", "fashion-mnist", "folder"}
 
-// Open reads a data set into memory. A file that is cut short or does not hold what
-// it should is an error that names it and the place in it.
+// Open reads a data set into memory. Errors about truncated or wrong files contain the
+// file and the offset.
 func Open(ctx context.Context, s Source) (*Images, error) {
 	if s.Split == "" {
 		s.Split = "train"
@@ -49,7 +49,7 @@ func Open(ctx context.Context, s Source) (*Images, error) {
 	case "folder":
 		m, err = openFolder(ctx, s)
 	default:
-		return nil, fmt.Errorf("dataset: no data set %q: want one of %s", s.Name, strings.Join(Names, ", "))
+		return nil, fmt.Errorf("dataset: unknown data set %q, want one of %s", s.Name, strings.Join(Names, ", "))
 	}
 	if err != nil {
 		return nil, err
@@ -69,8 +69,7 @@ func Open(ctx context.Context, s Source) (*Images, error) {
 	return m, nil
 }
 
-// folders are the places where a data set is looked for when no path is given. The
-// first is where a download goes.
+// folders are the default places of a data set. Downloads go to the first.
 func folders(name string) []string {
 	cache, err := os.UserCacheDir()
 	if err != nil { // no home folder

@@ -5,14 +5,14 @@ import (
 	"math"
 )
 
-// shrink averages areas: every new pixel is the mean of the old ones below it, those
-// on its border by the share that they have in it.
+// shrink averages areas: each new pixel is the mean of the old pixels that it covers,
+// weighted by their overlap.
 func (m *Images) shrink(size int) (*Images, error) {
 	if size == m.Height && size == m.Width {
 		return m, nil
 	}
 	if size < 1 || size > min(m.Height, m.Width) {
-		return nil, fmt.Errorf("dataset: pictures of %d×%d cannot be brought to %d×%d by averaging", m.Height, m.Width, size, size)
+		return nil, fmt.Errorf("dataset: cannot scale images of %d×%d to %d×%d by averaging", m.Height, m.Width, size, size)
 	}
 	s := *m
 	s.Height, s.Width = size, size
@@ -38,13 +38,13 @@ func (m *Images) shrink(size int) (*Images, error) {
 	return &s, nil
 }
 
-// A cell is an old pixel and its share in a new one.
+// A cell is an old pixel and its weight in a new one.
 type cell struct {
 	at    int
 	share float64
 }
 
-// areas says of which of from pixels each of to is made.
+// areas returns, for each of to new pixels, the cells among from old pixels.
 func areas(from, to int) [][]cell {
 	width := float64(from) / float64(to)
 	all := make([][]cell, to)
@@ -52,7 +52,7 @@ func areas(from, to int) [][]cell {
 		left, right := float64(i)*width, float64(i+1)*width
 		for at := int(left); at < from; at++ {
 			share := min(right, float64(at+1)) - max(left, float64(at))
-			if share <= 1e-9 { // what rounding leaves over
+			if share <= 1e-9 { // rounding error
 				break
 			}
 			all[i] = append(all[i], cell{at, share / width})

@@ -20,9 +20,9 @@ import (
 	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
-// OpenSamples reads pictures that a program drew: a folder of PNG or JPEG, or an array
-// [N, H, W, C] or [N, H, W] in a file of NumPy (.npy) or of safetensors that holds
-// nothing else. Arrays are of bytes, or of floats in [-1, 1].
+// OpenSamples reads generated images: a folder of PNG or JPEG files, or an array [N, H,
+// W, C] or [N, H, W] in a NumPy (.npy) or safetensors file with nothing else. Arrays hold
+// bytes, or floats in [-1, 1].
 func OpenSamples(ctx context.Context, path string, progress func(done, total int64)) (*Images, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -44,9 +44,9 @@ func OpenSamples(ctx context.Context, path string, progress func(done, total int
 	case ".safetensors":
 		values, shape, err = readOnlyTensor(bufio.NewReader(file), info.Size())
 	case ".npz":
-		return nil, fmt.Errorf("dataset: %s is an archive of arrays: save the one of the pictures with numpy.save, as .npy", path)
+		return nil, fmt.Errorf("dataset: %s is an archive of arrays: save the images' array with numpy.save, as .npy", path)
 	default:
-		return nil, fmt.Errorf("dataset: %s is neither a folder of pictures nor .npy nor .safetensors", path)
+		return nil, fmt.Errorf("dataset: %s is neither a folder of images nor .npy nor .safetensors", path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("dataset: %s: %w", path, err)
@@ -54,13 +54,13 @@ func OpenSamples(ctx context.Context, path string, progress func(done, total int
 	return fromArray(path, values, shape)
 }
 
-// fromArray takes bytes or float32.
+// fromArray accepts bytes or float32.
 func fromArray(path string, values any, shape []int) (*Images, error) {
 	if len(shape) == 3 {
 		shape = append(shape, 1)
 	}
 	if len(shape) != 4 || slices.Min(shape) < 1 || shape[3] != 1 && shape[3] != 3 {
-		return nil, fmt.Errorf("dataset: %s has the shape %v: want [N, H, W] or [N, H, W, C] with C 1 or 3", path, shape)
+		return nil, fmt.Errorf("dataset: %s has shape %v: want [N, H, W] or [N, H, W, C] with C 1 or 3", path, shape)
 	}
 	switch v := values.(type) {
 	case []byte:
@@ -71,13 +71,13 @@ func fromArray(path string, values any, shape []int) (*Images, error) {
 		}
 		return FromFloats(path, v, shape[1], shape[2], shape[3])
 	default:
-		return nil, fmt.Errorf("dataset: %s holds %T: want bytes or 32-bit floats", path, values)
+		return nil, fmt.Errorf("dataset: %s has %T: want bytes or 32-bit floats", path, values)
 	}
 }
 
 func readNumPy(in io.Reader, size int64) (values any, shape []int, err error) {
 	var r *npy.Reader
-	// The package panics on some headers that are damaged.
+	// The package panics on some damaged headers.
 	if tried := engine.Try(func() { r, err = npy.NewReader(in) }); tried != nil {
 		err = fmt.Errorf("the header is damaged: %w", tried)
 	}
@@ -86,16 +86,16 @@ func readNumPy(in io.Reader, size int64) (values any, shape []int, err error) {
 	}
 	header := r.Header.Descr
 	if header.Fortran {
-		return nil, nil, fmt.Errorf("columns lie together (Fortran's order): save numpy.ascontiguousarray of it")
+		return nil, nil, fmt.Errorf("the array is in Fortran order: save numpy.ascontiguousarray of it")
 	}
 	var product int64 = 1
 	for _, d := range header.Shape {
-		if d < 0 || d > 0 && product > size/int64(d) { // no value is smaller than a byte
-			return nil, nil, fmt.Errorf("the shape %v does not fit into %d bytes: it is cut short", header.Shape, size)
+		if d < 0 || d > 0 && product > size/int64(d) { // every value has at least one byte
+			return nil, nil, fmt.Errorf("shape %v does not fit into %d bytes: the file is truncated", header.Shape, size)
 		}
 		product *= int64(d)
 	}
-	// Into memory of the right size: the package takes a shorter file for a shorter array.
+	// Allocate the full size: the package reads a truncated file as a shorter array.
 	switch header.Type {
 	case "|u1", "<u1", "u1":
 		v := make([]byte, product)
@@ -109,7 +109,7 @@ func readNumPy(in io.Reader, size int64) (values any, shape []int, err error) {
 		err = fmt.Errorf("numbers of type %s: want uint8 or float32", header.Type)
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = fmt.Errorf("ends at offset %d, before the last of its %v numbers: it is cut short", size, header.Shape)
+		err = fmt.Errorf("ends at offset %d, before the last of its %v numbers: it is truncated", size, header.Shape)
 	}
 	return values, header.Shape, err
 }

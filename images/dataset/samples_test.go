@@ -50,7 +50,7 @@ func TestOpenSamples(t *testing.T) {
 	}{
 		{"a.npy", bytesFile, "", 6},
 		{"cut.npy", bytesFile[:len(bytesFile)-3], "cut.npy", 0},
-		{"flat.npy", line([]float32{-1, 0, 1}), "has the shape [3]", 0},
+		{"flat.npy", line([]float32{-1, 0, 1}), "has shape [3]", 0},
 		{"b.safetensors", safe([][][]float32{{{-1, 0.5}, {0, 0.99}}}), "", 4},
 		{"zero-to-one.safetensors", safe([][][]float32{{{0, 0.5}, {0, 1}}}), "values from 0 to 1", 0},
 		{"bytes-as-floats.safetensors", safe([][][]float32{{{-1, 255}, {0, 1}}}), "to 255", 0},

@@ -9,12 +9,12 @@ import (
 	"github.com/stein-rl/stein/random"
 )
 
-// chains are the samples of earlier updates, to go on from. Which ones an update takes
-// follows from the seed and its number.
+// chains are persistent chains of samples. The chains that an update continues depend on
+// the seed and its number.
 type chains struct {
 	Chains
 	x    []float32 // [Size, D]
-	used []bool    // whether a chain has begun, [Size]
+	used []bool    // whether a chain has started, [Size]
 	d    int
 }
 
@@ -22,7 +22,7 @@ func newChains(c Chains, d int) *chains {
 	return &chains{Chains: c, x: make([]float32, c.Size*d), used: make([]bool, c.Size), d: d}
 }
 
-// take picks m chains for an update: their places, where they are, and which of them
+// take selects m chains for an update: their indices, their positions, and which of them
 // start anew.
 func (c *chains) take(seed, update uint64, m int) (places []int, x []float32, fresh []bool) {
 	rng := rand.New(rand.NewPCG(random.Mix(seed, chainStream), update))
@@ -35,7 +35,7 @@ func (c *chains) take(seed, update uint64, m int) (places []int, x []float32, fr
 	return places, x, fresh
 }
 
-// put keeps where chains have come to.
+// put stores the new positions of chains.
 func (c *chains) put(places []int, x []float32) {
 	for i, p := range places {
 		copy(c.x[p*c.d:(p+1)*c.d], x[i*c.d:(i+1)*c.d])
@@ -43,7 +43,7 @@ func (c *chains) put(places []int, x []float32) {
 	}
 }
 
-// save writes the chains, and load reads them: whether each has begun, then all values.
+// save writes the chains, and load reads them: first which have started, then all values.
 func (c *chains) save(w io.Writer) error {
 	if err := binary.Write(w, binary.LittleEndian, c.used); err != nil {
 		return fmt.Errorf("ebm: chains: %w", err)

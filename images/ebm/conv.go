@@ -8,14 +8,14 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// conv is a convolution of x [N, H, W, C] with kernel [k, k, C, F], k odd, of stride 1
-// and padded with zeros to the same size, [N, H, W, F].
+// conv is a convolution of x [N, H, W, C] with kernel [k, k, C, F], k odd, stride 1,
+// padded with zeros to the same size, [N, H, W, F].
 //
-// It can be differentiated any number of times, which the samplers need: the score is
-// one derivative, its divergence another, and learning through both a third. GoMLX's
-// own rule of a convolution's gradient holds once; closedVJP takes its place.
-// Measured against shifted slices and matrix products, which are closed too, it took a
-// third of the time (docs/ebm.md, convolutions).
+// It can be differentiated any number of times, as the samplers need: the score is one
+// derivative, its divergence another, and learning through both a third. GoMLX's own
+// gradient rule of convolutions can only be differentiated once; closedVJP replaces it.
+// It takes a third of the time of shifted slices and matrix products (docs/ebm.md,
+// convolutions).
 func conv(x, kernel *Node) *Node {
 	return convPadded(x, kernel, kernel.Shape().Dim(0)/2)
 }
@@ -39,8 +39,8 @@ func init() {
 	}
 }
 
-// isPlain says whether a convolution is one that convPadded makes. GoMLX keeps the
-// settings of a node to itself, but its text has them.
+// isPlain reports whether convPadded made a convolution. GoMLX hides the settings of a
+// node, but its text form shows them.
 func isPlain(node *Node) bool {
 	x, kernel := node.Inputs()[0].Shape(), node.Inputs()[1].Shape()
 	text := node.String()
@@ -60,21 +60,21 @@ func isPlain(node *Node) bool {
 	return pad >= 0 && pad < kernel.Dim(0) && strings.Contains(text, fmt.Sprintf("paddings=[[%d %d] [%d %d]]", pad, pad, pad, pad))
 }
 
-// padding is what was added on each side, from the sizes.
+// padding computes the padding on each side from the sizes.
 func padding(node *Node) int {
 	in, out := node.Inputs()[0].Shape().Dim(1), node.Shape().Dim(1)
 	return (out - in + node.Inputs()[1].Shape().Dim(0) - 1) / 2
 }
 
-// closedVJP writes the two gradients of a convolution y = x ∗ w as convolutions of the
+// closedVJP expresses the two gradients of a convolution y = x ∗ w as convolutions of the
 // same kind, so that they have gradients again:
 //
 //	∂x = ∂y ∗ (w turned by half a circle, its channels exchanged)
-//	∂w = x ∗ ∂y, with pictures in the place of channels
+//	∂w = x ∗ ∂y, with images in the place of channels
 func closedVJP(node, v *Node) []*Node {
 	x, w := node.Inputs()[0], node.Inputs()[1]
 	if x.Shape().Dim(1) != x.Shape().Dim(2) {
-		panic(fmt.Errorf("ebm: a convolution of %s: only square pictures have a gradient", x.Shape()))
+		panic(fmt.Errorf("ebm: convolution of %s: only square images have a gradient", x.Shape()))
 	}
 	pad := padding(node)
 	dx := convPadded(v, turned(w), w.Shape().Dim(0)-1-pad)
@@ -82,8 +82,8 @@ func closedVJP(node, v *Node) []*Node {
 	return []*Node{dx, TransposeAllAxes(dw, 1, 2, 0, 3)}
 }
 
-// turned is w [k, k, C, F] turned by half a circle, [k, k, F, C], by way of a
-// permutation, since GoMLX's Reverse has no gradient.
+// turned rotates w [k, k, C, F] by 180°, [k, k, F, C], by a permutation, since GoMLX's
+// Reverse has no gradient.
 func turned(w *Node) *Node {
 	d := w.Shape().Dimensions
 	n := d[0] * d[1]
@@ -96,7 +96,7 @@ func turned(w *Node) *Node {
 	return TransposeAllAxes(Reshape(flat, d...), 0, 1, 3, 2)
 }
 
-// fold moves squares of side p into channels, [N, H, W, C] to [N, H/p, W/p, p²C].
+// fold moves p×p squares into channels, [N, H, W, C] -> [N, H/p, W/p, p²C].
 func fold(x *Node, p int) *Node {
 	if p == 1 {
 		return x
@@ -106,7 +106,7 @@ func fold(x *Node, p int) *Node {
 	return Reshape(TransposeAllAxes(x, 0, 1, 3, 2, 4, 5), d[0], d[1]/p, d[2]/p, p*p*d[3])
 }
 
-// halve averages squares of side 2, [N, H, W, C] to [N, H/2, W/2, C].
+// halve averages 2×2 squares, [N, H, W, C] -> [N, H/2, W/2, C].
 func halve(x *Node) *Node {
 	d := x.Shape().Dimensions
 	return ReduceMean(Reshape(x, d[0], d[1]/2, 2, d[2]/2, 2, d[3]), 2, 4)

@@ -1,12 +1,12 @@
-// Package ebm trains energy-based models of pictures: p(x) ∝ exp(f(x)/τ), f a
+// Package ebm trains energy-based models of images: p(x) ∝ exp(f(x)/τ), f a
 // convolutional network, with the samplers of package sampler.
 //
-// Read train.go first. Two parts learn in turn from one bound of the likelihood
+// Read train.go first. Two parts alternately learn from one bound of the likelihood
 // (docs/maths.md, energy-based models),
 //
 //	E_data[f] − { E_q[f] + τ·H(q) }
 //
-// whose braces the sampler makes large and whose whole the energy makes large:
+// in which the sampler maximises the braces and the energy the whole:
 //
 //	for the number of updates asked for:
 //		batch := pictures.Draw()              // from the data

@@ -13,8 +13,8 @@ import (
 	"github.com/stein-rl/stein/sampler"
 )
 
-// run draws particles from the initial distribution, or goes on from chains, and moves
-// them towards exp(f/τ).
+// run draws particles from the initial distribution, or continues chains, and moves them
+// towards exp(f/τ).
 func (m *Model) run(scope *model.Scope, net *network, key random.Key, in []*Node) sampler.Result {
 	g := in[inProgress].Graph()
 	scope = scope.At(samplerScope)
@@ -37,16 +37,16 @@ func (m *Model) run(scope *model.Scope, net *network, key random.Key, in []*Node
 	return sampler.Run(at, smp, target, x, logQ, steps)
 }
 
-// The figures that Model itself looks at.
+// The figures that Model evaluates.
 const (
-	lostFigure   = "sampler/lost_at" // step at which a sample was no finite number; −1: none was
+	lostFigure   = "sampler/lost_at" // step at which a sample was not finite; −1: never
 	spreadFigure = "samples/spread"
 	gapFigure    = "energy/gap"
-	// −log-density of the data, a value of a picture
+	// −log-density of the data per value of an image
 	likelihoodFigure = "train/likelihood_loss"
 )
 
-// runFigures are what a run of the sampler is told by: docs/ebm.md has what each means.
+// runFigures are the figures of a run of the sampler; see docs/ebm.md.
 func (m *Model) runFigures(run sampler.Result) map[string]*Node {
 	figures := map[string]*Node{
 		lostFigure:           ReduceAllMax(run.Faults.NotFinite),
@@ -86,17 +86,17 @@ func (m *Model) runFigures(run sampler.Result) map[string]*Node {
 	return figures
 }
 
-// What is drawn.
+// What drawGraph draws.
 type drawing int
 
 const (
 	drawSamples drawing = iota
-	drawWay             // the first samples at the start and after each step, too
-	drawStart           // q⁰ alone, by the random numbers that samples start from
+	drawWay             // also the trajectories of the first samples
+	drawStart           // samples of q⁰ only, with the same random numbers
 )
 
-// drawGraph answers samples, [M, D], by the averaged weights; for drawWay where the first
-// of them are at the start and after each step, [L+1, K, D], too.
+// drawGraph draws samples, [M, D], with the averaged weights. For drawWay it also returns
+// the first samples at the start and after each step, [L+1, K, D].
 func (m *Model) drawGraph(what drawing) func(scope *model.Scope, in []*Node) []*Node {
 	return func(scope *model.Scope, in []*Node) []*Node {
 		key := random.NewKey(in[inKey])
@@ -125,7 +125,7 @@ func (m *Model) drawGraph(what drawing) func(scope *model.Scope, in []*Node) []*
 
 func key0(in []*Node) *Graph { return in[inKey].Graph() }
 
-// wayLimit is how many particles a way follows.
+// wayLimit is the number of particles whose trajectories are drawn.
 const wayLimit = 16
 
 func wayOf(states []*Node) *Node {
@@ -136,7 +136,7 @@ func wayOf(states []*Node) *Node {
 	return Stack(few, 0)
 }
 
-// drawer is drawGraph, compiled at its first use.
+// drawer is drawGraph, compiled on first use.
 func (m *Model) drawer(what drawing) (*model.Exec, error) {
 	if m.drawings[what] == nil {
 		exec, err := model.NewExec(m.backend, m.store, m.drawGraph(what))
@@ -148,15 +148,15 @@ func (m *Model) drawer(what drawing) (*model.Exec, error) {
 	return m.drawings[what], nil
 }
 
-// Draw answers n samples by the averaged weights, [n, D]: where there are chains, chains
-// drawn at random and taken on by as many steps as an update does. The same seed and
-// model give the same ones. progress may be nil.
+// Draw draws n samples with the averaged weights, [n, D]. With persistent chains, it
+// selects chains at random and continues them by as many steps as an update. The samples
+// depend only on the seed and the model. progress may be nil.
 func (m *Model) Draw(ctx context.Context, n int, seed uint64, progress func(done, total int)) ([]float32, error) {
 	return m.drawAll(ctx, drawSamples, n, seed, progress)
 }
 
-// Start answers n draws of the initial distribution alone, [n, D]: where the samples of
-// Draw with the same seed start from, unless they go on from chains.
+// Start draws n samples of the initial distribution, [n, D]: the starting points of Draw
+// with the same seed, except for persistent chains.
 func (m *Model) Start(ctx context.Context, n int, seed uint64) ([]float32, error) {
 	return m.drawAll(ctx, drawStart, n, seed, nil)
 }
@@ -179,7 +179,7 @@ func (m *Model) drawAll(ctx context.Context, what drawing, n int, seed uint64, p
 	return all[:n*m.shape.Size()], nil
 }
 
-// Way is where a few samples are at the start and after each step, [steps+1][K·D].
+// Way returns a few samples at the start and after each step, [steps+1][K·D].
 func (m *Model) Way(seed uint64) ([][]float32, error) {
 	_, way, err := m.drawBatch(drawWay, seed, 0)
 	return way, err
@@ -211,8 +211,7 @@ func (m *Model) drawBatch(what drawing, seed, batch uint64) (x []float32, states
 	return x, states, nil
 }
 
-// chainsAt are chains to draw from, in an order of their own; those that have not begun
-// start anew.
+// chainsAt returns chains in random order; those that have not started start anew.
 func (m *Model) chainsAt(rng *rand.Rand) []any {
 	places := rng.Perm(m.cfg.Chains.Size)[:m.cfg.Particles]
 	x, fresh := make([]float32, m.cfg.Particles*m.shape.Size()), make([]bool, m.cfg.Particles)
@@ -226,7 +225,7 @@ func (m *Model) chainsAt(rng *rand.Rand) []any {
 	}
 }
 
-// Energies are f of pictures [N, D] by the averaged weights, [N]; nil without an energy.
+// Energies are f of images [N, D] with the averaged weights, [N]; nil without an energy.
 func (m *Model) Energies(pictures []float32) ([]float64, error) {
 	if !m.contrastive() {
 		return nil, nil
@@ -240,7 +239,7 @@ func (m *Model) Energies(pictures []float32) ([]float64, error) {
 		}
 		m.energies = exec
 	}
-	size := m.cfg.Particles * m.shape.Size() // few enough at a time, and always as many: one compilation
+	size := m.cfg.Particles * m.shape.Size() // limited, and constant, so that it compiles once
 	batch := make([]float32, size)
 	var all []float64
 	for at := 0; at < len(pictures); at += size {

@@ -13,55 +13,55 @@ import (
 	"github.com/gomlx/gomlx/ml/model/initializer"
 )
 
-// Energy is the network f. Pictures go through levels of convolutions of 3×3 with
-// Swish, are halved between levels, and end in one number by a linear map, or by a layer
-// that sees the whole picture and a linear map. Nothing is normalised over the batch: f
-// of a picture is its own.
+// Energy configures the network f. Images pass levels of 3×3 convolutions with Swish,
+// with halving between levels, and end in one number by a linear layer, optionally after
+// a hidden layer over all features. There is no batch normalisation: f of an image does
+// not depend on other images.
 type Energy struct {
 	Kind     string `want:"conv|residual"`
-	Channels []int  `want:"> 0"`  // of each level
-	Blocks   int    `want:">= 1"` // convolutions, or residual blocks of two, on each level
-	Patch    int    `want:">= 1"` // squares of this side are folded into channels first
-	Hidden   int    `want:">= 0"` // units of a layer of all features before the last; 0: none
+	Channels []int  `want:"> 0"`  // per level
+	Blocks   int    `want:">= 1"` // convolutions, or residual blocks of two convolutions, per level
+	Patch    int    `want:">= 1"` // side of squares that are first folded into channels
+	Hidden   int    `want:">= 0"` // units of a hidden layer over all features; 0: none
 	// Spectral divides each convolution's kernel, as a matrix, by its largest singular
-	// value, followed by one power iteration an update (Miyato et al. 2018).
+	// value, tracked by one power iteration per update (Miyato et al. 2018).
 	Spectral bool
 }
 
-// Check is what is wrong with the network for pictures of a shape.
+// Check validates the network for images of a shape.
 func (e Energy) Check(s Shape) error {
 	var all []error
 	if len(e.Channels) == 0 {
-		all = append(all, errors.New("energy.channels: no level"))
+		all = append(all, errors.New("energy.channels: want at least one level"))
 	}
 	if s.Height != s.Width {
-		all = append(all, fmt.Errorf("energy: pictures of %d×%d: want square ones", s.Height, s.Width))
+		all = append(all, fmt.Errorf("energy: images of %d×%d: want square ones", s.Height, s.Width))
 	}
 	if side := e.Patch << max(0, len(e.Channels)-1); side > 0 && s.Height%side != 0 {
-		all = append(all, fmt.Errorf("energy: pictures of side %d can't be folded by %d and halved %d times: want a multiple of %d",
+		all = append(all, fmt.Errorf("energy: images of side %d can't be folded by %d and halved %d times: want a multiple of %d",
 			s.Height, e.Patch, len(e.Channels)-1, side))
 	}
 	return errors.Join(all...)
 }
 
-// Shape is that of one picture.
+// Shape is the shape of one image.
 type Shape struct{ Height, Width, Channels int }
 
-// Size is D, the number of values of a picture.
+// Size is D, the number of values of an image.
 func (s Shape) Size() int { return s.Height * s.Width * s.Channels }
 
-// network is f with its weights in a graph: they are prepared once, however often f is
-// evaluated there.
+// network is f with its weights in a graph. The weights are prepared once for all
+// evaluations.
 type network struct {
 	Energy
 	shape   Shape
-	kernels []*Node  // in the order in which f comes to them
+	kernels []*Node  // in the order of their use
 	hidden  *Node    // [features, Hidden]; nil: none
 	head    *Node    // [features or Hidden, 1]
-	follow  []func() // power iterations, to be done once an update
+	follow  []func() // power iterations, run once per update
 }
 
-// build makes or finds f's weights under scope.
+// build creates or finds f's weights under scope.
 func (e Energy) build(scope *model.Scope, g *Graph, s Shape) *network {
 	n := &network{Energy: e, shape: s}
 	in, side := s.Channels*e.Patch*e.Patch, s.Height/e.Patch
@@ -96,8 +96,8 @@ func (e Energy) build(scope *model.Scope, g *Graph, s Shape) *network {
 	return n
 }
 
-// kernel adds the next kernel, whose outputs have about gain times the size of what
-// goes in.
+// kernel adds the next kernel. Its outputs have about gain times the magnitude of its
+// inputs.
 func (n *network) kernel(scope *model.Scope, g *Graph, name string, k, in, out int, gain float64) {
 	w := weight(scope, name, gain/math.Sqrt(float64(k*k*in)), k, k, in, out).NodeValue(g)
 	if n.Spectral {
@@ -106,8 +106,8 @@ func (n *network) kernel(scope *model.Scope, g *Graph, name string, k, in, out i
 	n.kernels = append(n.kernels, w)
 }
 
-// normalised is w over its largest singular value by the vector that the power
-// iterations have come to; the next one is follow's.
+// normalised is w divided by its largest singular value, estimated with the current
+// vector of the power iteration; follow computes the next one.
 func (n *network) normalised(scope *model.Scope, name string, w *Node) *Node {
 	out := w.Shape().Dim(-1)
 	matrix := Reshape(w, -1, out)
@@ -121,12 +121,12 @@ func (n *network) normalised(scope *model.Scope, name string, w *Node) *Node {
 	return Div(w, AddScalar(sigma, 1e-12))
 }
 
-// weight is a variable that starts normal with the given standard deviation.
+// weight is a variable initialised from N(0, std²).
 func weight(scope *model.Scope, name string, std float64, dims ...int) *model.Variable {
 	return scope.WithInitializer(initializer.RandomNormalFn(scope, std)).VariableWithShape(name, shapes.Make(dtypes.Float32, dims...))
 }
 
-// f is the network's answer, [N, H, W, C] to [N].
+// f is the network's output, [N, H, W, C] -> [N].
 func (n *network) f(x *Node) *Node {
 	next := 0
 	kernel := func() *Node { next++; return n.kernels[next-1] }
@@ -158,28 +158,28 @@ func (n *network) f(x *Node) *Node {
 	return Reshape(Dot(h, n.head).Product(), rows)
 }
 
-// particles is f of particles, [B, M, D] to [B, M].
+// particles is f of particles, [B, M, D] -> [B, M].
 func (n *network) particles(x *Node) *Node {
 	d := x.Shape().Dimensions
 	return Reshape(n.f(Reshape(x, d[0]*d[1], n.shape.Height, n.shape.Width, n.shape.Channels)), d[0], d[1])
 }
 
-// Layers are f's weights as they are multiplied with, by whoever writes f elsewhere.
+// Layers are f's weights as used in multiplications, for other implementations of f.
 type Layers struct {
 	Energy
 	Shape   Shape
-	Kernels []Weights // of the convolutions [k, k, in, out], in the order in which f comes to them
+	Kernels []Weights // of the convolutions [k, k, in, out], in the order of their use
 	Hidden  *Weights  // [features, Hidden], features in the order height, width, channel; nil: none
 	Head    Weights   // [features or Hidden, 1]
 }
 
-// Weights are an array, row after row.
+// Weights are an array in row-major order.
 type Weights struct {
 	Shape []int
 	Data  []float32
 }
 
-// Layers are those of the averaged weights; an error without an energy.
+// Layers returns the averaged weights; it fails without an energy.
 func (m *Model) Layers() (Layers, error) {
 	l := Layers{Energy: m.cfg.Energy, Shape: m.shape}
 	if !m.contrastive() {

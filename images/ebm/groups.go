@@ -5,12 +5,12 @@ import (
 	"math/rand/v2"
 )
 
-// Rounds of Lloyd's algorithm: groups of pictures hardly change after a few.
+// Rounds of Lloyd's algorithm: the groups change little after a few.
 const groupRounds = 10
 
-// groups parts pictures [N, D] into as many groups of alike ones as mean [K, D] has rows
-// (Lloyd's algorithm, from pictures drawn at random) and fills in each group's mean and
-// variance of every value. A group that ends empty has those of a single picture.
+// groups clusters images [N, D] into as many groups as mean [K, D] has rows (Lloyd's
+// algorithm, starting from random images) and computes each group's mean and variance per
+// value. An empty group gets those of a single image.
 func groups(pictures []float32, d int, mean, variance []float32, seed uint64) {
 	n, k := len(pictures)/d, len(mean)/d
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -26,7 +26,7 @@ func groups(pictures []float32, d int, mean, variance []float32, seed uint64) {
 	}
 }
 
-// closest is the row of means that is nearest to a picture.
+// closest is the row of means nearest to an image.
 func closest(picture, means []float32, d int) int {
 	best, least := 0, float32(math.Inf(1))
 	for i := range len(means) / d {
@@ -42,8 +42,8 @@ func closest(picture, means []float32, d int) int {
 	return best
 }
 
-// moments are the mean and variance of every value over the members of each group. An
-// empty group keeps its mean.
+// moments computes the mean and variance of every value over the members of each group.
+// An empty group keeps its mean.
 func moments(pictures []float32, member []int, d int, mean, variance []float32) {
 	k := len(mean) / d
 	count, sum, square := make([]float64, k), make([]float64, k*d), make([]float64, k*d)
@@ -65,9 +65,9 @@ func moments(pictures []float32, member []int, d int, mean, variance []float32) 
 	}
 }
 
-// NearestNormals parts pictures, [N, D], into k groups of alike ones and answers for each
-// picture a draw from the normal distribution of its group, each value by itself, [N, D]:
-// what a model that knows nothing but groups would draw.
+// NearestNormals clusters images, [N, D], into k groups and returns, for each image, a
+// draw from its group's normal distribution with independent values, [N, D]: the output
+// of a model that knows only the groups.
 func NearestNormals(pictures []float32, d, k int, seed uint64) []float32 {
 	mean, variance := make([]float32, k*d), make([]float32, k*d)
 	groups(pictures, d, mean, variance, seed)

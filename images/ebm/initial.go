@@ -14,15 +14,16 @@ import (
 	"github.com/stein-rl/stein/sampler"
 )
 
-// Initial is q⁰, what particles start from. It learns with the sampler.
+// Initial configures q⁰, the distribution that particles start from. It learns with the
+// sampler.
 type Initial struct {
 	Kind string `want:"gaussian|mixture|glow"`
-	// Start: data gives a gaussian the mean and the deviation of each value over the
-	// training pictures, and a mixture those of groups of alike pictures; noise gives
-	// mean 0 and deviation Std.
+	// Start: with data, a gaussian starts from the mean and deviation of each value over
+	// the training images, and a mixture from those of groups of similar images; with
+	// noise, from mean 0 and deviation Std.
 	Start      string  `want:"data|noise"`
 	Std        float64 `want:"> 0"`
-	StdMin     float64 `want:"> 0"` // clamp of the deviations
+	StdMin     float64 `want:"> 0"` // bounds of the deviations
 	StdMax     float64 `want:"> 0"`
 	Components int     `want:">= 1"` // of a mixture
 
@@ -52,7 +53,7 @@ func (i Initial) glow(s Shape) flows.Glow {
 	}
 }
 
-// build makes q⁰ of one system under scope.
+// build builds q⁰ of one system under scope.
 func (i Initial) build(scope *model.Scope, g *Graph, s Shape) sampler.Initial {
 	switch i.Kind {
 	case "glow":
@@ -69,7 +70,7 @@ func (i Initial) build(scope *model.Scope, g *Graph, s Shape) sampler.Initial {
 	return sampler.DiagonalGaussian{Mean: mean, Std: std}
 }
 
-// The variables of normals, [K, D] each.
+// The variables of the normals, [K, D] each.
 const (
 	meanName   = "mean"
 	logStdName = "log_std"
@@ -81,7 +82,7 @@ func (i Initial) located(scope *model.Scope, g *Graph, k, d int) (mean, std *Nod
 	return mean, Exp(MinScalar(MaxScalar(log, math.Log(i.StdMin)), math.Log(i.StdMax)))
 }
 
-// place puts normals where the pictures are, [N, D] of them.
+// place initialises the normals from the images, [N, D].
 func (i Initial) place(scope *model.Scope, pictures []float32, d int, seed uint64) error {
 	if i.Kind == "glow" {
 		return nil

@@ -20,8 +20,8 @@ import (
 	"github.com/stein-rl/stein/random"
 )
 
-// Model is an energy with the sampler that draws from it. One goroutine uses it at a
-// time. The graphs are in update.go and draw.go.
+// Model is an energy and its sampler. It is not safe for concurrent use. The graphs are
+// in update.go and draw.go.
 type Model struct {
 	cfg     Config
 	shape   Shape
@@ -33,19 +33,19 @@ type Model struct {
 	updating *model.Exec
 	drawings map[drawing]*model.Exec
 	energies *model.Exec
-	figures  []string // names of what an update reports, in order
+	figures  []string // names of an update's figures, in order
 
 	state    State
 	progress float32
 }
 
-// State is what a model carries besides its variables and its chains.
+// State is a model's state besides its variables and chains.
 type State struct {
 	Updates  uint64 `json:"updates"`
-	Prepared bool   `json:"prepared"` // the initial distribution has seen pictures
+	Prepared bool   `json:"prepared"` // the initial distribution was initialised from images
 }
 
-// A Divergence ends a training as a result: learning went where it can't go on from.
+// A Divergence ends a training without being a failure: the training cannot continue.
 type Divergence struct {
 	Update int64  `json:"update"`
 	Cause  string `json:"cause"`
@@ -55,18 +55,18 @@ func (d *Divergence) Error() string {
 	return fmt.Sprintf("ebm: diverged in update %d: %s", d.Update, d.Cause)
 }
 
-// Streams of random numbers: what is drawn follows from the seed and a count alone.
+// Streams of random numbers: draws depend only on the seed and a count.
 const (
 	updateStream  = iota + 1
-	chainStream   // which chains an update takes
+	chainStream   // which chains an update continues
 	drawStream    // Draw
-	pictureStream // which pictures an update takes
-	placeStream   // groups of alike pictures
+	pictureStream // which images an update uses
+	placeStream   // groups of similar images
 	restoreStream // Restore
 )
 
-// The scopes: one for each part that is trained, by its own optimiser, and the moving
-// average of the energy's weights.
+// The scopes: one per trained part with its own optimiser, and one for the moving average
+// of the energy's weights.
 const (
 	energyScope  = "energy"
 	averageScope = "average"
@@ -75,8 +75,8 @@ const (
 	movesScope   = "moves"   // below the sampler's: σ and ε
 )
 
-// New makes a model of pictures of a shape. Its variables get their first values from
-// seed, and the update is compiled, so that a graph that can't be built is an error here.
+// New creates a model of images of a shape. It initialises the variables from seed and
+// compiles the update, so that a bad graph fails here.
 func New(backend compute.Backend, cfg Config, shape Shape, seed uint64) (*Model, error) {
 	m, err := NewSampler(backend, cfg, shape, seed)
 	if err != nil {
@@ -91,7 +91,7 @@ func New(backend compute.Backend, cfg Config, shape Shape, seed uint64) (*Model,
 	return m, nil
 }
 
-// NewSampler is New for a model that is drawn from and never updated.
+// NewSampler is New for a model that only draws samples.
 func NewSampler(backend compute.Backend, cfg Config, shape Shape, seed uint64) (*Model, error) {
 	if err := cfg.Check(shape); err != nil {
 		return nil, fmt.Errorf("ebm: %w", err)
@@ -101,7 +101,7 @@ func NewSampler(backend compute.Backend, cfg Config, shape Shape, seed uint64) (
 		chains: newChains(cfg.Chains, shape.Size()), drawings: map[drawing]*model.Exec{}, progress: 1,
 	}
 	err := nn.Create(backend, m.store, seed, m.inputShapes(), func(scope *model.Scope, in []*Node) {
-		if m.contrastive() { // the average follows variables that must exist first
+		if m.contrastive() { // the average needs its sources first
 			cfg.Energy.build(scope.At(averageScope), in[inData].Graph(), shape)
 			for v := range scope.At(averageScope).IterVariables() {
 				v.SetTrainable(false)
@@ -114,14 +114,14 @@ func NewSampler(backend compute.Backend, cfg Config, shape Shape, seed uint64) (
 		err = m.startAverage()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("ebm: making the variables: %w", err)
+		return nil, fmt.Errorf("ebm: creating the variables: %w", err)
 	}
 	return m, nil
 }
 
 func (m *Model) contrastive() bool { return m.cfg.Objective == "contrastive" }
 
-// startAverage copies the energy's weights into their average.
+// startAverage copies the energy's weights to their average.
 func (m *Model) startAverage() error {
 	for v := range m.store.Scope(averageScope).IterVariables() {
 		value, err := m.store.GetVariable(averaged(v)).Value()
@@ -138,13 +138,13 @@ func (m *Model) startAverage() error {
 	return nil
 }
 
-// averaged is the path of the variable that v is the average of.
+// averaged is the path of the variable whose average is v.
 func averaged(v *model.Variable) string {
 	return model.JoinPath("/", energyScope, strings.TrimPrefix(v.Path(), "/"+averageScope))
 }
 
-// Prepare places the initial distribution by pictures [N, D], once; a model that was
-// restored has it behind.
+// Prepare initialises the initial distribution from images [N, D]. It does nothing if
+// that was already done, as in a restored model.
 func (m *Model) Prepare(pictures []float32) error {
 	if m.state.Prepared {
 		return nil
@@ -162,7 +162,7 @@ func (m *Model) Prepare(pictures []float32) error {
 	return nil
 }
 
-// prepareGlow fits the actnorms to a batch of pictures.
+// prepareGlow initialises the actnorms with a batch of images.
 func (m *Model) prepareGlow(pictures []float32) error {
 	exec, err := model.NewExec(m.backend, m.store, func(scope *model.Scope, x *Node) *Node {
 		_, logDet := m.cfg.Initial.glow(m.shape).Initialise(scope.At(samplerScope).At(initialScope), x)
@@ -184,7 +184,7 @@ func (m *Model) pictures(x []float32) *tensors.Tensor {
 	return tensors.FromFlatDataAndDimensions(x, len(x)/m.shape.Size(), m.shape.Height, m.shape.Width, m.shape.Channels)
 }
 
-// inputShapes are those of an update.
+// inputShapes are the shapes of an update's inputs.
 func (m *Model) inputShapes() []shapes.Shape {
 	all := make([]shapes.Shape, inCount)
 	all[inProgress] = shapes.Make(dtypes.Float32)
@@ -193,7 +193,7 @@ func (m *Model) inputShapes() []shapes.Shape {
 	return append(all[:inChains], m.chainShapes()...)
 }
 
-// chainShapes are those of the chains that particles go on from: none where there are none.
+// chainShapes are the shapes of the continued chains, if there are any.
 func (m *Model) chainShapes() []shapes.Shape {
 	if m.cfg.Chains.Size == 0 {
 		return nil
@@ -204,9 +204,8 @@ func (m *Model) chainShapes() []shapes.Shape {
 	}
 }
 
-// Update takes one gradient step of every part from pictures [BatchSize, D]. A
-// *Divergence is its error where the step was not sound; the variables are then those
-// from before it.
+// Update takes one gradient step of every part with images [BatchSize, D]. If a number is
+// not finite, the error is a *Divergence and the variables are unchanged.
 func (m *Model) Update(pictures []float32) (map[string]float64, error) {
 	key := random.KeyOf(m.seed, updateStream, m.state.Updates)
 	in := []any{m.progress, tensors.FromFlatDataAndDimensions(key[:], 3), m.pictures(pictures)}
@@ -237,7 +236,8 @@ func (m *Model) Update(pictures []float32) (map[string]float64, error) {
 	return figures, m.cfg.Diverged.check(int64(m.state.Updates), figures)
 }
 
-// chainInputs are what an update or a draw goes on from, and the places to put it back.
+// chainInputs returns the inputs for continued chains, and the indices to store the
+// results.
 func (m *Model) chainInputs(count uint64) (places []int, in []any) {
 	if m.cfg.Chains.Size == 0 {
 		return nil, nil
@@ -249,8 +249,7 @@ func (m *Model) chainInputs(count uint64) (places []int, in []any) {
 	}
 }
 
-// notFinite says what of an update is no finite number. Where particles left the
-// numbers, the rest follows from that.
+// notFinite describes what is not finite. If particles diverged, it reports only that.
 func (m *Model) notFinite(values []float32) string {
 	var all []string
 	for i, x := range values {
@@ -264,10 +263,10 @@ func (m *Model) notFinite(values []float32) string {
 	return strings.Join(all, ", ")
 }
 
-// check says where figures are beyond the limits.
+// check reports figures beyond the limits.
 func (l Limits) check(update int64, m map[string]float64) error {
 	if spread := m[spreadFigure]; l.Spread > 0 && spread > l.Spread {
-		return &Divergence{update, fmt.Sprintf("the samples have left the range of pictures: their root mean square is %.3g, beyond %g", spread, l.Spread)}
+		return &Divergence{update, fmt.Sprintf("the samples left the range of images: their root mean square is %.3g, beyond %g", spread, l.Spread)}
 	}
 	if gap := m[gapFigure]; l.Gap > 0 && math.Abs(gap) > l.Gap {
 		return &Divergence{update, fmt.Sprintf("f of data and samples are %.3g apart, beyond %g", gap, l.Gap)}
@@ -275,35 +274,35 @@ func (l Limits) check(update int64, m map[string]float64) error {
 	return nil
 }
 
-// SetProgress says which share of the training is behind, in [0, 1].
+// SetProgress sets the fraction of training completed, in [0, 1].
 func (m *Model) SetProgress(share float64) { m.progress = float32(share) }
 
-// Shape is that of the pictures.
+// Shape is the shape of the images.
 func (m *Model) Shape() Shape { return m.shape }
 
-// BatchSize is how many pictures an update takes.
+// BatchSize is the number of images per update.
 func (m *Model) BatchSize() int { return m.cfg.BatchSize }
 
-// Store holds the variables, optimisers' included. With State and the chains it is all
-// that resuming needs.
+// Store holds the variables, including the optimisers'. Resuming needs it, State and the
+// chains.
 func (m *Model) Store() *model.Store { return m.store }
 
-// State is what to save besides.
+// State is what must be saved besides the Store.
 func (m *Model) State() State { return m.state }
 
-// SetState is the way back from State; the Store's values are set by whoever reads them.
+// SetState restores State; the caller restores the Store's values.
 func (m *Model) SetState(s State) { m.state = s }
 
-// HasChains says whether there are chains to save.
+// HasChains reports whether there are chains to save.
 func (m *Model) HasChains() bool { return m.cfg.Chains.Size > 0 }
 
-// SaveChains writes the chains, and LoadChains reads them back.
+// SaveChains writes the chains.
 func (m *Model) SaveChains(w io.Writer) error { return m.chains.save(w) }
 
 // LoadChains reads what SaveChains wrote.
 func (m *Model) LoadChains(r io.Reader) error { return m.chains.load(r) }
 
-// Close frees what was compiled.
+// Close frees the compiled graphs.
 func (m *Model) Close() {
 	for _, exec := range append(slices.Collect(maps.Values(m.drawings)), m.updating, m.energies) {
 		if exec != nil {

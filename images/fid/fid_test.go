@@ -184,7 +184,7 @@ func TestKIDUnbiased(t *testing.T) {
 	}
 	a := madeFeatures(40, 8, 5)
 	a.Values[9] = float32(math.NaN())
-	if _, err := a.Fit(); err == nil || !strings.Contains(err.Error(), "feature 1 of picture 1") {
+	if _, err := a.Fit(); err == nil || !strings.Contains(err.Error(), "feature 1 of image 1") {
 		t.Errorf("a value that is no number: %v", err)
 	}
 }

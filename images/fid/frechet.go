@@ -10,32 +10,32 @@ import (
 	"gonum.org/v1/gonum/stat"
 )
 
-// A Gaussian is what the Fréchet distance knows of features: their number, mean and
-// covariance C (unbiased), as a factor F with C = FᵀF.
+// A Gaussian holds the statistics of features for the Fréchet distance: their number,
+// mean and unbiased covariance C, as a factor F with C = FᵀF.
 type Gaussian struct {
 	N      int
 	Mean   []float64
 	factor *mat.Dense // [rank, D]
 }
 
-// Fit gives the mean and covariance of features, in float64.
+// Fit computes the mean and covariance of features in float64.
 func (f Features) Fit() (*Gaussian, error) {
 	if f.N < 2 {
-		return nil, fmt.Errorf("fid: %d pictures have no covariance: want 2 or more", f.N)
+		return nil, fmt.Errorf("fid: %d images have no covariance: want at least 2", f.N)
 	}
 	g := &Gaussian{N: f.N, Mean: make([]float64, f.Dim)}
 	for i, v := range f.Values {
 		if x := float64(v); math.IsNaN(x) || math.IsInf(x, 0) {
-			return nil, fmt.Errorf("fid: feature %d of picture %d is %g", i%f.Dim, i/f.Dim, x)
+			return nil, fmt.Errorf("fid: feature %d of image %d is %g", i%f.Dim, i/f.Dim, x)
 		}
 		g.Mean[i%f.Dim] += float64(v) / float64(f.N)
 	}
 	scale := 1 / math.Sqrt(float64(f.N-1))
-	if f.N <= f.Dim { // what is centred is itself a factor, and the smaller one
+	if f.N <= f.Dim { // the centred features are a factor, and smaller
 		g.factor = mat.NewDense(f.N, f.Dim, f.centred(g.Mean, scale, 0, f.N))
 		return g, nil
 	}
-	const rows = 1024 // as float64 at a time
+	const rows = 1024 // converted to float64 at a time
 	cov := mat.NewSymDense(f.Dim, nil)
 	for at := 0; at < f.N; at += rows {
 		n := min(rows, f.N-at)
@@ -46,7 +46,7 @@ func (f Features) Fit() (*Gaussian, error) {
 	return g, nil
 }
 
-// centred is rows from to to without the mean, times scale.
+// centred is the rows [from, to) minus the mean, times scale.
 func (f Features) centred(mean []float64, scale float64, from, to int) []float64 {
 	values := make([]float64, (to-from)*f.Dim)
 	for i := range values {
@@ -55,11 +55,11 @@ func (f Features) centred(mean []float64, scale float64, from, to int) []float64
 	return values
 }
 
-// factorOf is the Cholesky factor with pivots, which also exists where a covariance is
-// singular, as it is when some feature is always zero.
+// factorOf is the pivoted Cholesky factor, which also exists for singular covariances,
+// such as with a feature that is always zero.
 func factorOf(cov *mat.SymDense) *mat.Dense {
 	var c mat.PivotedCholesky
-	c.Factorize(cov, -1) // what it answers is whether the rank is full
+	c.Factorize(cov, -1) // it returns whether the rank is full
 	var u mat.TriDense
 	c.UTo(&u)
 	dim, rank := cov.SymmetricDim(), max(1, c.Rank())
@@ -77,12 +77,12 @@ func factorOf(cov *mat.SymDense) *mat.Dense {
 //
 //	|μa − μb|² + tr(Ca + Cb − 2·(Ca·Cb)^½)
 //
-// With C = FᵀF the eigenvalues of Ca·Cb are the squares of the singular values of
-// Fa·Fbᵀ, so that the trace of the root is their sum: nothing imaginary arises that
-// would have to be thrown away, and few pictures make small matrices.
+// With C = FᵀF, the eigenvalues of Ca·Cb are the squared singular values of Fa·Fbᵀ, so
+// the trace of the root is the sum of the singular values. There are no imaginary parts
+// to discard, and few images need only small matrices.
 func Frechet(a, b *Gaussian) (float64, error) {
 	if len(a.Mean) != len(b.Mean) {
-		return 0, fmt.Errorf("fid: features of %d and of %d dimensions", len(a.Mean), len(b.Mean))
+		return 0, fmt.Errorf("fid: features have different dimensions: %d and %d", len(a.Mean), len(b.Mean))
 	}
 	var sum float64
 	for i := range a.Mean {
@@ -102,22 +102,21 @@ func Frechet(a, b *Gaussian) (float64, error) {
 	for _, s := range singular {
 		sum -= 2 * s
 	}
-	return max(0, sum), nil // below zero by rounding only
+	return max(0, sum), nil // negative only by rounding
 }
 
-// Shares of the pictures that the distance is taken of to see where it goes with their
-// number: 1 over these.
+// Divisors of the number of images for the extrapolation.
 var fewer = []float64{1, 1.6, 2.2, 2.8, 3.4, 4}
 
-// frechetInfinite is the distance that infinitely many pictures of both sets would have
-// (Chong & Forsyth 2020): that of n is larger by about a constant over n, so that a line
-// through the distances of fewer and fewer, over 1/n, meets 0 there. Unlike theirs, both
-// sets are taken smaller, so that the reference's own part goes too. Where few pictures
-// are left over from one part, the mean over several parts is taken.
+// frechetInfinite extrapolates the distance to infinitely many images (Chong & Forsyth
+// 2020). The bias is about proportional to 1/n, so a line through the distances of
+// smaller subsets, over 1/n, gives the limit at 0. Unlike the paper, it reduces both
+// sets, which also removes the reference's bias. If there are several disjoint subsets of
+// a size, it averages over them.
 func frechetInfinite(a, b Features) (float64, error) {
 	n := min(a.N, b.N)
 	if n < 2*int(fewer[len(fewer)-1]) {
-		return 0, fmt.Errorf("fid: %d pictures are too few to see how the distance goes with their number", n)
+		return 0, fmt.Errorf("fid: %d images are too few to extrapolate the distance", n)
 	}
 	distances := make([]float64, len(fewer))
 	for i, times := range fewer {
@@ -143,14 +142,14 @@ func frechetInfinite(a, b Features) (float64, error) {
 	return intercept, nil
 }
 
-// rows are those from one to before another.
+// rows returns the rows [from, to).
 func (f Features) rows(from, to int) Features {
 	return Features{N: to - from, Dim: f.Dim, Values: f.Values[from*f.Dim : to*f.Dim]}
 }
 
-// singularValues are the roots of the eigenvalues of the smaller of m·mᵀ and mᵀ·m,
-// which is several times faster than gonum's decomposition of m itself. What that costs
-// in precision is below 1e-8 of the largest for each.
+// singularValues are the roots of the eigenvalues of the smaller of m·mᵀ and mᵀ·m. This
+// is several times faster than gonum's SVD, with an error below 1e-8 of the largest
+// value.
 func singularValues(m *mat.Dense) ([]float64, error) {
 	rows, columns := m.Dims()
 	var square mat.SymDense
@@ -161,11 +160,11 @@ func singularValues(m *mat.Dense) ([]float64, error) {
 	}
 	var eigen mat.EigenSym
 	if !eigen.Factorize(&square, false) {
-		return nil, fmt.Errorf("fid: the product of the covariances has no eigenvalues that can be found")
+		return nil, fmt.Errorf("fid: the eigenvalues of the covariances' product did not converge")
 	}
 	values := eigen.Values(nil)
 	for i, v := range values {
-		values[i] = math.Sqrt(max(0, v)) // below zero by rounding only
+		values[i] = math.Sqrt(max(0, v)) // negative only by rounding
 	}
 	return values, nil
 }

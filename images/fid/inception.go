@@ -14,16 +14,16 @@ import (
 	"github.com/stein-rl/stein/internal/fetch"
 )
 
-// InceptionFile are the weights that FID is defined by, as pytorch-fid publishes them:
+// InceptionFile is the file of the weights that define FID, published by pytorch-fid:
 // TensorFlow's inception-2015-12-05 for PyTorch.
 var InceptionFile = fetch.File{
 	URL:    "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
 	Name:   "pt_inception-2015-12-05-6726825d.pth",
-	SHA256: "6726825d", // PyTorch names files by the start of their sum
+	SHA256: "6726825d", // PyTorch's file names contain the start of the checksum
 }
 
-// A Classifier is an extractor whose features lead to classes, so that there is an
-// inception score.
+// A Classifier is an extractor whose features determine class logits, as the inception
+// score needs.
 type Classifier interface {
 	Logits(f Features) Features // [N, classes]
 }
@@ -36,7 +36,7 @@ type inceptionNet struct {
 
 var _ Classifier = (*inceptionNet)(nil)
 
-// Logits leaves the bias out, as the code of Salimans et al. does.
+// Logits omits the bias, like the code of Salimans et al.
 func (n *inceptionNet) Logits(f Features) Features {
 	classes := n.classes.shape[0]
 	out := Features{N: f.N, Dim: classes, Values: make([]float32, f.N*classes)}
@@ -48,7 +48,7 @@ func (n *inceptionNet) Logits(f Features) Features {
 	return out
 }
 
-// newInception builds the extractor from a file of weights.
+// newInception builds the extractor from a weights file.
 func newInception(backend compute.Backend, path string) (*inceptionNet, error) {
 	w, err := readWeights(path)
 	if err != nil {
@@ -61,8 +61,8 @@ func newInception(backend compute.Backend, path string) (*inceptionNet, error) {
 	return n, nil
 }
 
-// inceptionOf builds the extractor of the 2,048 features of pool3. Pictures are brought
-// to 299×299 and to [-1, 1], as pytorch-fid does.
+// inceptionOf builds the extractor of the 2,048 features of pool3. Images are scaled to
+// 299×299 and values to [-1, 1], as in pytorch-fid.
 func inceptionOf(backend compute.Backend, w weights) (*inceptionNet, error) {
 	n := &inceptionNet{network: &network{
 		name: "inception", metric: "FID", key: "inception/6726825d/299", dim: 2048, side: 299, batch: 8,
@@ -80,14 +80,13 @@ func inceptionOf(backend compute.Backend, w weights) (*inceptionNet, error) {
 		return nil, err
 	}
 	if n.classes.shape[1] != n.dim || w["Mixed_7c.branch_pool.conv.weight"].shape == nil {
-		return nil, fmt.Errorf("fid: the weights are of another network than Inception-v3")
+		return nil, fmt.Errorf("fid: the weights do not belong to Inception-v3")
 	}
 	return n, nil
 }
 
-// inception is Inception-v3 (Szegedy et al. 2016) as TensorFlow's graph of 2015 has it:
-// average pooling counts only what lies in the picture, and the last block pools by the
-// maximum.
+// inception is Inception-v3 (Szegedy et al. 2016) as in TensorFlow's graph of 2015:
+// average pooling ignores padding, and the last block uses max pooling.
 func inception(l layers, x *Node) *Node {
 	x = AddScalar(MulScalar(x, 2./255), -1)
 	conv := func(x *Node, name string, stride, pad int) *Node { return l.relu(x, name, stride, around(pad)) }
@@ -111,12 +110,12 @@ func inception(l layers, x *Node) *Node {
 	return ReduceMean(x, 1, 2) // [B, 2048]
 }
 
-// relu is a convolution and ReLU.
+// relu is a convolution followed by ReLU.
 func (l layers) relu(x *Node, name string, stride int, pad [2][2]int) *Node {
 	return MaxScalar(l.conv(x, name, stride, pad), 0)
 }
 
-// branch applies convolutions of stride 1 that keep the size, one after the other.
+// branch applies a sequence of convolutions of stride 1 that keep the size.
 func (l layers) branch(x *Node, block string, names ...string) *Node {
 	for _, name := range names {
 		name = block + "_" + name
@@ -176,7 +175,7 @@ func (l layers) inceptionE(x *Node, block string, pool func(*Node) *Node) *Node 
 // maxPool halves the size.
 func maxPool(x *Node) *Node { return MaxPool(x).Window(3).Strides(2).NoPadding().Done() }
 
-// meanPool averages 3×3 around each place, of what lies in the picture.
+// meanPool averages 3×3 neighbourhoods, ignoring padding.
 func meanPool(x *Node) *Node {
 	sum := func(x *Node) *Node {
 		return SumPool(x).Window(3).Strides(1).PaddingPerDim([][2]int{{1, 1}, {1, 1}}).Done()

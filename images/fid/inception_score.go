@@ -7,18 +7,17 @@ import (
 	"gonum.org/v1/gonum/stat"
 )
 
-// InceptionScore is exp E KL(p(y|x) ‖ p(y)) over parts of the pictures in their order,
-// mean and standard deviation (Salimans et al. 2016), of a classifier's logits for each
-// picture, [N, classes].
+// InceptionScore is exp E KL(p(y|x) ‖ p(y)) over consecutive parts of the images, as mean
+// and standard deviation (Salimans et al. 2016). logits are a classifier's, [N, classes].
 func InceptionScore(logits Features, parts int) (mean, std float64, err error) {
 	if parts < 1 || logits.N < parts {
-		return 0, 0, fmt.Errorf("fid: an inception score of %d pictures in %d parts", logits.N, parts)
+		return 0, 0, fmt.Errorf("fid: cannot compute an inception score of %d images in %d parts", logits.N, parts)
 	}
 	scores := make([]float64, parts)
 	for i := range scores {
 		from, to := i*logits.N/parts, (i+1)*logits.N/parts
 		marginal := make([]float64, logits.Dim)
-		var entropy float64 // Σ p log p over pictures and classes
+		var entropy float64 // Σ p log p over images and classes
 		for row := from; row < to; row++ {
 			p := softmax(logits.Values[row*logits.Dim : (row+1)*logits.Dim])
 			for c, v := range p {

@@ -19,17 +19,17 @@ import (
 // A network is an Extractor: a graph with its weights in a store.
 type network struct {
 	name, metric string
-	key          string // names weights and preparation of the pictures, for the cache
+	key          string // identifies weights and preprocessing in the cache
 	dim          int
-	side         int // pictures are brought to side×side
+	side         int // images are scaled to side×side
 	batch        int
 	store        *model.Store
 	backend      compute.Backend
-	// features maps pictures of side×side with values in [0, 255], [B, side, side, 3],
-	// to [B, dim].
+	// features maps images of side×side with values in [0, 255], [B, side, side, 3], to
+	// [B, dim].
 	features func(l layers, x *Node) *Node
 
-	execs map[[3]int]*model.Exec // by the pictures' shape
+	execs map[[3]int]*model.Exec // by the images' shape
 }
 
 var _ Extractor = (*network)(nil)
@@ -41,7 +41,8 @@ func (n *network) cacheKey() string {
 	return n.key
 }
 
-// Features runs the pictures through in batches. It is not safe for concurrent use.
+// Features runs the images through the network in batches. It is not safe for concurrent
+// use.
 func (n *network) Features(ctx context.Context, images *dataset.Images, progress func(done, total int)) (Features, error) {
 	exec, err := n.exec(images)
 	if err != nil {
@@ -55,7 +56,7 @@ func (n *network) Features(ctx context.Context, images *dataset.Images, progress
 			return Features{}, err
 		}
 		have := min(n.batch, total-at)
-		copy(batch, images.Pixels[at*size:(at+have)*size]) // a last batch that is short keeps what was there
+		copy(batch, images.Pixels[at*size:(at+have)*size]) // an incomplete last batch keeps the old rows
 		in := tensors.FromFlatDataAndDimensions(batch, n.batch, images.Height, images.Width, images.Channels)
 		out, err := exec.Call(in)
 		in.FinalizeAll()
@@ -75,14 +76,14 @@ func (n *network) Features(ctx context.Context, images *dataset.Images, progress
 	return f, nil
 }
 
-// exec compiles the network for pictures of a shape, once.
+// exec compiles the network for images of a shape, once per shape.
 func (n *network) exec(images *dataset.Images) (*model.Exec, error) {
 	shape := [3]int{images.Height, images.Width, images.Channels}
 	if e, ok := n.execs[shape]; ok {
 		return e, nil
 	}
 	if images.Channels != 1 && images.Channels != 3 {
-		return nil, fmt.Errorf("fid: pictures of %d channels: want 1 or 3", images.Channels)
+		return nil, fmt.Errorf("fid: images of %d channels: want 1 or 3", images.Channels)
 	}
 	var exec *model.Exec
 	var err error
@@ -108,9 +109,8 @@ func (n *network) exec(images *dataset.Images) (*model.Exec, error) {
 	return exec, nil
 }
 
-// resize is bilinear, [B, H, W, C] to [B, side, side, C], with the corners of pixels in
-// the corners of the picture and no averaging when it shrinks: PyTorch's
-// interpolate(mode="bilinear", align_corners=False), as FID is computed with.
+// resize is bilinear without antialiasing, [B, H, W, C] -> [B, side, side, C]: PyTorch's
+// interpolate(mode="bilinear", align_corners=False), as used for FID.
 func resize(x *Node, side int) *Node {
 	g, d := x.Graph(), x.Shape().Dimensions
 	if d[1] != side {
@@ -122,7 +122,7 @@ func resize(x *Node, side int) *Node {
 	return x
 }
 
-// bilinear is the matrix [to, from] of that along one axis.
+// bilinear is the interpolation matrix [to, from] along one axis.
 func bilinear(from, to int) [][]float32 {
 	m := make([][]float32, to)
 	for i := range m {
@@ -136,13 +136,13 @@ func bilinear(from, to int) [][]float32 {
 	return m
 }
 
-// layers builds a network's layers out of the weights in its store.
+// layers builds a network's layers from the weights in its store.
 type layers struct {
 	scope *model.Scope
 	g     *Graph
 }
 
-// put keeps a convolution with its normalisation in a store, for layers.conv.
+// put stores a convolution merged with its normalisation, for layers.conv.
 func put(store *model.Store, w weights, name, conv, norm string) error {
 	kernel, bias, err := w.normalised(conv, norm)
 	if err != nil {
@@ -158,15 +158,14 @@ func put(store *model.Store, w weights, name, conv, norm string) error {
 	return nil
 }
 
-// conv is a convolution of NHWC pictures with zeros around them: pad at each end of
-// both axes.
+// conv is a convolution of NHWC images with zero padding, pad at each end of both axes.
 func (l layers) conv(x *Node, name string, stride int, pad [2][2]int) *Node {
 	at := l.scope.At("%s", name)
 	kernel, bias := at.GetVariable("kernel").NodeValue(l.g), at.GetVariable("bias").NodeValue(l.g)
 	in := x.Shape().Dim(3)
 	if kernel.Shape().Dim(2) == 1 && in > 1 {
 		x = depthwise(x, kernel, stride, pad)
-	} else if kernel.Shape().Dim(0) == 1 && kernel.Shape().Dim(1) == 1 && stride == 1 { // a product of matrices
+	} else if kernel.Shape().Dim(0) == 1 && kernel.Shape().Dim(1) == 1 && stride == 1 { // a matrix product
 		d := x.Shape().Dimensions
 		x = Reshape(Dot(Reshape(x, -1, in), Reshape(kernel, in, -1)).Product(), d[0], d[1], d[2], -1)
 	} else {
@@ -175,9 +174,9 @@ func (l layers) conv(x *Node, name string, stride int, pad [2][2]int) *Node {
 	return Add(x, ExpandLeftToRank(bias, 4))
 }
 
-// depthwise convolves each channel by itself, kernel [k, k, 1, C]: the sum of k² shifted
-// slices of x, each times the kernel's weights there. XLA's own convolution by groups of
-// one channel takes about ten times as long on processors (docs/fid.md, speed).
+// depthwise convolves each channel separately, kernel [k, k, 1, C], as the sum of k²
+// shifted slices of x times the kernel's weights. XLA's grouped convolution takes about
+// ten times as long on CPUs (docs/fid.md, speed).
 func depthwise(x, kernel *Node, stride int, pad [2][2]int) *Node {
 	x = Pad(x, ScalarZero(x.Graph(), x.DType()), PadAxis{}, PadAxis{Start: pad[0][0], End: pad[0][1]}, PadAxis{Start: pad[1][0], End: pad[1][1]}, PadAxis{})
 	k := kernel.Shape().Dim(0)
@@ -199,11 +198,11 @@ func depthwise(x, kernel *Node, stride int, pad [2][2]int) *Node {
 	return sum
 }
 
-// around is the same padding on all sides.
+// around pads all sides equally.
 func around(n int) [2][2]int { return [2][2]int{{n, n}, {n, n}} }
 
-// same is TensorFlow's padding: the output has ⌈size/stride⌉ places, and what is odd
-// goes to the end.
+// same is TensorFlow's padding: the output has size ⌈size/stride⌉, and an odd padding is
+// longer at the end.
 func same(size, kernel, stride int) [2][2]int {
 	all := max(0, ((size+stride-1)/stride-1)*stride+kernel-size)
 	one := [2]int{all / 2, all - all/2}

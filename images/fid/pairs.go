@@ -9,31 +9,31 @@ import (
 	"gonum.org/v1/gonum/blas/blas64"
 )
 
-// pairsMost of each set go into what is taken of all pairs: for 2,000 of 1,280 features
-// that is half a minute on one core and 100 MB.
+// pairsMost limits the rows used of each set: 2,000 rows of 1,280 features take half a
+// minute on one core and 100 MB.
 const pairsMost = 2000
 
-// pairs are the scalar products of all rows of two sets of equally many features x and
-// y, [N, N] each.
+// pairs are the scalar products of all rows of two sets x and y of N features, [N, N]
+// each.
 type pairs struct {
 	n, dim     int
 	xx, yy, xy []float64
 }
 
-// newPairs takes the first rows of each, as many as the smaller one has.
+// newPairs uses the first rows of each, as many as the smaller set has.
 func newPairs(x, y Features) (*pairs, error) {
 	if x.Dim != y.Dim {
-		return nil, fmt.Errorf("fid: features of %d and of %d dimensions", x.Dim, y.Dim)
+		return nil, fmt.Errorf("fid: features have different dimensions: %d and %d", x.Dim, y.Dim)
 	}
 	n := min(x.N, y.N, pairsMost)
 	if n < 2 {
-		return nil, fmt.Errorf("fid: %d pictures make no pairs: want 2 or more", n)
+		return nil, fmt.Errorf("fid: %d images have no pairs: want at least 2", n)
 	}
 	a, b := x.first(n), y.first(n)
 	return &pairs{n, x.Dim, products(a, a, x.Dim), products(b, b, x.Dim), products(a, b, x.Dim)}, nil
 }
 
-// first are the first n rows in double precision.
+// first returns the first n rows as float64.
 func (f Features) first(n int) []float64 {
 	values := make([]float64, n*f.Dim)
 	for i := range values {
@@ -52,16 +52,16 @@ func products(x, y []float64, dim int) []float64 {
 	return out
 }
 
-// kidGroups are left out in turn to see how much the estimate varies.
+// kidGroups is the number of groups of the jackknife.
 const kidGroups = 20
 
-// kid estimates the squared maximum mean discrepancy with the kernel (x·y/D + 1)³ without
-// bias (Bińkowski et al. 2018), and its standard error by leaving out one group of
-// pictures of each set after the other (the jackknife).
+// kid is the unbiased estimate of the squared maximum mean discrepancy with the kernel
+// (x·y/D + 1)³ (Bińkowski et al. 2018), and its standard error by the jackknife over
+// groups of images.
 func (p *pairs) kid() (estimate, standardError float64) {
 	groups := min(kidGroups, p.n/2)
 	of := func(i int) int { return i * groups / p.n }
-	// within[g·G+h]: sums of the kernel over pairs of different pictures of groups g and h
+	// within[g·G+h]: sums of the kernel over pairs of different images of groups g and h
 	// of the same set, both sets together; across: of different sets.
 	within, across := make([]float64, groups*groups), make([]float64, groups*groups)
 	count := make([]float64, groups)
@@ -107,13 +107,13 @@ func (p *pairs) kid() (estimate, standardError float64) {
 	return without(-1), math.Sqrt(square * float64(groups-1) / float64(groups))
 }
 
-// nearestReached is how many pictures a sphere around one reaches to in precision and recall.
+// nearestReached is the k of the k-nearest-neighbour radius in precision and recall.
 const nearestReached = 3
 
-// precisionRecall are the share of y that lies in a sphere around some x, which reaches
-// to its third nearest x, and the share of x that lies so around some y (Kynkäänniemi et
-// al. 2019): x are real pictures and y samples, so that precision says how many samples
-// look real and recall how much of what is real has samples.
+// precisionRecall are the fraction of y within the sphere around some x, whose radius is
+// the distance to its third nearest x, and the fraction of x within such a sphere around
+// some y (Kynkäänniemi et al. 2019). x are real images and y samples: precision is how
+// many samples look real, recall how much of the real data is covered.
 func (p *pairs) precisionRecall() (precision, recall float64) {
 	distance := func(i, j int) float64 { return p.xx[i*p.n+i] + p.yy[j*p.n+j] - 2*p.xy[i*p.n+j] }
 	real, drawn := p.radii(p.xx), p.radii(p.yy)
@@ -136,7 +136,7 @@ func share(yes bool, of int) float64 {
 	return 0
 }
 
-// radii are the squared distances of each row to its third nearest of the others.
+// radii are the squared distances of each row to its third nearest other row.
 func (p *pairs) radii(products []float64) []float64 {
 	all := make([]float64, p.n)
 	near := make([]float64, 0, p.n)

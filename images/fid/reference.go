@@ -20,33 +20,34 @@ import (
 	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
-// A Reference is what the pictures of a data set look like to an extractor.
+// A Reference holds an extractor's statistics of a data set.
 type Reference struct {
 	extractor Extractor
 	gaussian  *Gaussian
-	some      Features // of the first pictures, for what takes pairs, and fewer of them
+	some      Features // features of the first images, for pairs and for extrapolation
 
-	key     string // of what it is of, for the cache
+	key     string // identifies the data set and extractor in the cache
 	options Options
 }
 
-// Options of a Reference. The zero value keeps a cache where the user's caches lie.
+// Options of a Reference. The zero value uses the user's cache folder.
 type Options struct {
 	Cache   string // folder of statistics; empty: stein/fid in the user's cache folder
-	NoCache bool   // neither read nor write one
-	// Warn is told why a cache could not be read or written, which stops nothing; nil: nobody.
+	NoCache bool   // do not use a cache
+	// Warn receives errors of reading or writing the cache, which are not fatal; may be
+	// nil.
 	Warn     func(error)
 	Progress func(done, total int)
 }
 
-// keptFeatures is how many pictures' features a Reference keeps.
+// keptFeatures is the number of images whose features a Reference keeps.
 const keptFeatures = 5000
 
-// NewReference extracts the features of a data set, or reads what is known of them from
-// the cache, whose key is made of the pictures' bytes, the extractor and its weights.
+// NewReference extracts the features of a data set, or reads their statistics from the
+// cache. The cache key depends on the images' bytes, the extractor and its weights.
 func NewReference(ctx context.Context, e Extractor, images *dataset.Images, o Options) (*Reference, error) {
 	keyed, ok := e.(interface{ cacheKey() string })
-	if o.NoCache || !ok { // an extractor of another package has no key that one could trust
+	if o.NoCache || !ok { // only this package's extractors have a reliable key
 		return newReference(ctx, e, images, o)
 	}
 	if o.Cache == "" {
@@ -56,21 +57,21 @@ func NewReference(ctx context.Context, e Extractor, images *dataset.Images, o Op
 	path := o.path(key, ".safetensors")
 	r, err := readReference(path, e)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		o.warn(fmt.Errorf("%w; its statistics are made again", err))
+		o.warn(fmt.Errorf("%w; computing the statistics again", err))
 	}
 	if err != nil {
 		if r, err = newReference(ctx, e, images, o); err != nil {
 			return nil, err
 		}
 		if err := r.write(path); err != nil {
-			o.warn(fmt.Errorf("statistics are not kept and have to be made again the next time: %w", err))
+			o.warn(fmt.Errorf("cannot cache the statistics, they will be computed again: %w", err))
 		}
 	}
 	r.key, r.options = key, o
 	return r, nil
 }
 
-// path is the file of something in the cache.
+// path is the cache file of a key.
 func (o Options) path(key, ending string) string {
 	sum := sha256.Sum256([]byte(key))
 	return filepath.Join(o.Cache, hex.EncodeToString(sum[:16])+ending)
@@ -95,7 +96,7 @@ func newReference(ctx context.Context, e Extractor, images *dataset.Images, o Op
 	return &Reference{extractor: e, gaussian: g, some: f.rows(0, kept)}, nil
 }
 
-// The arrays of a cached Reference.
+// The arrays in a cached Reference.
 const (
 	cachedCount    = "/count"
 	cachedMean     = "/mean"
@@ -103,7 +104,7 @@ const (
 	cachedFeatures = "/features"
 )
 
-// write puts the file in its place when it is whole.
+// write renames the file to its final name when it is complete.
 func (r *Reference) write(path string) (err error) {
 	dim := len(r.gaussian.Mean)
 	rank, _ := r.gaussian.factor.Dims()
@@ -125,7 +126,7 @@ func (r *Reference) write(path string) (err error) {
 	if err != nil {
 		return fmt.Errorf("fid: cache: %w", err)
 	}
-	defer os.Remove(file.Name()) // nothing any more where all went well
+	defer os.Remove(file.Name()) // no-op after a successful rename
 	out := bufio.NewWriter(file)
 	err = errors.Join(checkpoint.WriteStore(out, store), out.Flush(), file.Sync(), file.Close())
 	if err == nil {
@@ -163,7 +164,7 @@ func parseReference(in *bufio.Reader, size int64, e Extractor) (*Reference, erro
 	for name, dims := range map[string][]int{cachedCount: {}, cachedMean: {dim}, cachedFactor: {-1, dim}, cachedFeatures: {-1, dim}} {
 		v := store.GetVariable(name)
 		if v == nil || v.Shape().Rank() != len(dims) || len(dims) > 0 && v.Shape().Dim(-1) != dim {
-			return nil, fmt.Errorf("no %s of %v", name, dims)
+			return nil, fmt.Errorf("%s of shape %v is missing", name, dims)
 		}
 		value, err := v.Value()
 		if err != nil {
@@ -188,7 +189,7 @@ func parseReference(in *bufio.Reader, size int64, e Extractor) (*Reference, erro
 	return &Reference{extractor: e, gaussian: g, some: Features{N: len(some) / dim, Dim: dim, Values: some}}, nil
 }
 
-// Score compares pictures with the reference. progress may be nil.
+// Score compares images with the reference. progress may be nil.
 func (r *Reference) Score(ctx context.Context, images *dataset.Images, progress func(done, total int)) (Score, error) {
 	f, err := r.extractor.Features(ctx, images, progress)
 	if err != nil {
@@ -197,8 +198,8 @@ func (r *Reference) Score(ctx context.Context, images *dataset.Images, progress 
 	return r.ScoreFeatures(f)
 }
 
-// ScoreKept is Score for pictures that will be measured again, such as controls: what
-// was found is kept in the cache, where the Reference has one.
+// ScoreKept is Score with a cache, if the Reference has one, for images that are measured
+// repeatedly, such as controls.
 func (r *Reference) ScoreKept(ctx context.Context, images *dataset.Images, progress func(done, total int)) (Score, error) {
 	if r.key == "" {
 		return r.Score(ctx, images, progress)
@@ -217,15 +218,15 @@ func (r *Reference) ScoreKept(ctx context.Context, images *dataset.Images, progr
 		err = os.WriteFile(path, data, 0o644)
 	}
 	if err != nil {
-		r.options.warn(fmt.Errorf("fid: a distance is not kept and has to be measured again the next time: %w", err))
+		r.options.warn(fmt.Errorf("fid: cannot cache a distance, it will be computed again: %w", err))
 	}
 	return s, nil
 }
 
-// isParts of the pictures give an inception score each.
+// isParts is the number of parts of the inception score.
 const isParts = 10
 
-// ScoreFeatures compares features that have been extracted with the reference.
+// ScoreFeatures compares extracted features with the reference.
 func (r *Reference) ScoreFeatures(f Features) (Score, error) {
 	s := Score{Metric: r.extractor.Metric(), N: f.N, Reference: r.gaussian.N}
 	g, err := f.Fit()

@@ -11,7 +11,7 @@ import (
 	"github.com/stein-rl/stein/engine"
 )
 
-// weights are the arrays of a file of PyTorch's torch.save, by their names.
+// weights are the arrays in a file of PyTorch's torch.save, by name.
 type weights map[string]array
 
 type array struct {
@@ -19,12 +19,12 @@ type array struct {
 	data  []float32
 }
 
-// readWeights reads the state dict that path holds. It believes the sizes that the
-// file states: only files whose sums are known are given to it.
+// readWeights reads a state dict. It trusts the sizes in the file, so it must only be
+// called for files with verified checksums.
 func readWeights(path string) (weights, error) {
 	var object any
 	var err error
-	// gopickle panics on some files that are not what they seem.
+	// gopickle panics on some malformed files.
 	if tried := engine.Try(func() { object, err = pytorch.Load(path) }); tried != nil {
 		err = tried
 	}
@@ -40,7 +40,7 @@ func readWeights(path string) (weights, error) {
 		}
 		source, ok := tensor.Source.(*pytorch.FloatStorage)
 		if !ok {
-			return nil // counters of batch normalisation
+			return nil // a batch normalisation counter
 		}
 		a, err := contiguous(source.Data, tensor)
 		if err != nil {
@@ -64,13 +64,13 @@ func readWeights(path string) (weights, error) {
 			}
 		}
 	default:
-		return nil, fmt.Errorf("fid: %s holds a %T: want a dictionary of tensors", path, object)
+		return nil, fmt.Errorf("fid: %s has a %T: want a dictionary of tensors", path, object)
 	}
 	return w, nil
 }
 
-// contiguous is a tensor row after row, out of a storage where it may lie in another
-// order (TensorFlow's, in weights that came from there).
+// contiguous is a tensor in row-major order, from a storage that may have another order
+// (such as TensorFlow's, in converted weights).
 func contiguous(data []float32, t *pytorch.Tensor) (array, error) {
 	size, last := 1, t.StorageOffset // place of the last value
 	bad := t.StorageOffset < 0 || len(t.Stride) != len(t.Size)
@@ -80,7 +80,7 @@ func contiguous(data []float32, t *pytorch.Tensor) (array, error) {
 		last += (t.Size[i] - 1) * t.Stride[i]
 	}
 	if bad || last >= len(data) {
-		return array{}, fmt.Errorf("shape %v with strides %v from %d on, of a storage of %d", t.Size, t.Stride, t.StorageOffset, len(data))
+		return array{}, fmt.Errorf("shape %v with strides %v and offset %d exceeds its storage of %d", t.Size, t.Stride, t.StorageOffset, len(data))
 	}
 	a := array{t.Size, make([]float32, size)}
 	for i := range a.data {
@@ -97,13 +97,13 @@ func contiguous(data []float32, t *pytorch.Tensor) (array, error) {
 func (w weights) get(name string, rank int) (array, error) {
 	a, ok := w[name]
 	if !ok || len(a.shape) != rank {
-		return a, fmt.Errorf("fid: the weights have no %s of %d axes: they are of another network", name, rank)
+		return a, fmt.Errorf("fid: the weights have no %s of %d axes: they belong to another network", name, rank)
 	}
 	return a, nil
 }
 
-// normalised is a convolution followed by batch normalisation as one convolution: its
-// kernel, [h, w, in, out] of what PyTorch keeps as [out, in, h, w], and its bias, [out].
+// normalised merges a convolution with the batch normalisation after it: its kernel, [h,
+// w, in, out] from PyTorch's [out, in, h, w], and its bias, [out].
 func (w weights) normalised(conv, norm string) (kernel, bias *tensors.Tensor, err error) {
 	const epsilon = 1e-3 // of both networks' normalisations
 	k, err := w.get(conv+".weight", 4)
