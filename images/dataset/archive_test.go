@@ -54,7 +54,7 @@ func TestArchive(t *testing.T) {
 	if m.Len() != cifarRecords || m.Labels[4] != 4 {
 		t.Errorf("%d pictures, label %d", m.Len(), m.Labels[4])
 	}
-	if _, err := Open(t.Context(), Source{Name: "cifar10", Path: path}); err == nil || !strings.Contains(err.Error(), "holds no data_batch_1.bin") {
+	if _, err := Open(t.Context(), Source{Name: "cifar10", Path: path}); err == nil || !strings.Contains(err.Error(), "has no data_batch_1.bin") {
 		t.Errorf("without the training files: %v", err)
 	}
 	if err := os.Truncate(path, int64(len(data)/2)); err != nil {

@@ -45,7 +45,7 @@ func TestFloatsAndBack(t *testing.T) {
 			t.Errorf("%s: other bytes came back", name)
 		}
 	}
-	if _, err := FromFloats("x", []float32{0, float32(math.NaN())}, 1, 1, 1); err == nil || !strings.Contains(err.Error(), "picture 1") {
+	if _, err := FromFloats("x", []float32{0, float32(math.NaN())}, 1, 1, 1); err == nil || !strings.Contains(err.Error(), "image 1") {
 		t.Errorf("a value that is no number: %v", err)
 	}
 	if _, err := FromFloats("x", make([]float32, 5), 2, 1, 1); err == nil {
