@@ -3,7 +3,7 @@
 // killed, full disks, clock jumps and misbehaving clients. After each fault they check
 // for leaks and lost data. docs/faults.md is the list.
 //
-//	go test ./chaos                     every fault once, and a few at random
-//	go test ./chaos -seed 7             at other moments
+//	go test ./internal/chaos            every fault once, and a few at random
+//	go test ./internal/chaos -seed 7    at other moments
 //	make chaos                          100 rounds of faults at random, with a seed from the clock
 package chaos
