@@ -27,7 +27,7 @@ func (p Stein) stats(q Query, q0 sampler.DiagonalGaussian, smp sampler.Sampler, 
 		s["score_norm"] = ReduceAllMean(Sqrt(ReduceSum(Square(run.Score), -1)))
 		return detached(s)
 	}
-	// What the steps brought: KL(q⁰‖p) − KL(q‖p) at the drawn particles, nats, where p ∝ exp(Q/α).
+	// What the steps brought: KL(q⁰‖p) − KL(q‖p) at the drawn particles, nats, where p is the sampler's target.
 	first := run.Path[0]
 	gain := Sub(Sub(run.LogP, run.LogQ), Sub(first.LogP, first.LogQ)) // [B, M]
 	if draw.Alive != nil {

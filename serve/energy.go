@@ -176,23 +176,6 @@ func (e *energy) score(ctx context.Context, pixels []byte, files [][]byte) ([]fl
 	return scores.F, e.model.Update, nil
 }
 
-// reload looks for a newer checkpoint until ctx ends. One that can't be used is told,
-// and the one at work stays.
-func (e *energy) reload(ctx context.Context, every time.Duration) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if err := e.refresh(); err != nil && ctx.Err() == nil {
-			e.log.Warn("a newer checkpoint is not used", "error", err.Error())
-		}
-	}
-}
-
 func (e *energy) refresh() error {
 	saved, err := e.model.Newer()
 	if err != nil || saved == nil {

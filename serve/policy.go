@@ -235,23 +235,6 @@ func (p *policy) at(m experiments.Moment) {
 	p.path.Store(&m.Path)
 }
 
-// reload looks for a newer checkpoint until ctx ends. One that can't be used is
-// told, and the one at work stays.
-func (p *policy) reload(ctx context.Context, every time.Duration) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if err := p.refresh(ctx); err != nil && ctx.Err() == nil {
-			p.log.Warn("a newer checkpoint is not used", "error", err.Error())
-		}
-	}
-}
-
 func (p *policy) refresh(ctx context.Context) error {
 	m, found, err := p.actor.Newer(*p.path.Load())
 	if err != nil || !found {

@@ -206,12 +206,12 @@ func (s *Server) Serve(ctx context.Context, at net.Listener) error {
 	for _, p := range s.policies {
 		workers.Go(func() { p.work(stop) })
 		if s.config.Reload > 0 {
-			watchers.Go(func() { p.reload(watch, s.config.Reload) })
+			watchers.Go(func() { reload(watch, s.config.Reload, p.log, func() error { return p.refresh(watch) }) })
 		}
 	}
 	for _, e := range s.energies {
 		if s.config.Reload > 0 {
-			watchers.Go(func() { e.reload(watch, s.config.Reload) })
+			watchers.Go(func() { reload(watch, s.config.Reload, e.log, e.refresh) })
 		}
 	}
 	ended := make(chan struct{})
@@ -250,5 +250,22 @@ func (s *Server) Close() {
 	}
 	for _, e := range s.energies {
 		e.model.Close()
+	}
+}
+
+// reload looks for a newer checkpoint every so often until ctx ends. If refresh fails,
+// it logs why, and the checkpoint in use stays.
+func reload(ctx context.Context, every time.Duration, log *slog.Logger, refresh func() error) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := refresh(); err != nil && ctx.Err() == nil {
+			log.Warn("a newer checkpoint is not used", "error", err.Error())
+		}
 	}
 }
