@@ -26,7 +26,11 @@ func TestMain(m *testing.M) {
 	if os.Getenv("STEIN_TEST_MAIN") != "" {
 		os.Exit(cmd.Main(experiments.Builtin()))
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if made, _ := filepath.Glob(filepath.Join(os.TempDir(), fmt.Sprintf("stein-plain-%d", os.Getpid()))); len(made) > 0 {
+		os.Remove(made[0])
+	}
+	os.Exit(code)
 }
 
 // small makes a training of a few hundred steps out of a configuration.

@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -19,10 +21,26 @@ import (
 // takes half a minute.
 const patience = 4 * time.Minute
 
-// stein is this test binary as stein (TestMain).
-func stein(args ...string) *exec.Cmd {
-	c := exec.Command(os.Args[0], args...)
-	c.Env = append(os.Environ(), "STEIN_TEST_MAIN=1", "PYTHONPATH="+must(filepath.Abs("testdata")))
+// stein is this test binary as stein (TestMain), with the race detector if the test has it.
+func stein(args ...string) *exec.Cmd { return command(os.Args[0], args) }
+
+// plainStein is stein without the race detector, for what trains in many processes: the
+// detector makes the engine in pure Go ten times slower.
+func plainStein(args ...string) *exec.Cmd { return command(plain(), args) }
+
+// plain is the path of stein, compiled once for all tests.
+var plain = sync.OnceValue(func() string {
+	file := filepath.Join(os.TempDir(), fmt.Sprintf("stein-plain-%d", os.Getpid()))
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", file, "./stein").CombinedOutput(); err != nil {
+		panic(fmt.Sprintf("go build ./stein: %v\n%s", err, out))
+	}
+	return file
+})
+
+func command(binary string, args []string) *exec.Cmd {
+	c := exec.Command(binary, args...)
+	// A process with the race detector sleeps for a second when it ends, unless told.
+	c.Env = append(os.Environ(), "STEIN_TEST_MAIN=1", "GORACE=atexit_sleep_ms=0", "PYTHONPATH="+must(filepath.Abs("testdata")))
 	// A process of a process may hold the pipes: it is not waited for.
 	c.WaitDelay = 10 * time.Second
 	return c

@@ -69,9 +69,9 @@ func TestSweepOnRay(t *testing.T) {
 		t.Skip("starts a Ray cluster")
 	}
 	cluster := newRayCluster(t, 2)
-	more := []string{"--seeds", "3", "--set", "checkpoint.exact=true", "--set", "steps=3000", "--set", "log.every=500", "--set", "checkpoint.every=500"}
+	more := []string{"--seeds", "3", "--set", "checkpoint.exact=true", "--set", "steps=6000", "--set", "log.every=500", "--set", "checkpoint.every=500"}
 	quiet := filepath.Join(t.TempDir(), "quiet")
-	if o := finish(t, stein(append(tinySweep(quiet, more...), "--jobs", "2")...)); o.code != 0 {
+	if o := finish(t, plainStein(append(tinySweep(quiet, more...), "--jobs", "2")...)); o.code != 0 {
 		t.Fatalf("%+v", o)
 	}
 	for _, kept := range []string{"folder", "storage"} {
@@ -82,7 +82,7 @@ func TestSweepOnRay(t *testing.T) {
 				at = t.TempDir()
 				args = append(args, "--storage", "file://"+at)
 			}
-			c := stein(tinySweep(dir, args...)...)
+			c := plainStein(tinySweep(dir, args...)...)
 			var out, errs bytes.Buffer
 			c.Stdout, c.Stderr = &out, &errs
 			if err := c.Start(); err != nil {
@@ -144,7 +144,7 @@ func TestSimulatorsOnRay(t *testing.T) {
 		t.Errorf("placed simulators give other returns: %v, local ones %v", y, x)
 	}
 
-	c := stein(append(append([]string{"train", "--config", "pendulum/sac", "--run-dir", moved}, small...), append(fast,
+	c := plainStein(append(append([]string{"train", "--config", "pendulum/sac", "--run-dir", moved}, small...), append(fast,
 		"--env-hosts", cluster.Address, "--steps", "4000", "--set", "env.timeout=3s")...)...)
 	var errs bytes.Buffer
 	c.Stderr = &errs

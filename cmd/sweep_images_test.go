@@ -30,11 +30,11 @@ func TestSweepImagesKilled(t *testing.T) {
 	}
 	quiet, dir := filepath.Join(t.TempDir(), "quiet"), filepath.Join(t.TempDir(), "killed")
 	const s1 = "ebm-langevin-s1"
-	if o := finish(t, stein(tinyImages(quiet, "--seeds", "1,")...)); o.code != 0 || !strings.Contains(o.stdout, "1 done, 0 failed") {
+	if o := finish(t, plainStein(tinyImages(quiet, "--seeds", "1,")...)); o.code != 0 || !strings.Contains(o.stdout, "1 done, 0 failed") {
 		t.Fatalf("%+v", o)
 	}
-	killed(t, stein(tinyImages(dir, "--seeds", "2")...), func() bool { return there(dir, s1, "checkpoints", "step-000000100", "manifest.json") })
-	if o := finish(t, stein("sweep", "--resume", dir, "--jobs", "1")); o.code != 0 || !strings.Contains(o.stdout, "2 done, 0 failed") {
+	killed(t, plainStein(tinyImages(dir, "--seeds", "2")...), func() bool { return there(dir, s1, "checkpoints", "step-000000100", "manifest.json") })
+	if o := finish(t, plainStein("sweep", "--resume", dir, "--jobs", "1")); o.code != 0 || !strings.Contains(o.stdout, "2 done, 0 failed") {
 		t.Fatalf("%+v", o)
 	}
 	if got := happened(t, dir, s1); !slices.Equal(got, []string{"began", "resumed", "done"}) {
@@ -79,7 +79,7 @@ func TestSweepImagesOnRay(t *testing.T) {
 	}
 	needsPython(t, "ray")
 	dir := filepath.Join(t.TempDir(), "sweep")
-	o := finish(t, stein(tinyImages(dir, "--seeds", "2", "--ray", "local", "--runtime-env", runtimeEnv(t), "--set", "updates=200", "--jobs", "2")...))
+	o := finish(t, plainStein(tinyImages(dir, "--seeds", "2", "--ray", "local", "--runtime-env", runtimeEnv(t), "--set", "updates=200", "--jobs", "2")...))
 	if o.code != 0 || !strings.Contains(o.stdout, "2 done, 0 failed") {
 		t.Fatalf("%+v", o)
 	}

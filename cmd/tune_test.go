@@ -56,8 +56,8 @@ func TestTuneKilled(t *testing.T) {
 		return append([]string{"tune", plan, "--out", filepath.Join(dir, out), "--jobs", "2", "--trials", "3", "--json",
 			"--sampler", "random", "--sampler-options", `{"seed": 1}`, "--pruner", "none"}, more...)
 	}
-	killed(t, stein(command("killed")...), func() bool { return there(dir, "killed", "t0001-s0", "checkpoints", "step-000000200") })
-	after := finish(t, stein(command("killed")...))
+	killed(t, plainStein(command("killed")...), func() bool { return there(dir, "killed", "t0001-s0", "checkpoints", "step-000000200") })
+	after := finish(t, plainStein(command("killed")...))
 	if after.code != 0 {
 		t.Fatalf("%+v", after)
 	}
@@ -89,7 +89,7 @@ func TestTuneKilled(t *testing.T) {
 	if *best.Value != sum/2 {
 		t.Errorf("value %g, of its seeds %g", *best.Value, sum/2)
 	}
-	more := finish(t, stein(command("killed", "--trials", "5", "--pruner", "percentile", "--pruner-options",
+	more := finish(t, plainStein(command("killed", "--trials", "5", "--pruner", "percentile", "--pruner-options",
 		`{"percentile": 0.1, "n_startup_trials": 2, "n_warmup_steps": 100}`)...))
 	pruned := 0
 	for _, r := range decode[tuned](t, more.stdout).Trials {

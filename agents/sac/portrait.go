@@ -13,25 +13,27 @@ import (
 )
 
 // Portrait draws times·Particles actions from the policy at obs [S] and evaluates the
-// critic at actions [G*A]. It uses the random numbers of greedy actions, and compiles its
-// own graph.
+// critic at actions [G*A]. It uses the random numbers of greedy actions. Each
+// pair of sizes compiles a graph of its own when it is first asked for.
 func (s *Learner) Portrait(obs []float32, times int, actions []float32) (agents.Portrait, error) {
 	a := s.spec.ActDim
 	if len(obs) != s.spec.ObsDim || times < 1 || len(actions) == 0 || len(actions)%a != 0 {
 		return agents.Portrait{}, fmt.Errorf("sac: portrait: got %d observation numbers, %d draws and %d action numbers; the environment has observations of %d and actions of %d", len(obs), times, len(actions), s.spec.ObsDim, a)
 	}
-	exec, err := model.NewExec(s.backend, s.store, s.portraitGraph)
-	if err != nil {
-		return agents.Portrait{}, fmt.Errorf("sac: portrait: %w", err)
+	if s.judging == nil {
+		exec, err := model.NewExec(s.backend, s.store, s.portraitGraph)
+		if err != nil {
+			return agents.Portrait{}, fmt.Errorf("sac: portrait: %w", err)
+		}
+		s.judging = exec
 	}
-	defer exec.Finalize()
 	rows := make([]float32, 0, times*len(obs))
 	for range times {
 		rows = append(rows, obs...)
 	}
 	k := random.KeyOf(s.greedySeed, greedyStream, s.greedyActs)
 	s.greedyActs++
-	out, err := exec.Call(s.progress, tensors.FromFlatDataAndDimensions(k[:], 3),
+	out, err := s.judging.Call(s.progress, tensors.FromFlatDataAndDimensions(k[:], 3),
 		tensors.FromFlatDataAndDimensions(rows, times, len(obs)), tensors.FromFlatDataAndDimensions(actions, len(actions)/a, a))
 	if err != nil {
 		return agents.Portrait{}, fmt.Errorf("sac: portrait: %w", err)

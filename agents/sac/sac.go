@@ -36,9 +36,9 @@ type Learner struct {
 	fused   int          // updates in one call
 	store   *model.Store // all variables
 
-	updating, acting, greedy *model.Exec
-	figures                  []string // names of an update's figures, in order: the critics', then the policy's
-	ofPolicy                 int      // number of figures of the policy
+	updating, acting, greedy, judging *model.Exec
+	figures                           []string // names of an update's figures, in order: the critics', then the policy's
+	ofPolicy                          int      // number of figures of the policy
 
 	state      agents.Counters
 	greedySeed uint64
@@ -436,7 +436,7 @@ func (s *Learner) Particles() int { return s.cfg.Particles }
 
 // Close frees the compiled graphs.
 func (s *Learner) Close() {
-	for _, exec := range []*model.Exec{s.updating, s.acting, s.greedy} {
+	for _, exec := range []*model.Exec{s.updating, s.acting, s.greedy, s.judging} {
 		if exec != nil {
 			exec.Finalize()
 		}
