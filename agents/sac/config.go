@@ -78,6 +78,13 @@ type Config struct {
 	// trained policy is asked, come from the average; exploration from the policy
 	// itself. 0: no average.
 	PolicyAverage float64 `yaml:"policy_average" want:">= 0, < 1"`
+	// CriticAverage is the share that an exponential average of the critics' weights and
+	// running statistics keeps at each of their updates. Particles move by the average:
+	// the critics themselves change their slopes from update to update, and what follows
+	// one state's slope follows that noise. Targets and losses ask the critics
+	// themselves, so what the steps bring is judged by others than those that they
+	// follow. 0: no average.
+	CriticAverage float64 `yaml:"critic_average" want:">= 0, < 1"`
 }
 
 // Defaults are Stable-Baselines3's for SAC.
