@@ -31,7 +31,7 @@ type Policy struct {
 //
 //	action      [N, A]  in [−1, 1]
 //	log_prob    [N]     log π(action|observation), nats
-//	mean        [N, A]  of the Gaussian before tanh
+//	mean        [N, A]  of the Gaussian, before flows and tanh
 //	log_std     [N, A]
 //
 // Particle policies are an error, because they evaluate the critic at every step.
