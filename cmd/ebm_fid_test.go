@@ -66,8 +66,8 @@ func TestEBMFID(t *testing.T) {
 	}
 }
 
-// Ensure that samples of a run are drawn and compared with the pictures that the run
-// learnt from, the same ones for the same seed.
+// Ensure that samples of a run are compared with the run's training images, and that equal
+// seeds give equal samples.
 func TestEBMFIDOfRun(t *testing.T) {
 	if testing.Short() {
 		t.Skip("trains an image model")

@@ -19,7 +19,7 @@ def quantiles(metric: str, selector: str, by: str) -> list[tuple[str, str]]:
     ]
 
 
-# Row, then panels of it: title, unit, queries with their legends.
+# Rows with their panels: title, unit, queries with their legends.
 ROWS: list[tuple[str, list[tuple[str, str, list[tuple[str, str]]]]]] = [
     (
         "Learning",
