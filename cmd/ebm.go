@@ -151,7 +151,7 @@ func imageConfig(f ebmTrainFlags, sets []string) (cfg experiments.ImageConfig, d
 func (a *app) printImageResult(dir string, res experiments.ImageResult) {
 	switch {
 	case res.AlreadyDone:
-		fmt.Fprintf(a.stdout, "%s already has its %s updates; to continue, set more with --updates\n", dir, thousands(res.Update))
+		fmt.Fprintf(a.stdout, "%s already has its %s updates; set a larger --updates to continue\n", dir, thousands(res.Update))
 	case res.Interrupted:
 		fmt.Fprintf(a.stdout, "stopped at update %s; continue with: stein ebm train --resume %s\n", thousands(res.Update), dir)
 	case res.Diverged != nil:

@@ -168,7 +168,7 @@ func TestExposure(t *testing.T) {
 	r.save(t, 1, r.learner(t, 1))
 	for want, s := range map[string]serve.Security{
 		"TLS needs a certificate and its key":           {Cert: "only.pem"},
-		"checking clients' certificates needs both too": {ClientCA: "ca.pem"},
+		"so does checking clients' certificates": {ClientCA: "ca.pem"},
 		"certificate no.pem with key no.key":            {Cert: "no.pem", Key: "no.key"},
 	} {
 		c := config(t, r)
