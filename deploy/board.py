@@ -90,7 +90,7 @@ ROWS: list[tuple[str, list[tuple[str, str, list[tuple[str, str]]]]]] = [
                 ],
             ),
             (
-                "Share of states where the bound bites",
+                "Share of states where the bound limits the step size",
                 "percentunit",
                 [(f"stein_policy_bound_share{RUN}", "{{run}}")],
             ),

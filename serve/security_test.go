@@ -167,9 +167,9 @@ func TestExposure(t *testing.T) {
 	r := newRun(t, "pendulum/sac", small...)
 	r.save(t, 1, r.learner(t, 1))
 	for want, s := range map[string]serve.Security{
-		"TLS needs a certificate and its key":           {Cert: "only.pem"},
+		"TLS needs a certificate and its key":    {Cert: "only.pem"},
 		"so does checking clients' certificates": {ClientCA: "ca.pem"},
-		"certificate no.pem with key no.key":            {Cert: "no.pem", Key: "no.key"},
+		"certificate no.pem with key no.key":     {Cert: "no.pem", Key: "no.key"},
 	} {
 		c := config(t, r)
 		c.Security = s
