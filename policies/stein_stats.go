@@ -78,7 +78,7 @@ func (p Stein) entropyStats(s map[string]*Node, q Query, draw Draw) {
 	s["entropy_over_share"] = ReduceAllMean(ConvertDType(over, alive.DType()))
 	s["log_prob_min"] = ReduceAllMin(draw.LogProb)
 	s["log_prob_max"] = ReduceAllMax(draw.LogProb)
-	value := q.Value(draw.Action) // the learner computes the same node; the engine evaluates it once
+	value := q.Value(draw.Action) // often also in the loss; the engine evaluates equal nodes once
 	centred := Sub(value, InsertAxes(mean(value), -1))
 	s["q_spread"] = ReduceAllMean(Sqrt(MaxScalar(mean(Square(centred)), 1e-12)))
 }

@@ -77,6 +77,12 @@ type Config struct {
 	// running statistics. Greedy actions, serving and export use the average, exploration
 	// the policy itself. 0: no average.
 	PolicyAverage float64 `yaml:"policy_average" want:">= 0, < 1"`
+	// CriticAverage is the decay of an exponential average of the critics' weights and
+	// running statistics. Particles move by the average, because the critics' gradients
+	// with respect to the action change from update to update, and the particles would
+	// follow that noise. Targets and losses use the critics themselves, so that moves are
+	// not judged by the values that they follow. 0: no average.
+	CriticAverage float64 `yaml:"critic_average" want:">= 0, < 1"`
 }
 
 // Defaults are Stable-Baselines3's for SAC.

@@ -9,13 +9,14 @@ import (
 )
 
 // The scopes of the learner: one for each part that is trained by its own optimiser, one
-// for the target critics, and one for the average of the policy.
+// for the target critics, and one for each of the averages of policy and critics.
 const (
 	criticScope  = "critic"
 	targetScope  = "target"
 	policyScope  = "policy"
 	averageScope = "average"
 	alphaScope   = "alpha"
+	steadyScope  = "steady_critic" // the average of the critics
 )
 
 // minibatch is the part of a replay.Batch that one update uses, as nodes.
@@ -92,7 +93,7 @@ func (s *Learner) softValue(value, logQ, alpha *Node, stats figures) *Node {
 // policyLoss is E[α log π(a|s) − min_k Q_k(s, a)] with the updated critics, scalar, for
 // the states obs [B, S] or the first Config.PolicyStates of them. entropy is that of the
 // draw, nats, scalar without gradient. ask makes the query for states.
-func (s *Learner) policyLoss(obs *Node, ask func(obs *Node) policies.Query, stats figures) (loss, entropy *Node) {
+func (s *Learner) policyLoss(scope *model.Scope, obs *Node, ask func(obs *Node) policies.Query, stats figures) (loss, entropy *Node) {
 	few := obs
 	if n := s.cfg.PolicyStates; n > 0 && n < obs.Shape().Dim(0) {
 		few = Slice(obs, AxisRange(0, n))
@@ -101,15 +102,15 @@ func (s *Learner) policyLoss(obs *Node, ask func(obs *Node) policies.Query, stat
 	case "split":
 		start := ask(obs)
 		start.Particles = 1 // draws of the start are identically distributed
-		loss, entropy = s.freeEnergy(start, s.sample(start, false), stats)
+		loss, entropy = s.freeEnergy(scope, start, s.sample(start, false), stats)
 		moved := ask(few)
 		moved.Key, moved.Learn, moved.HoldStart = moved.Key.Fold(0), false, true
-		of, moving := s.freeEnergy(moved, s.sample(moved, true), stats)
+		of, moving := s.freeEnergy(scope, moved, s.sample(moved, true), stats)
 		stats["policy/particles_entropy"] = moving
 		loss = Add(loss, of)
 	default:
 		q := ask(few)
-		loss, entropy = s.freeEnergy(q, s.sample(q, s.cfg.PolicyLoss == "particles"), stats)
+		loss, entropy = s.freeEnergy(scope, q, s.sample(q, s.cfg.PolicyLoss == "particles"), stats)
 	}
 	stats["train/actor_loss"] = loss
 	stats["train/entropy"] = entropy
@@ -118,8 +119,8 @@ func (s *Learner) policyLoss(obs *Node, ask func(obs *Node) policies.Query, stat
 
 // freeEnergy is E[α log π(a|s) − min_k Q_k(s, a)] of a draw, scalar, and its entropy,
 // nats, scalar without gradient.
-func (s *Learner) freeEnergy(q policies.Query, draw policies.Draw, stats figures) (mean, entropy *Node) {
-	value := q.Value(draw.Action) // [B, M]
+func (s *Learner) freeEnergy(scope *model.Scope, q policies.Query, draw policies.Draw, stats figures) (mean, entropy *Node) {
+	value := s.critics(scope.At(criticScope)).Value(q.Obs, draw.Action) // [B, M]
 	mean = ReduceAllMean(meanAlive(Sub(Mul(q.Alpha, draw.LogProb), value), draw.Alive))
 	for name, x := range draw.Stats {
 		stats["policy/"+name] = x
@@ -140,7 +141,7 @@ func (s *Learner) query(scope *model.Scope, policy string, obs *Node, key random
 	return policies.Query{
 		Scope: scope.At("%s", policy), Key: key, Obs: obs,
 		Particles: s.cfg.Particles, ActDim: s.spec.ActDim,
-		Value:    func(action *Node) *Node { return s.critics(scope.At(criticScope)).Value(obs, action) },
+		Value:    func(action *Node) *Node { return s.critics(scope.At("%s", s.asked())).Value(obs, action) },
 		Alpha:    s.alpha(scope, obs),
 		Progress: progress,
 	}
@@ -158,6 +159,15 @@ func (s *Learner) trained() string {
 		return averageScope
 	}
 	return policyScope
+}
+
+// asked is the scope of the critics whose values the policy uses: the average, if there is
+// one.
+func (s *Learner) asked() string {
+	if s.cfg.CriticAverage > 0 {
+		return steadyScope
+	}
+	return criticScope
 }
 
 // meanAlive averages x [B, M] over the living particles, to [B]; if alive is nil, over all.

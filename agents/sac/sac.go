@@ -107,6 +107,10 @@ func (s *Learner) create() error {
 			s.critics(scope.At(targetScope)).Each(b.obs, InsertAxes(b.action, 1))
 			freeze(scope.At(targetScope))
 		}
+		if s.cfg.CriticAverage > 0 {
+			s.critics(scope.At(steadyScope)).Each(b.obs, InsertAxes(b.action, 1))
+			freeze(scope.At(steadyScope))
+		}
 		key := random.NewKey(Reshape(in[inKeys], 3))
 		if s.cfg.PolicyLoss == "start" { // the sampler's variables do not train, but exist
 			s.policy.Sample(s.query(scope, policyScope, b.obs, key, in[inProgress]))
@@ -137,6 +141,11 @@ func (s *Learner) initialise() error {
 	}
 	if s.cfg.Tau != nil {
 		if err := s.copyScope(criticScope, targetScope); err != nil {
+			return err
+		}
+	}
+	if s.cfg.CriticAverage > 0 {
+		if err := s.copyScope(criticScope, steadyScope); err != nil {
 			return err
 		}
 	}

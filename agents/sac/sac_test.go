@@ -276,7 +276,7 @@ func TestFusedUpdates(t *testing.T) {
 	for name, set := range map[string]func(*sac.Config, *policies.Gaussian){
 		"clipped": func(c *sac.Config, _ *policies.Gaussian) { c.GradClip = 0.1 },
 		"batch": func(c *sac.Config, p *policies.Gaussian) {
-			c.PolicyDelay, c.Tau, c.Critic.Norm, p.Norm, c.PolicyAverage = 2, nil, "batch", "batch", 0.5
+			c.PolicyDelay, c.Tau, c.Critic.Norm, p.Norm, c.PolicyAverage, c.CriticAverage = 2, nil, "batch", "batch", 0.5, 0.5
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

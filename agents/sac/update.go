@@ -39,7 +39,10 @@ func (s *Learner) step(scope *model.Scope, b minibatch, key random.Key, progress
 	out.absError = absError
 	out.ok = s.descend(scope, progress, out.critics, nn.Part{Scope: criticScope, Loss: loss, Rate: s.cfg.CriticLR, Clip: s.cfg.GradClip})
 	if s.cfg.Tau != nil {
-		s.followCritic(g)
+		s.follow(g, criticScope, targetScope, *s.cfg.Tau)
+	}
+	if s.cfg.CriticAverage > 0 {
+		s.follow(g, criticScope, steadyScope, 1-s.cfg.CriticAverage)
 	}
 	policy := func() *Node { return s.policyStep(scope, b, key.Fold(0), progress, next.Alpha, out.policy) }
 	if due == nil {
@@ -54,7 +57,7 @@ func (s *Learner) step(scope *model.Scope, b minibatch, key random.Key, progress
 // policyStep updates policy, temperature and the policy's average. alpha is the
 // temperature before the update.
 func (s *Learner) policyStep(scope *model.Scope, b minibatch, key random.Key, progress, alpha *Node, stats figures) (ok *Node) {
-	loss, entropy := s.policyLoss(b.obs, func(obs *Node) policies.Query {
+	loss, entropy := s.policyLoss(scope, b.obs, func(obs *Node) policies.Query {
 		q := s.query(scope, policyScope, obs, key, progress)
 		q.Alpha, q.Learn, q.Batch = alpha, true, b.obs
 		return q
@@ -64,7 +67,9 @@ func (s *Learner) policyStep(scope *model.Scope, b minibatch, key random.Key, pr
 		alphaLoss := s.alphaLoss(scope, entropy, stats)
 		ok = And(ok, s.descend(scope, progress, stats, nn.Part{Scope: alphaScope, Loss: alphaLoss, Rate: s.cfg.AlphaLR}))
 	}
-	s.followPolicy(b.obs.Graph())
+	if s.cfg.PolicyAverage > 0 {
+		s.follow(b.obs.Graph(), policyScope, averageScope, 1-s.cfg.PolicyAverage)
+	}
 	return ok
 }
 
@@ -137,35 +142,18 @@ func (s *Learner) rateShare(progress *Node) *Node {
 	return nil
 }
 
-// followCritic moves every variable of the target a share Tau towards the critic's.
-func (s *Learner) followCritic(g *Graph) {
-	for v := range s.store.Scope(criticScope).IterVariables() {
+// follow moves every variable of the scope follower by a share towards its counterpart in
+// leader.
+func (s *Learner) follow(g *Graph, leader, follower string, share float64) {
+	for v := range s.store.Scope(leader).IterVariables() {
 		if !v.Trainable && !nn.IsRunning(v) { // the optimiser's variables are in this scope too
 			continue
 		}
-		target := s.store.GetVariable(targetOf(v))
-		old := target.NodeValue(g)
-		target.SetNodeValue(Add(old, MulScalar(Sub(v.NodeValue(g), old), *s.cfg.Tau)))
+		behind := s.store.GetVariable(copyOf(v, leader, follower))
+		old := behind.NodeValue(g)
+		behind.SetNodeValue(Add(old, MulScalar(Sub(v.NodeValue(g), old), share)))
 	}
 }
-
-// followPolicy updates the average of the policy.
-func (s *Learner) followPolicy(g *Graph) {
-	if s.cfg.PolicyAverage == 0 {
-		return
-	}
-	for v := range s.store.Scope(policyScope).IterVariables() {
-		if !v.Trainable && !nn.IsRunning(v) {
-			continue
-		}
-		average := s.store.GetVariable(copyOf(v, policyScope, averageScope))
-		old := average.NodeValue(g)
-		average.SetNodeValue(Add(old, MulScalar(Sub(v.NodeValue(g), old), 1-s.cfg.PolicyAverage)))
-	}
-}
-
-// targetOf is the path of the target variable of a critic's variable.
-func targetOf(v *model.Variable) string { return copyOf(v, criticScope, targetScope) }
 
 // copyOf is the path of a variable's counterpart in another scope.
 func copyOf(v *model.Variable, from, to string) string {

@@ -12,13 +12,14 @@ import (
 	"github.com/stein-rl/stein/nn"
 )
 
-// Weights are the learned values by variable path: policy, critics, their targets, and
-// log α, without the optimisers' state.
+// Weights are the learned values by variable path: policy, critics, their targets and
+// averages, and log α, without the optimisers' state.
 func (s *Learner) Weights() iter.Seq2[string, *tensors.Tensor] {
 	return func(yield func(string, *tensors.Tensor) bool) {
 		for v := range s.store.IterVariables() {
 			learned := v.Trainable || nn.IsRunning(v) || v.Path() == "/"+alphaScope+"/log_alpha" ||
-				strings.HasPrefix(v.Path(), "/"+targetScope+"/") || strings.HasPrefix(v.Path(), "/"+averageScope+"/")
+				strings.HasPrefix(v.Path(), "/"+targetScope+"/") || strings.HasPrefix(v.Path(), "/"+averageScope+"/") ||
+				strings.HasPrefix(v.Path(), "/"+steadyScope+"/")
 			if learned && !yield(v.Path(), v.MustValue()) {
 				return
 			}

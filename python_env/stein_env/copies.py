@@ -341,7 +341,7 @@ def make(hello: pb.Hello) -> gym.Env[Any, Any]:
     gl = os.environ.get("MUJOCO_GL") or unusable
     try:
         # Gymnasium's checker checks only the first step, and slows down every step.
-        return gym.make(hello.env, disable_env_checker=True, **kwargs)
+        env = gym.make(hello.env, disable_env_checker=True, **kwargs)
     except (Exception, SystemExit) as e:
         hint = f" (MUJOCO_GL is {gl}: does that work here?)" if gl else ""
         raise Refusal(
@@ -349,6 +349,9 @@ def make(hello: pb.Hello) -> gym.Env[Any, Any]:
             f"{hello.env}: can't be made: {type(e).__name__}: {_short(e)}{hint}",
             traceback=traceback.format_exc()[-TRACEBACK_CHARS:],
         ) from e
+    if hello.render:
+        rendering.follow(env)
+    return env
 
 
 def resolve(env_id: str) -> None:

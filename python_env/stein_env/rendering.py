@@ -77,6 +77,31 @@ def frames_per_second(env: Any) -> float:
     return pace if math.isfinite(pace) and pace > 0 else 0.0
 
 
+def follow(env: Any) -> None:
+    """Let the camera follow what a MuJoCo environment moves.
+
+    Gymnasium 1.4 uses a free camera, which stays where it is, even if the environment
+    names a body to track or its model has a camera "track": whatever walks leaves the
+    picture. A camera that the caller chose is kept.
+    """
+    base = getattr(env, "unwrapped", env)
+    renderer = getattr(base, "mujoco_renderer", None)
+    chosen = (getattr(base, "camera_id", None), getattr(base, "camera_name", None))
+    if renderer is None or chosen != (None, None):
+        return
+    import mujoco  # late: other simulators do without it
+
+    config = getattr(renderer, "default_cam_config", None) or {}
+    if "trackbodyid" in config:
+        tracking = mujoco.mjtCamera.mjCAMERA_TRACKING.value
+        renderer.default_cam_config = {"type": tracking, **config}
+        renderer.camera_id = None  # -1 would be the free camera
+        return
+    camera = mujoco.mj_name2id(base.model, mujoco.mjtObj.mjOBJ_CAMERA, "track")
+    if camera >= 0:
+        renderer.camera_id = camera
+
+
 def switch_off_unusable() -> str:
     """Unset MUJOCO_GL if it selects an OpenGL that cannot be loaded.
 

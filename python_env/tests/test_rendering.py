@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 
 from stein_env import env_pb2 as pb
@@ -21,6 +24,24 @@ def test_mujoco_draws_or_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -
         assert picture.shape == (480, 480, 3)
         assert picture.std() > 10
     copies.close()
+
+
+@pytest.mark.parametrize("env", ["Walker2d-v5", "HalfCheetah-v5", "Hopper-v5"])
+def test_the_camera_follows(env: str) -> None:
+    copies = Copies(pb.Hello(env=env, copies=1, render=True))
+    copies.reset(0)
+    base: Any = copies.envs[0].unwrapped
+
+    def bodily() -> int:  # pixels of the body, which alone is brown
+        red, green = (copies.render(0)[..., i].astype(int) for i in (0, 1))
+        return int(((red > green + 25) & (red > 60)).sum())
+
+    near = bodily()
+    base.set_state(base.data.qpos + np.eye(1, base.model.nq)[0] * 20, base.data.qvel)
+    far = bodily()
+    copies.close()
+    assert near > 200
+    assert abs(far - near) < 0.2 * near
 
 
 def test_a_backend_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
