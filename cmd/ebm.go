@@ -16,7 +16,7 @@ import (
 func (a *app) ebmCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ebm",
-		Short: "Train energy-based models of images, sample from them, measure and use them",
+		Short: "Train energy-based models of images, and sample from, measure and use them",
 		Example: `  stein ebm train --config met-sigma-eps --data fashion-mnist
   stein ebm sample runs/ebm-met-sigma-eps-0-20261125-120000 --n 64 --out grid.png`,
 		Args: knownCommand,
@@ -26,25 +26,25 @@ func (a *app) ebmCmd() *cobra.Command {
 	return cmd
 }
 
-// ebmTrainFlags are those of stein ebm train.
+// ebmTrainFlags holds the flags of stein ebm train.
 type ebmTrainFlags struct {
 	trainFlags
 	size string
 }
 
-// ebmShortFlags are short for a --set.
+// ebmShortFlags are shorthands for --set.
 var ebmShortFlags = []shortFlag{
-	{"seed", "seed", "int", "the number all randomness comes from; drawn and printed where not given"},
-	{"updates", "updates", "int", "updates in all"},
-	{"data", "data.name", "text", "pictures: fashion-mnist, mnist, cifar10 or folder"},
-	{"data-path", "data.path", "text", "folder or archive of the pictures; empty: where downloads and system packages lie"},
-	{"data-size", "data.size", "int", "side that pictures are brought to; 0: as they are"},
+	{"seed", "seed", "int", "random seed; drawn and printed if omitted"},
+	{"updates", "updates", "int", "total updates"},
+	{"data", "data.name", "text", "data set: fashion-mnist, mnist, cifar10 or folder"},
+	{"data-path", "data.path", "text", "folder or archive of the images; empty: the folders of downloads and system packages"},
+	{"data-size", "data.size", "int", "side length that images are scaled to; 0: not scaled"},
 	{"eval-freq", "eval.every", "int", "updates between evaluations; 0: only at the end"},
 	{"save-freq", "checkpoint.every", "int", "updates between checkpoints; 0: only at the end"},
-	{"keep", "checkpoint.keep", "int", "newest checkpoints kept, besides the best"},
-	{"log-freq", "log.every", "int", "updates between records of figures"},
+	{"keep", "checkpoint.keep", "int", "number of newest checkpoints to keep, besides the best"},
+	{"log-freq", "log.every", "int", "updates between records of metrics"},
 	{"backend", "engine.backend", "text", "numeric backend, such as xla:cpu or xla:cuda"},
-	{"threads", "engine.threads", "int", "processors to compute with; 0: all"},
+	{"threads", "engine.threads", "int", "number of compute threads; 0: all processors"},
 }
 
 func (a *app) ebmTrainCmd() *cobra.Command {
@@ -68,10 +68,10 @@ the update and the reason.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&f.config, "config", "c", "", "configuration: a name (`NAME`, see stein configs; ebm/ may be left out) or a file ending in .yaml")
-	flags.StringVar(&f.size, "size", "", "tiny or small (two processors), or paper (a GPU); empty: as the configuration says")
+	flags.StringVar(&f.size, "size", "", "tiny or small (two processors), or paper (a GPU); empty: the configuration's")
 	flags.StringVar(&f.resume, "resume", "", "continue the run in this `FOLDER`")
-	flags.StringVar(&f.runDir, "run-dir", "", "keep the run in this `FOLDER`, new or empty")
-	flags.StringVar(&f.runs, "runs", "runs", "make the run's folder below this `FOLDER`")
+	flags.StringVar(&f.runDir, "run-dir", "", "write the run to this `FOLDER`, which must be new or empty")
+	flags.StringVar(&f.runs, "runs", "runs", "parent `FOLDER` of the run's folder")
 	flags.BoolVar(&f.asJSON, "json", false, "print the result as JSON")
 	addShortFlags(flags, ebmShortFlags)
 	setFlag(cmd, &f.sets)
@@ -92,13 +92,13 @@ func (a *app) trainImages(c *cobra.Command, f ebmTrainFlags) error {
 		return usageError{fmt.Errorf("--size %s: want tiny, small or paper", f.size)}
 	}
 	if f.size != "" && f.resume != "" {
-		return usageError{errors.New("--resume continues with the configuration of its run: leave --size out")}
+		return usageError{errors.New("--resume uses the configuration of the run: omit --size")}
 	}
 	cfg, drawn, err := imageConfig(f, append(shortAssignments(c, ebmShortFlags), f.sets...))
 	if err != nil {
 		return usageError{err}
 	}
-	f.config = experiments.ImageName(f.config) // the run's folder is named by it
+	f.config = experiments.ImageName(f.config) // used in the name of the run folder
 	var res experiments.ImageResult
 	var dir string
 	err = a.watched(c.Context(), f.trainFlags, cfg, func(s session) error {
@@ -136,7 +136,7 @@ func imageConfig(f ebmTrainFlags, sets []string) (cfg experiments.ImageConfig, d
 		}
 		cfg, err = experiments.RereadImages(f.resume, sets)
 		if err == nil && (cfg.Seed == nil || *cfg.Seed != info.Seed) {
-			err = fmt.Errorf("seed: a run keeps the one it began with, %d: leave --seed out", info.Seed)
+			err = fmt.Errorf("seed: a resumed run keeps its seed, %d: omit --seed", info.Seed)
 		}
 		return cfg, false, err
 	}
@@ -151,14 +151,14 @@ func imageConfig(f ebmTrainFlags, sets []string) (cfg experiments.ImageConfig, d
 func (a *app) printImageResult(dir string, res experiments.ImageResult) {
 	switch {
 	case res.AlreadyDone:
-		fmt.Fprintf(a.stdout, "%s has its %s updates already; to go on, name more with --updates\n", dir, thousands(res.Update))
+		fmt.Fprintf(a.stdout, "%s already has its %s updates; set a larger --updates to continue\n", dir, thousands(res.Update))
 	case res.Interrupted:
 		fmt.Fprintf(a.stdout, "stopped at update %s; continue with: stein ebm train --resume %s\n", thousands(res.Update), dir)
 	case res.Diverged != nil:
 		fmt.Fprintf(a.stdout, "diverged    update %s: %s\n", thousands(res.Diverged.Update), res.Diverged.Cause)
 	}
 	if s := res.Score; s != nil {
-		fmt.Fprintf(a.stdout, "%-11s %.2f of %d samples against %d pictures; KID %.4f\n", s.Metric, s.Frechet, s.N, s.Reference, s.KID)
+		fmt.Fprintf(a.stdout, "%-11s %.2f of %d samples against %d images; KID %.4f\n", s.Metric, s.Frechet, s.N, s.Reference, s.KID)
 	}
 	for _, c := range res.Controls {
 		fmt.Fprintf(a.stdout, "%-11s %.2f; KID %.4f: %s\n", "", c.Frechet, c.KID, c.Name)
@@ -214,7 +214,7 @@ func (a *app) sampleImages(ctx context.Context, s experiments.ImageSampling, out
 	}
 	what := "samples"
 	if s.Start {
-		what = "starts of samples"
+		what = "samples of the start distribution"
 	}
 	fmt.Fprintf(a.stdout, "%d %s of update %s in %s\n", s.N, what, thousands(drawn.Update), out)
 	return nil

@@ -21,7 +21,7 @@ import (
 	"github.com/stein-rl/stein/runs"
 )
 
-// fidFlags are those of stein ebm fid.
+// fidFlags holds the flags of stein ebm fid.
 type fidFlags struct {
 	data              dataset.Source
 	features, weights string
@@ -87,13 +87,13 @@ held-out images, the floor. --controls measures them beside SAMPLES too.`,
 	flags.BoolVar(&f.controls, "controls", false, "measure the controls too (default: for a RUN)")
 	flags.StringVar(&f.sampling.Checkpoint, "checkpoint", "last", "RUN: last, best, or an update")
 	flags.Uint64Var(&f.seed, "seed", 0, "RUN: random seed of the samples (default: that of the run)")
-	flags.StringVar(&f.backend, "backend", "", "numeric backend (default: as `stein doctor` says)")
-	flags.IntVar(&f.threads, "threads", 0, "processors to compute with; 0: all")
-	flags.BoolVar(&f.asJSON, "json", false, "as JSON")
+	flags.StringVar(&f.backend, "backend", "", "numeric backend (default: see stein doctor)")
+	flags.IntVar(&f.threads, "threads", 0, "number of compute threads; 0: all processors")
+	flags.BoolVar(&f.asJSON, "json", false, "print the result as JSON")
 	return cmd
 }
 
-// isRun says whether a folder is a run's.
+// isRun reports whether dir is a run folder.
 func isRun(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, "run.json"))
 	return err == nil
@@ -107,10 +107,10 @@ func (f fidFlags) check() error {
 		return nil
 	}
 	if f.data.Name == "" {
-		return errors.New("--data is missing: which pictures are the samples compared with?")
+		return errors.New("--data is missing: set the data set to compare with")
 	}
 	if f.sampling.Start {
-		return fmt.Errorf("--start is for a run: %s is none", f.sampling.Dir)
+		return fmt.Errorf("--start needs a run, and %s is not a run folder", f.sampling.Dir)
 	}
 	return nil
 }
@@ -165,7 +165,7 @@ func (a *app) fid(ctx context.Context, f fidFlags) error {
 	}
 	tell.end()
 	if report.Few() {
-		f.sampling.Log.Warn("the Fréchet distance of so few pictures is mostly the bias of their number: compare equal numbers only, or go by KID, which has none",
+		f.sampling.Log.Warn("the Fréchet distance of so few images is mostly bias: compare equal numbers only, or use KID, which has no such bias",
 			"samples", report.N, "pictures", report.Score.Reference)
 	}
 	if f.asJSON {
@@ -174,7 +174,8 @@ func (a *app) fid(ctx context.Context, f fidFlags) error {
 	return report.print(a.stdout)
 }
 
-// measureControls measures pictures of no model, and the start of a run's samples.
+// measureControls measures images that no model generated, and the samples of a run's
+// start distribution.
 func (f *fidFlags) measureControls(ctx context.Context, reference *fid.Reference, data *dataset.Images, samples []*dataset.Images, tell *counter) ([]experiments.ScoreRow, error) {
 	var heldOut *dataset.Images
 	if f.data.Name != "folder" {
@@ -198,8 +199,8 @@ func (f *fidFlags) measureControls(ctx context.Context, reference *fid.Reference
 	return append([]experiments.ScoreRow{{Name: experiments.StartControl, Score: score}}, rows...), err
 }
 
-// samples draws or reads them, and settles what they are compared with. Of a run whose
-// controls are asked for, a second set is where the samples start from.
+// samples draws or reads the samples, and sets the data set to compare with. If the
+// controls of a run are measured, the second set is of its start distribution.
 func (f *fidFlags) samples(ctx context.Context) ([]*dataset.Images, error) {
 	if !isRun(f.sampling.Dir) {
 		m, err := dataset.OpenSamples(ctx, f.sampling.Dir, nil)
@@ -236,7 +237,7 @@ func (f *fidFlags) samples(ctx context.Context) ([]*dataset.Images, error) {
 	return all, nil
 }
 
-// A fidReport is what the command says.
+// A fidReport is the result of stein ebm fid.
 type fidReport struct {
 	Samples  string `json:"samples"`
 	Data     string `json:"data"`
@@ -268,8 +269,8 @@ func (r fidReport) print(w io.Writer) error {
 	return t.Flush()
 }
 
-// A counter says how far something is: in one line on a terminal, every ten seconds in
-// the log elsewhere.
+// A counter shows progress: in one line on a terminal, otherwise in the log every ten
+// seconds.
 type counter struct {
 	out      io.Writer
 	terminal bool
@@ -277,7 +278,7 @@ type counter struct {
 
 	mu    sync.Mutex
 	shown time.Time
-	line  bool // one stands at the cursor
+	line  bool // a progress line is on the terminal
 }
 
 func (c *counter) of(what string) func(done, total int) {

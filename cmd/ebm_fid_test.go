@@ -24,8 +24,8 @@ import (
 	"github.com/stein-rl/stein/serve/client"
 )
 
-// Ensure that a folder of pictures is compared with a data set, that the answer says by
-// which distance, and that what is missing is a mistake of usage.
+// Ensure that a folder of images is compared with a data set, that the result names the
+// distance, and that missing flags are usage errors.
 func TestEBMFID(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles a feature network")
@@ -55,7 +55,7 @@ func TestEBMFID(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &report); err != nil {
 		t.Fatal(err)
 	}
-	// The same four pictures: the distance is that of rounding.
+	// The same four images: only rounding errors remain.
 	if report.Metric != "FD-E0" || report.N != 4 || report.Reference != 4 || report.Frechet > 1e-3 || report.Frechet < -1e-3 {
 		t.Errorf("%+v", report)
 	}
@@ -66,8 +66,8 @@ func TestEBMFID(t *testing.T) {
 	}
 }
 
-// Ensure that samples of a run are drawn and compared with the pictures that the run
-// learnt from, the same ones for the same seed.
+// Ensure that samples of a run are compared with the run's training images, and that equal
+// seeds give equal samples.
 func TestEBMFIDOfRun(t *testing.T) {
 	if testing.Short() {
 		t.Skip("trains an image model")
@@ -99,9 +99,9 @@ func TestEBMFIDOfRun(t *testing.T) {
 	}
 	one := measured()
 	if one.Metric != "FD-E0" || one.N != 6 || one.Reference != 6 || !(one.Frechet > 1) {
-		t.Errorf("%+v: six samples of a model that has learnt nothing, beside six pictures", one)
+		t.Errorf("%+v: want a distance of six samples of an untrained model from six images", one)
 	}
-	// The start is measured beside it, and is what --start measures in its place.
+	// The controls include the start, and --start measures the same.
 	names := map[string]float64{}
 	for _, c := range one.Controls {
 		names[c.Name] = c.Frechet
@@ -118,9 +118,9 @@ func TestEBMFIDOfRun(t *testing.T) {
 	}
 }
 
-// Ensure that a run's model scores pictures, tells sets apart in the table, the file and
-// in JSON, restores them into a grid, and is exported; and that wrong questions are
-// mistakes of usage.
+// Ensure that a run's model scores images and compares sets in the table, the file and
+// JSON, restores images into a grid, and is exported, and that wrong flags are usage
+// errors.
 func TestEBMUse(t *testing.T) {
 	if testing.Short() {
 		t.Skip("trains an image model")
@@ -154,10 +154,10 @@ func TestEBMUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(reports) != 3 || reports[0].AUROC != nil || len(reports[1].F) != 9 || *reports[2].AUROC != 0.5 {
-		t.Errorf("%+v: nine pictures, the same turned, and the same again", reports)
+		t.Errorf("%+v: want nine images, the same turned, and the same again", reports)
 	}
-	// Without IMAGES: the ten held-out pictures, against each of the changes; seeds are those
-	// of everything else, up to 2^64-1.
+	// Without IMAGES: the ten held-out images, against each modification. Seeds go up to
+	// 2^64-1, as elsewhere.
 	text = do("ebm", "score", dir, "--against", "turned", "--against", "blurred", "--against", "noisy", "--seed", "18446744073709551615", "--json")
 	var own []struct {
 		Images string
@@ -192,7 +192,7 @@ func TestEBMUse(t *testing.T) {
 		}
 	}
 	if reports[0].Ranks[best] != 1 {
-		t.Errorf("picture %d has the largest f and the rank %d", best, reports[0].Ranks[best])
+		t.Errorf("image %d has the largest f and rank %d", best, reports[0].Ranks[best])
 	}
 	lines, err := os.ReadFile(table)
 	if err != nil || strings.Count(string(lines), "\n") != 1+3*9 {
@@ -219,7 +219,7 @@ func TestEBMUse(t *testing.T) {
 }
 
 // wantServedEnergies serves a run whose model has images of 8×8 and asks for f of the
-// first test pictures, as pixels and as files, from Go and from Python.
+// first test images, as pixels and as files, from Go and from Python.
 func wantServedEnergies(t *testing.T, dir string, want []float64) {
 	t.Helper()
 	whole, err := dataset.Open(t.Context(), dataset.Source{Name: "fashion-mnist", Path: "images/dataset/testdata/fashion-mnist", Split: "test"})
@@ -305,7 +305,7 @@ with Client(sys.argv[1]) as server:
 	if err != nil || !near(answer.f) || answer.width != 8 {
 		t.Errorf("the Python client has %s, %v", text, err)
 	}
-	// Training goes on, and its checkpoint answers from then on.
+	// After more training, the server answers from the new checkpoint.
 	if code, _, stderr := run(t, "ebm", "train", "--resume", dir, "--updates", "3"); code != 0 {
 		t.Fatalf("code %d: %s", code, stderr)
 	}

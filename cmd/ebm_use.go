@@ -19,7 +19,7 @@ import (
 	"github.com/stein-rl/stein/runs"
 )
 
-// useFlags are those of stein ebm score and restore.
+// useFlags holds the flags of stein ebm score and stein ebm restore.
 type useFlags struct {
 	sampling experiments.ImageSampling
 	seed     uint64
@@ -33,22 +33,22 @@ type useFlags struct {
 	zoom   int
 }
 
-const imagesHelp = `IMAGES is a folder of PNG or JPEG, an array in a .npy or .safetensors file, or a data set
-with its split: fashion-mnist/test, cifar10/test=/data/cifar-10-binary.tar.gz. Pictures
-are brought to the model's size and channels.`
+const imagesHelp = `IMAGES is a folder of PNG or JPEG files, an array in a .npy or .safetensors file, or a data
+set with its split: fashion-mnist/test, cifar10/test=/data/cifar-10-binary.tar.gz. Images
+are converted to the model's size and channels.`
 
 func (a *app) ebmScoreCmd() *cobra.Command {
 	var f useFlags
 	cmd := &cobra.Command{
 		Use:   "score RUN [IMAGES]",
-		Short: "Energies of images by a run's model, and how well they tell sets apart",
+		Short: "Compute the energies of images with a run's model, and how well they separate sets",
 		Long: `Computes f of each image, which is larger for images like those of the training set,
 and its rank. --against compares with other images and reports the AUROC: the probability
 that one of IMAGES has the larger f. 1 means that f separates the sets, 0.5 that it does
 not. Without IMAGES, the held-out images of the run's data set are scored.
 
 ` + imagesHelp + `
---against also takes turned (by 90°), blurred and noisy: IMAGES themselves, changed.`,
+--against also accepts turned (by 90°), blurred and noisy: modified versions of IMAGES.`,
 		Example: `  stein ebm score runs/ebm-met-lc-0-20261125-120000 --against cifar10/test --against turned --against blurred --against noisy
   stein ebm score runs/ebm-met-lc-0-20261125-120000 photographs/ --out energies.csv`,
 		Args: cobra.RangeArgs(1, 2),
@@ -62,9 +62,9 @@ not. Without IMAGES, the held-out images of the run's data set are scored.
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringArrayVar(&f.against, "against", nil, "other `IMAGES` to tell apart; may be given more than once")
-	flags.StringVarP(&f.out, "out", "o", "", "CSV `FILE` of set, picture, f and rank")
-	flags.BoolVar(&f.asJSON, "json", false, "as JSON")
+	flags.StringArrayVar(&f.against, "against", nil, "other `IMAGES` to compare with; may be repeated")
+	flags.StringVarP(&f.out, "out", "o", "", "CSV `FILE` of set, image, f and rank")
+	flags.BoolVar(&f.asJSON, "json", false, "print the result as JSON")
 	f.add(cmd, 1000)
 	return cmd
 }
@@ -73,9 +73,9 @@ func (a *app) ebmRestoreCmd() *cobra.Command {
 	var f useFlags
 	cmd := &cobra.Command{
 		Use:   "restore RUN IMAGES",
-		Short: "Take noise off pictures, or fill in a missing part, by the model's own sampler",
-		Long: `Damages pictures, lets the run's sampler go on from there towards the model's density
-given what is known, and shows them whole, damaged and restored beside each other.
+		Short: "Denoise images, or fill in a missing part, with the run's sampler",
+		Long: `Damages images, moves them with the run's sampler towards the model's density given the
+known values, and writes a grid of the originals, the damaged and the restored images.
 
 ` + imagesHelp,
 		Example: `  stein ebm restore runs/ebm-met-lc-0-20261125-120000 fashion-mnist/test --mask right --out filled.png
@@ -87,24 +87,24 @@ given what is known, and shows them whole, damaged and restored beside each othe
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.damage.Mask, "mask", "none", "part that is missing: left, right, top, bottom, middle, or none")
-	flags.Float64Var(&f.damage.Noise, "noise", 0, "standard deviation of noise that is added; values are in [-1, 1]")
-	flags.IntVar(&f.rounds, "rounds", 10, "runs of the sampler, one after the other")
-	flags.IntVar(&f.zoom, "zoom", 2, "pixels in the grid for each of a picture's, along a side")
-	flags.StringVarP(&f.out, "out", "o", "restored.png", "PNG `FILE`: a row is a picture whole, damaged and restored")
+	flags.StringVar(&f.damage.Mask, "mask", "none", "part to remove: left, right, top, bottom, middle, or none")
+	flags.Float64Var(&f.damage.Noise, "noise", 0, "standard deviation of the added noise; values are in [-1, 1]")
+	flags.IntVar(&f.rounds, "rounds", 10, "number of runs of the sampler, in sequence")
+	flags.IntVar(&f.zoom, "zoom", 2, "magnification of each image in the grid")
+	flags.StringVarP(&f.out, "out", "o", "restored.png", "PNG `FILE`: each row is an image: original, damaged, restored")
 	f.add(cmd, 12)
 	return cmd
 }
 
 func (f *useFlags) add(cmd *cobra.Command, n int) {
 	flags := cmd.Flags()
-	flags.IntVar(&f.n, "n", n, "pictures taken of a set, the first ones; 0: all")
+	flags.IntVar(&f.n, "n", n, "number of images to use of each set, the first ones; 0: all")
 	flags.StringVar(&f.sampling.Checkpoint, "checkpoint", "last", "last, best, or an update")
 	flags.Uint64Var(&f.seed, "seed", 0, "random seed (default: that of the run)")
 	setFlag(cmd, &f.sampling.Sets)
 }
 
-// ofRun settles which run is used.
+// ofRun sets the run to use.
 func (a *app) ofRun(c *cobra.Command, f *useFlags, run string) {
 	f.sampling.Dir, f.sampling.Log = run, slog.New(a.logs.quieter(a.stderr, isTerminal(a.stderr)))
 	if c.Flags().Changed("seed") {
@@ -113,8 +113,8 @@ func (a *app) ofRun(c *cobra.Command, f *useFlags, run string) {
 	}
 }
 
-// own reads the images that are scored, at most n of them; "" means those of the run's
-// data set that it did not learn from.
+// own reads the images to score, at most n of them; "" means the held-out images of the
+// run's data set.
 func (f useFlags) own(ctx context.Context, what string) (*dataset.Images, error) {
 	if what != "" {
 		return f.pictures(ctx, what)
@@ -126,7 +126,7 @@ func (f useFlags) own(ctx context.Context, what string) (*dataset.Images, error)
 	return f.some(m), nil
 }
 
-// some are the first n images.
+// some returns the first n images.
 func (f useFlags) some(m *dataset.Images) *dataset.Images {
 	if f.n == 0 || f.n >= m.Len() {
 		return m
@@ -134,7 +134,7 @@ func (f useFlags) some(m *dataset.Images) *dataset.Images {
 	return m.Slice(0, f.n)
 }
 
-// pictures reads IMAGES, at most n of them.
+// pictures reads images as described by imagesHelp, at most n of them.
 func (f useFlags) pictures(ctx context.Context, what string) (*dataset.Images, error) {
 	spec, path, _ := strings.Cut(what, "=")
 	name, split, _ := strings.Cut(spec, "/")
@@ -151,16 +151,16 @@ func (f useFlags) pictures(ctx context.Context, what string) (*dataset.Images, e
 	return f.some(m), nil
 }
 
-// blurSquare and noiseStd are how strongly --against blurred and noisy change pictures.
+// blurSquare and noiseStd set the strength of --against blurred and noisy.
 const (
 	blurSquare = 1
 	noiseStd   = 0.2
 )
 
-// changes are what --against takes besides IMAGES.
+// changes are the modifications that --against accepts besides IMAGES.
 var changes = []string{"turned", "blurred", "noisy"}
 
-// changed are images of the model's size in one of the ways of changes.
+// changed applies one of changes to images of the model's size.
 func (f useFlags) changed(how string, of *dataset.Images) (*dataset.Images, error) {
 	switch how {
 	case "turned":
@@ -180,7 +180,7 @@ func (f useFlags) changed(how string, of *dataset.Images) (*dataset.Images, erro
 	}
 }
 
-// A scoreReport is what stein ebm score says of one set.
+// A scoreReport is the result of stein ebm score for one set.
 type scoreReport struct {
 	Images string    `json:"images"`
 	N      int       `json:"n"`
@@ -199,7 +199,7 @@ func (a *app) score(ctx context.Context, f useFlags, images string) error {
 		return err
 	}
 	sets := make([]*dataset.Images, 1+len(f.against))
-	for i, what := range f.against { // before the model is compiled: a name may be wrong
+	for i, what := range f.against { // before compiling the model, to report wrong names early
 		if !slices.Contains(changes, what) {
 			if sets[1+i], err = f.pictures(ctx, what); err != nil {
 				return err
@@ -274,10 +274,10 @@ func printScores(out io.Writer, reports []scoreReport) error {
 
 func (a *app) restore(ctx context.Context, f useFlags, images string) error {
 	if f.n < 1 || f.rounds < 0 || f.zoom < 1 || f.damage.Noise < 0 {
-		return usageError{fmt.Errorf("--n %d --rounds %d --zoom %d --noise %g: want 1 or more pictures and zoom, and nothing below 0", f.n, f.rounds, f.zoom, f.damage.Noise)}
+		return usageError{fmt.Errorf("--n %d --rounds %d --zoom %d --noise %g: want --n and --zoom at least 1, the others at least 0", f.n, f.rounds, f.zoom, f.damage.Noise)}
 	}
 	if f.damage.Noise == 0 && f.damage.Mask == "none" {
-		return usageError{fmt.Errorf("nothing to restore: give --mask or --noise")}
+		return usageError{fmt.Errorf("nothing to restore: set --mask or --noise")}
 	}
 	if _, err := f.damage.Known(1, 1, 1); err != nil {
 		return usageError{fmt.Errorf("--%w", err)}
@@ -300,7 +300,7 @@ func (a *app) restore(ctx context.Context, f useFlags, images string) error {
 	if err := experiments.WriteColumns(f.out, f.zoom, r.Whole, r.Damaged, r.Restored); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "%d pictures whole, damaged, restored in %s; mean squared error %.4f damaged, %.4f restored\n",
+	fmt.Fprintf(a.stdout, "%d images in %s; mean squared error %.4f damaged, %.4f restored\n",
 		r.Whole.Len(), f.out, experiments.MeanSquare(r.Whole, r.Damaged), experiments.MeanSquare(r.Whole, r.Restored))
 	return nil
 }

@@ -19,7 +19,7 @@ def quantiles(metric: str, selector: str, by: str) -> list[tuple[str, str]]:
     ]
 
 
-# Row, then panels of it: title, unit, queries with their legends.
+# Rows with their panels: title, unit, queries with their legends.
 ROWS: list[tuple[str, list[tuple[str, str, list[tuple[str, str]]]]]] = [
     (
         "Learning",
@@ -90,7 +90,7 @@ ROWS: list[tuple[str, list[tuple[str, str, list[tuple[str, str]]]]]] = [
                 ],
             ),
             (
-                "Share of states where the bound bites",
+                "Share of states where the bound limits the step size",
                 "percentunit",
                 [(f"stein_policy_bound_share{RUN}", "{{run}}")],
             ),

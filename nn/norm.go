@@ -8,28 +8,28 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 )
 
-// Statistics say what batch normalisation normalises by. The zero value is the running
-// statistics: an affine map, the same for every row.
+// Statistics selects the statistics of batch normalisation. The zero value selects the
+// running statistics: one affine map for all rows.
 type Statistics struct {
-	Learn  bool  // by those of the rows at hand, [N, I], and move the running ones
-	Weight *Node // [N], each row's share in them, sum 1; nil: all the same
-	// Maps is filled in where Learn is set, and else normalises in place of the running
-	// statistics: other rows by the batch that was learned from. nil: neither.
+	Learn  bool  // use the statistics of the rows, [N, I], and update the running ones
+	Weight *Node // [N], weights of the rows in them, sum 1; nil: equal
+	// Maps, if not nil, receives the maps of the batch if Learn is set. Otherwise it
+	// replaces the running statistics, so that other rows are normalised by that batch.
 	Maps Maps
 }
 
-// Maps are the affine maps x ↦ scale·x + shift that a batch was normalised by, without
-// gradient, by the scope of the layer.
+// Maps holds the affine maps x ↦ scale·x + shift that normalised a batch, without
+// gradient, keyed by the scope of the layer.
 type Maps map[string]affine
 
 type affine struct{ scale, shift *Node } // [F]
 
-// BatchEpsilon is what batch normalisation adds to a variance.
+// BatchEpsilon is added to variances in batch normalisation.
 const BatchEpsilon = 1e-3
 
 // The constants of batch normalisation, those of SBX's CrossQ.
 const (
-	batchMomentum = 0.99 // share of the running statistics that an update keeps
+	batchMomentum = 0.99 // decay of the running statistics
 	renormAfter   = 100_000
 	renormScale   = 3 // r within [1/3, 3]
 	renormShift   = 5 // d within [−5, 5]
@@ -45,18 +45,18 @@ const (
 	stepsName    = "running_steps"
 )
 
-// BatchNorm normalises the features of rows (Ioffe and Szegedy 2015), and after
-// renormAfter updates renormalises them (Ioffe 2017, eq. 5):
+// BatchNorm is batch normalisation (Ioffe and Szegedy 2015), and after renormAfter
+// updates batch renormalisation (Ioffe 2017, eq. 5):
 //
 //	y = γ·[(x − μ_B)/σ_B · r + d] + β,   σ² = variance + ε
 //	r = clip(σ_B/σ, 1/3, 3),   d = clip((μ_B − μ)/σ, −5, 5)
 //
 // with the batch's statistics μ_B and σ_B, the running ones μ and σ, and no gradient
-// through r and d. Before, r = 1 and d = 0. Where nothing is learned, μ_B = μ and σ_B = σ.
+// through r and d. Before, r = 1 and d = 0. Without learning, μ_B = μ and σ_B = σ.
 //
-// SBX's CrossQ divides by √(σ_B²/r² + ε) there, with a σ_B that has no ε: it then no
-// longer agrees with its own running statistics where a variance is small beside ε, and
-// has no finite gradient where a feature is constant in a batch.
+// SBX's CrossQ divides by √(σ_B²/r² + ε) instead, with a σ_B without ε. That disagrees
+// with its own running statistics if a variance is small compared with ε, and has no
+// finite gradient if a feature is constant in a batch.
 type BatchNorm struct {
 	scope    *model.Scope
 	features int
@@ -79,18 +79,18 @@ func (n BatchNorm) variable(name string, start float32, trainable bool) *model.V
 	return n.scope.VariableWithValue(name, t).SetTrainable(trainable)
 }
 
-// affine are γ and β, [F].
+// affine returns γ and β, [F].
 func (n BatchNorm) affine(g *Graph) (scale, shift *Node) {
 	return n.variable(scaleName, 1, true).NodeValue(g), n.variable(shiftName, 0, true).NodeValue(g)
 }
 
-// running are the variables of the running statistics.
+// running returns the variables of the running statistics.
 func (n BatchNorm) running() (mean, variance, steps *model.Variable) {
 	return n.variable(meanName, 0, false), n.variable(varianceName, 1, false), n.variable(stepsName, 0, false)
 }
 
-// Affine is the map by the statistics of an earlier batch, else by the running ones,
-// x ↦ scale·x + shift, [F] each.
+// Affine returns the map x ↦ scale·x + shift, [F] each, of how.Maps if it has this layer,
+// otherwise of the running statistics.
 func (n BatchNorm) Affine(g *Graph, how Statistics) (scale, shift *Node) {
 	if m, ok := how.Maps[n.scope.Scope()]; ok {
 		return m.scale, m.shift
@@ -101,7 +101,7 @@ func (n BatchNorm) Affine(g *Graph, how Statistics) (scale, shift *Node) {
 	return scale, Sub(beta, Mul(scale, mean.NodeValue(g)))
 }
 
-// Learn normalises x [N, F] by its own statistics and moves the running ones.
+// Learn normalises x [N, F] by its own statistics and updates the running ones.
 func (n BatchNorm) Learn(x *Node, how Statistics) *Node {
 	g := x.Graph()
 	gamma, beta := n.affine(g)
@@ -114,7 +114,7 @@ func (n BatchNorm) Learn(x *Node, how Statistics) *Node {
 		}
 		return ReduceSum(Mul(x, InsertAxes(how.Weight, -1)), 0)
 	}
-	// Deviations from a point near the mean lose no digits when they are squared.
+	// Subtract a point near the mean first, so that squaring loses no digits.
 	centred := Sub(x, InsertAxes(runningMean, 0))
 	offset := average(centred)                                              // μ_B − μ
 	variance := MaxScalar(Sub(average(Square(centred)), Square(offset)), 0) // [F]
@@ -150,13 +150,13 @@ func LayerNorm(scope *model.Scope, x *Node) *Node {
 	return Add(Mul(Div(centred, std), expand(gamma, x)), expand(beta, x))
 }
 
-// IsRunning says whether a variable is a running statistic: no gradient trains it, and a
-// copy of its network needs it.
+// IsRunning reports whether a variable is a running statistic. Such variables are not
+// trained by gradients, but copies of a network need them.
 func IsRunning(v *model.Variable) bool {
 	return v.Name() == meanName || v.Name() == varianceName || v.Name() == stepsName
 }
 
-// expand puts axes of size one before those of x's last, for [F] beside [..., F].
+// expand inserts leading axes of size one, so that v [F] broadcasts with x [..., F].
 func expand(v, x *Node) *Node {
 	for v.Rank() < x.Rank() {
 		v = InsertAxes(v, 0)

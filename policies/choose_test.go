@@ -118,7 +118,7 @@ func TestSteinCheck(t *testing.T) {
 		{func(p *policies.Stein) { p.Sampler.Algorithm = "mala" }, 10, 6, "needs log-probabilities"},
 		{func(p *policies.Stein) { p.Initial.StdMin = 2 }, 10, 6, "std_min 2"},
 		{func(p *policies.Stein) { p.Initial.Renormalise = true }, 10, 6, "renormalise"},
-		{func(p *policies.Stein) { p.Sampler.Greedy = &sampler.ScheduleConfig{End: 1} }, 10, 6, "greedy is a schedule"},
+		{func(p *policies.Stein) { p.Sampler.Greedy = &sampler.ScheduleConfig{End: 1} }, 10, 6, "greedy needs control mh"},
 		{func(p *policies.Stein) { p.Hidden = nil }, 10, 6, "at least one layer"},
 	} {
 		p := with(c.change)

@@ -9,42 +9,41 @@ import (
 	"github.com/stein-rl/stein/random"
 )
 
-// A Policy is a distribution over actions given states. Its methods build graphs:
-// they panic on misuse, and touch nothing but the graph.
+// A Policy is a distribution over actions given states. Its methods build graphs: they
+// panic on misuse and have no other side effects.
 type Policy interface {
-	// Sample draws q.Particles reparameterised actions for every state. Variables
-	// live under q.Scope and nowhere else: that is what makes one optimiser train
-	// them.
+	// Sample draws q.Particles reparameterised actions for every state. It creates
+	// variables only under q.Scope, because the policy's optimiser trains that scope.
 	Sample(q Query) Draw
 }
 
-// A Query is what a learner asks a policy. B states, M particles, S observation,
-// A action dimensions.
+// A Query is a learner's request to a policy. Axes: B states, M particles, S observation
+// dimensions, A action dimensions.
 type Query struct {
 	Scope     *model.Scope
-	Key       random.Key // all randomness of the draw
+	Key       random.Key // source of all randomness in the draw
 	Obs       *Node      // [B, S]
 	Particles int        // M
 	ActDim    int        // A
-	// Value is min_k Q_k(obs, a), [B, M, A] -> [B, M], a in (-1, 1). A policy that
-	// is no sampler ignores it.
+	// Value is min_k Q_k(obs, a), [B, M, A] -> [B, M], a in (-1, 1). Only samplers use
+	// it.
 	Value func(action *Node) *Node
 	Alpha *Node // temperature, scalar
-	// Progress is the share of the training behind us, scalar in [0, 1].
+	// Progress is the fraction of training completed, scalar in [0, 1].
 	Progress *Node
-	// Learn is set where the draw is for the policy's own update: batch normalisation
-	// then takes the statistics of Obs, and moves the running ones.
+	// Learn is set for the policy's own update: batch normalisation then uses the
+	// statistics of the batch and updates the running ones.
 	Learn bool
-	// Batch are the states that Obs are the first ones of, where there are more of them
-	// to take those statistics from, [N, S]; nil: there are no more.
+	// Batch is the batch whose statistics Learn uses, [N, S]. Obs are its first rows.
+	// nil: Obs.
 	Batch *Node
-	// HoldStart keeps the gradient from what a Starter's draws start from: what moves
-	// them learns alone.
+	// HoldStart stops the gradient at a Starter's start distribution, so that only the
+	// parameters of the moves learn.
 	HoldStart bool
 }
 
-// ask is what a network under q.Scope says of Obs, [B, out]. Where it learns, its batch
-// is all of Batch.
+// ask applies a network under q.Scope to Obs, [B, out]. If it learns, it normalises by the
+// whole Batch.
 func (q Query) ask(net nn.Network, name string, out int) *Node {
 	if !q.Learn || q.Batch == nil {
 		return net.Apply(q.Scope.At("%s", name), q.Obs, out, nn.Statistics{Learn: q.Learn})
@@ -53,32 +52,33 @@ func (q Query) ask(net nn.Network, name string, out int) *Node {
 	return Slice(all, AxisRange(0, q.Obs.Shape().Dim(0)))
 }
 
-// Greedy is for a policy with a better test-time action than a draw.
+// Greedy is implemented by policies with a better action at test time than a sample.
 type Greedy interface {
 	Greedy(q Query) *Node // [B, A]
 }
 
-// Chooser is for a Greedy policy whose best action is one of its own draw's: who wants
-// that and a draw too has both from one Sample, with the key that Greedy folds.
+// Chooser is implemented by Greedy policies that pick the greedy action from their own
+// draws, so that one Sample serves both.
 type Chooser interface {
-	Choose(q Query, drawn Draw) *Node // [B, A]; drawn is Sample's with q.Key.Fold(0)
+	Choose(q Query, drawn Draw) *Node // [B, A]; drawn is from Sample with q.Key.Fold(0)
 }
 
-// Starter is for a policy whose draws are those of a start that were moved since.
+// Starter is implemented by policies that draw from a start distribution and move the
+// draws.
 type Starter interface {
-	Start(q Query) Draw // as Sample, before any move
+	Start(q Query) Draw // like Sample, but without the moves
 }
 
-// Checker is for a policy that can't serve every number of particles and of action
-// dimensions; 0: not known yet.
+// Checker is implemented by policies that do not support every number of particles and
+// action dimensions; 0: not known yet.
 type Checker interface {
 	Check(particles, actDim int) error
 }
 
-// A Draw is what a policy answers.
+// A Draw is a policy's answer to a Query.
 type Draw struct {
 	Action  *Node            // in (-1, 1), [B, M, A]
-	LogProb *Node            // [B, M], density of Action
+	LogProb *Node            // [B, M], log-density of Action
 	Alive   *Node            // bool [B, M]; nil: every action counts
-	Stats   map[string]*Node // scalars worth recording
+	Stats   map[string]*Node // scalars to record
 }

@@ -13,24 +13,23 @@ import (
 	"github.com/stein-rl/stein/sampler"
 )
 
-// Stein is a policy whose actions are particles: q.Particles draws of a Gaussian
-// that depends on the state, moved by a sampler towards exp(Q/α), with the
-// log-density that the sampler carries along. P-SVGD (Messaoud et al. 2024) and
-// MET-SVGD are two settings of Sampler.
+// Stein is a policy whose actions are particles: q.Particles draws of a state-dependent
+// Gaussian, moved by a sampler towards exp(Q/α). The sampler computes their log-density.
+// P-SVGD (Messaoud et al. 2024) and MET-SVGD are two settings of Sampler.
 //
-// Particles live in u, before the squash a = tanh(u). Gradients flow through the
-// steps, and so through first and second derivatives of the critic, to the Gaussian
-// and to what the sampler learns.
+// Particles move in u, before the squash a = tanh(u). Gradients flow through the steps,
+// and so through first and second derivatives of the critic, to the Gaussian and to the
+// sampler's parameters.
 type Stein struct {
-	nn.Network `yaml:",inline"` // to the mean and log σ of the start
+	nn.Network `yaml:",inline"` // outputs the mean and log σ of the start
 	Initial    Start            `yaml:"initial"`
-	// Target is the log-density that particles climb.
+	// Target is the log-density of the sampler's target.
 	//
 	//	squashed: min_k Q_k(s, tanh u)/α + log|d tanh(u)/du|, so that actions have
 	//	          density ∝ exp(Q/α)
 	//	s2ac:     min_k Q_k(s, u), of the earlier published code: no tanh, no 1/α
 	//
-	// Both correct the log-probability for the squash in the end.
+	// Both then correct the log-probability for the squash.
 	Target  string         `yaml:"target" want:"squashed|s2ac"`
 	Sampler sampler.Config `yaml:"sampler"`
 	Choice  Choice         `yaml:"choice"` // the action at test time
@@ -40,9 +39,9 @@ type Stein struct {
 type Start struct {
 	StdMin   float64 `yaml:"std_min" want:"> 0"` // clamp of σ; outside, it has no gradient
 	StdMax   float64 `yaml:"std_max" want:"> 0"`
-	Truncate float64 `yaml:"truncate" want:">= 0"` // draw within so many σ; 0: not cut
-	// Renormalise adds the constant of the cut to the log-density; the earlier code
-	// leaves it out.
+	Truncate float64 `yaml:"truncate" want:">= 0"` // draw within so many σ; 0: no truncation
+	// Renormalise adds the truncation's normalising constant to the log-density; the
+	// earlier code omits it.
 	Renormalise bool `yaml:"renormalise"`
 }
 
@@ -54,7 +53,7 @@ var (
 	_ Checker = Stein{}
 )
 
-// NewStein is P-SVGD with the constants of the earlier published code for Walker2d.
+// NewStein returns P-SVGD with the constants of the earlier published code for Walker2d.
 func NewStein() Stein {
 	return Stein{
 		Network: nn.Network{Hidden: []int{256, 256, 256}, Activation: "elu", Norm: "none"},
@@ -72,7 +71,7 @@ func NewStein() Stein {
 	}
 }
 
-// Validate names the settings that make no sense together.
+// Validate reports settings that contradict each other.
 func (p Stein) Validate() error { return p.Check(0, 0) }
 
 // Check is Validate for a number of particles and of action dimensions; 0: not
@@ -81,13 +80,13 @@ func (p Stein) Check(particles, actDim int) error {
 	all := []error{p.Network.Validate(), p.Sampler.Validate(particles, actDim)}
 	fail := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
 	if !p.Sampler.HasDensity() {
-		fail("sampler: a policy needs log-probabilities, which algorithm %s with density %s does not have: take svgd with first-order or exact", p.Sampler.Algorithm, p.Sampler.Density)
+		fail("sampler: a policy needs log-probabilities, which algorithm %s with density %s does not provide: use svgd with first-order or exact", p.Sampler.Algorithm, p.Sampler.Density)
 	}
 	if p.Initial.StdMin > p.Initial.StdMax {
 		fail("initial: std_min %g is above std_max %g", p.Initial.StdMin, p.Initial.StdMax)
 	}
 	if p.Initial.Truncate > 0 && strings.HasPrefix(p.Sampler.Control, "mh") {
-		fail("initial.truncate %g with sampler.control %s: truncation and Metropolis–Hastings are two answers to divergence, take one", p.Initial.Truncate, p.Sampler.Control)
+		fail("initial.truncate %g with sampler.control %s: truncation and Metropolis–Hastings cannot be combined: use one", p.Initial.Truncate, p.Sampler.Control)
 	}
 	if p.Initial.Renormalise && p.Initial.Truncate == 0 {
 		fail("initial.renormalise: nothing is truncated; set initial.truncate")
@@ -110,7 +109,7 @@ func (p Stein) Sample(q Query) Draw {
 	return draw
 }
 
-// Start draws particles and leaves them where they are.
+// Start draws particles without moving them.
 func (p Stein) Start(q Query) Draw {
 	u, logQ := p.start(q).Draw(sampler.KeyNoise{Key: q.Key}, q.Particles)
 	action, logProb := Squash(u, logQ)
@@ -126,7 +125,7 @@ func (p Stein) Greedy(q Query) *Node {
 	return p.Choose(q, draw)
 }
 
-// Choose picks one by the critic's values at the final actions.
+// Choose picks one of the drawn actions by the critic's values.
 func (p Stein) Choose(q Query, drawn Draw) *Node { return p.Choice.Pick(q, drawn) }
 
 // start is q⁰, N(μ(s), diag σ₀(s)²).

@@ -9,12 +9,12 @@ import (
 	"github.com/stein-rl/stein/sampler"
 )
 
-// probed is for how many states of a batch the heuristic bandwidths are worked out:
-// the median sorts M² numbers a state.
+// probed is the number of states for which the heuristic bandwidths are computed: the
+// median sorts M² numbers per state.
 const probed = 8
 
-// stats are the diagnostics of a draw: docs/policies.md says what each one means.
-// They are means over the batch, and over the steps where each step has one.
+// stats returns the diagnostics of a draw; docs/metrics.md explains each. They are means
+// over the batch, and over the steps if each step has one.
 func (p Stein) stats(q Query, q0 sampler.DiagonalGaussian, smp sampler.Sampler, run sampler.Result, draw Draw) map[string]*Node {
 	s := map[string]*Node{"start_std": ReduceAllMean(q0.Std)}
 	p.entropyStats(s, q, draw)
@@ -27,7 +27,7 @@ func (p Stein) stats(q Query, q0 sampler.DiagonalGaussian, smp sampler.Sampler, 
 		s["score_norm"] = ReduceAllMean(Sqrt(ReduceSum(Square(run.Score), -1)))
 		return detached(s)
 	}
-	// What the steps brought: KL(q⁰‖p) − KL(q‖p) at the drawn particles, nats, where p is the sampler's target.
+	// KL(q⁰‖p) − KL(q‖p), estimated at the particles, nats; p is the sampler's target.
 	first := run.Path[0]
 	gain := Sub(Sub(run.LogP, run.LogQ), Sub(first.LogP, first.LogQ)) // [B, M]
 	if draw.Alive != nil {
@@ -62,8 +62,8 @@ func (p Stein) stats(q Query, q0 sampler.DiagonalGaussian, smp sampler.Sampler, 
 	return detached(s)
 }
 
-// entropyStats tell whether log-probabilities can be true: no density on (−1, 1)^A
-// has more entropy than A·ln 2.
+// entropyStats adds checks of the log-probabilities: no density on (−1, 1)^A has more
+// entropy than A·ln 2.
 func (p Stein) entropyStats(s map[string]*Node, q Query, draw Draw) {
 	alive := OnesLike(draw.LogProb)
 	if draw.Alive != nil {
@@ -78,12 +78,12 @@ func (p Stein) entropyStats(s map[string]*Node, q Query, draw Draw) {
 	s["entropy_over_share"] = ReduceAllMean(ConvertDType(over, alive.DType()))
 	s["log_prob_min"] = ReduceAllMin(draw.LogProb)
 	s["log_prob_max"] = ReduceAllMax(draw.LogProb)
-	value := q.Value(draw.Action) // the learner asks for the same: the engine works it out once
+	value := q.Value(draw.Action) // often also in the loss; the engine evaluates equal nodes once
 	centred := Sub(value, InsertAxes(mean(value), -1))
 	s["q_spread"] = ReduceAllMean(Sqrt(MaxScalar(mean(Square(centred)), 1e-12)))
 }
 
-// controlStats say how many moves were taken, and how often there was a test.
+// controlStats adds the acceptance rate, and the probability of an accept test.
 func (p Stein) controlStats(s map[string]*Node, q Query, smp sampler.Sampler, run sampler.Result) {
 	svgd, ok := smp.(sampler.SVGD)
 	if !ok || svgd.Control == nil {
@@ -99,8 +99,8 @@ func (p Stein) controlStats(s map[string]*Node, q Query, smp sampler.Sampler, ru
 	}
 }
 
-// heuristics are σ by the mean and by the median of the squared distances, at the
-// particles of a few states.
+// heuristics returns σ by the mean and by the median of the squared distances, for a few
+// states.
 func heuristics(x *Node) (mean, median *Node) {
 	few := Slice(StopGradient(x), AxisRange(0, min(probed, x.Shape().Dim(0))))
 	p := sampler.ParticlesOf(few)

@@ -12,10 +12,10 @@ import (
 // milestones are the steps at which a benchmark's table compares returns.
 var milestones = []float64{25_000, 50_000, 100_000, 200_000, 300_000, 500_000, 1_000_000}
 
-// Benchmark is a table in Markdown for each environment: the return of every
-// configuration after so many steps, interquartile mean over its runs with the 95 %
-// interval, and what the runs cost, beside published figures. Sections of image models
-// are left out.
+// Benchmark returns a Markdown table for each environment: the return of every
+// configuration at the milestones, as interquartile mean over its runs with a 95 %
+// interval, and the cost of the runs. Published returns follow each table. Image models
+// are omitted.
 func (r *Report) Benchmark() (string, error) {
 	anchors, err := readAnchors()
 	if err != nil {
@@ -35,8 +35,8 @@ func (r *Report) Benchmark() (string, error) {
 	return out.String(), nil
 }
 
-// milestones are those that some configuration has reached, and the end of the longest
-// where it is none of them.
+// milestones returns those that some configuration has reached, and the longest run's end
+// if it is well beyond the last of them.
 func (s *Section) milestones() []float64 {
 	end := 0.0
 	for _, r := range s.Results {
@@ -68,8 +68,8 @@ func (s *Section) benchmarkTable(out *strings.Builder, steps []float64, b Bootst
 	out.WriteString("\n")
 }
 
-// scoreAt is the interquartile mean over the runs that have got so far, with its
-// interval where there are several.
+// scoreAt returns the interquartile mean over the runs that reached step, with its interval
+// if there are several.
 func (g *Group) scoreAt(metric string, step float64, b Bootstrap) string {
 	scores := Scores{nil}
 	for _, r := range g.Runs {
@@ -93,8 +93,8 @@ func (g *Group) scoreAt(metric string, step float64, b Bootstrap) string {
 	}
 }
 
-// fallen counts, in the second half of each run, the evaluations below half of their
-// median there.
+// fallen counts the evaluations in the second halves of the runs, and those of them below
+// half of the median of their run's second half.
 func (g *Group) fallen(metric string) (fallen, of int) {
 	for _, r := range g.Runs {
 		s := r.series[metric]
@@ -118,8 +118,8 @@ func (g *Group) fallen(metric string) (fallen, of int) {
 	return fallen, of
 }
 
-// cost is the mean over runs of hours, processor hours, and steps a second, evaluations
-// included; NaN where no run recorded it.
+// cost returns the means over runs of hours, processor hours, and steps per second,
+// including evaluations; NaN if no run recorded it.
 func (g *Group) cost() (hours, cpu, speed float64) {
 	mean := func(of func(*Run) float64) float64 {
 		sum, n := 0.0, 0
@@ -136,7 +136,7 @@ func (g *Group) cost() (hours, cpu, speed float64) {
 	return hours, cpu, speed
 }
 
-// total is what a count comes to that begins at zero again with each process.
+// total sums a count that restarts at zero in each process.
 func (s series) total() float64 {
 	sum, last := 0.0, 0.0
 	for _, x := range s.values {
@@ -148,7 +148,7 @@ func (s series) total() float64 {
 	return sum + last
 }
 
-// An anchor is a return that others have published of an environment.
+// An anchor is a published return in an environment.
 type anchor struct {
 	env, method, updates string
 	steps, value         float64
@@ -179,7 +179,7 @@ func readAnchors() ([]anchor, error) {
 	return all, nil
 }
 
-// writeAnchors writes the published figures of an environment, a row for each method.
+// writeAnchors writes the published returns of an environment, one row per method.
 func writeAnchors(out *strings.Builder, all []anchor, env string) {
 	var steps []float64
 	var methods []string
@@ -222,7 +222,7 @@ func writeAnchors(out *strings.Builder, all []anchor, env string) {
 	out.WriteString("\n")
 }
 
-// rounded has so many significant digits; a missing value is empty.
+// rounded formats x with this many significant digits; NaN and infinities give "".
 func rounded(x float64, digits int) string {
 	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return ""

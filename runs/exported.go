@@ -11,15 +11,15 @@ import (
 	"strings"
 )
 
-// kept are the files of a run that an exported folder has too.
+// kept lists the files of a run that are copied to an exported folder.
 var kept = []string{configName, csvName}
 
-// CreateExported makes the folder to of an exported run, all but its checkpoint, out of
-// that of the run, dir. Paths of the machine that trained are left out of the record. to
-// must not exist, or be empty.
+// CreateExported creates the folder to from the run folder dir, without checkpoints. It
+// shortens absolute paths in the record to their last element. to must not exist, or be
+// empty.
 func CreateExported(to, dir string, info Info) error {
 	if files, err := os.ReadDir(to); err == nil && len(files) > 0 {
-		return fmt.Errorf("export: folder %s is not empty: name another", to)
+		return fmt.Errorf("export: folder %s is not empty: choose another", to)
 	}
 	if err := os.MkdirAll(Checkpoints(to), 0o755); err != nil {
 		return fmt.Errorf("export: %w", err)

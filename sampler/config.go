@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// A Config names the parts of a sampler. Zero values are the defaults in brackets.
+// A Config selects the parts of a sampler. Zero values mean the defaults in brackets.
 type Config struct {
 	Algorithm string      `yaml:"algorithm"`  // svgd | ula | mala [svgd]
-	Steps     int         `yaml:"steps"`      // L, or the most of L_c [3]
-	StopBelow float64     `yaml:"stop_below"` // L_c: end below this √|Stein identity| [0: never]
+	Steps     int         `yaml:"steps"`      // L, or the maximum of L_c [3]
+	StopBelow float64     `yaml:"stop_below"` // L_c: stop below this √|Stein identity| [0: never]
 	Kernel    string      `yaml:"kernel"`     // rbf | imq, or one of Kernels [rbf]
 	Bandwidth ScaleConfig `yaml:"bandwidth"`  // σ [median]
 	StepSize  ScaleConfig `yaml:"step_size"`  // ε [fixed 0.1]
@@ -21,33 +21,33 @@ type Config struct {
 	Density   string      `yaml:"density"`    // first-order | exact | none [first-order]
 	Trace     TraceConfig `yaml:"trace"`
 	Control   string      `yaml:"control"` // none | truncation | mh | mh-rademacher [none]
-	// Greedy switches a control on in a share of the runs that rises over the training.
+	// Greedy applies Control in a fraction of the runs that rises over the training.
 	Greedy *ScheduleConfig `yaml:"greedy"`
 	Detach bool            `yaml:"detach_score"` // no gradient through the score and its derivative [false]
 
-	// Kernels are those that Kernel may name besides Stein's own.
+	// Kernels are custom kernels that Kernel may name.
 	Kernels map[string]Kernel `yaml:"-"`
 }
 
-// RetiredKeys are those of earlier versions, which are read and ignored.
+// RetiredKeys returns the keys of earlier versions, which are accepted and ignored.
 func (*Config) RetiredKeys() []string { return []string{"diagnose"} }
 
-// A ScaleConfig is a bandwidth or a step size. A key that its kind does not have is an
-// error in YAML.
+// A ScaleConfig configures a bandwidth or a step size. In YAML, keys of another kind are
+// errors.
 type ScaleConfig struct {
 	// Kind: fixed | learned | per-step | network; for ε also decaying; for σ also
 	// median | mean | half-mean.
 	Kind  string  `yaml:"kind" want:"fixed|learned|per-step|network|decaying|median|mean|half-mean"`
-	Value float64 `yaml:"value" kinds:"fixed|learned|per-step|network|decaying"` // where it starts, or stays [0: 1 for σ, 0.1 for ε]
+	Value float64 `yaml:"value" kinds:"fixed|learned|per-step|network|decaying"` // value, or initial value [0: 1 for σ, 0.1 for ε]
 	Min   float64 `yaml:"min" kinds:"learned|per-step|network|decaying"`         // lower limit [0: none]
 	Max   float64 `yaml:"max" kinds:"learned|per-step|network"`                  // upper limit [0: none]
 	// Hidden are the widths of the network's hidden layers [64, 64].
 	Hidden       []int   `yaml:"hidden" kinds:"network" default:"[64, 64]" want:"> 0"`
 	Rate         float64 `yaml:"rate" kinds:"decaying" default:"0.9"`    // factor of each step [0.9]
-	PerDimension bool    `yaml:"per_dimension" kinds:"learned|per-step"` // σ: one for each dimension [false]
+	PerDimension bool    `yaml:"per_dimension" kinds:"learned|per-step"` // σ: one per dimension [false]
 }
 
-// A BoundConfig is the bound on ε.
+// A BoundConfig configures the bound on ε.
 type BoundConfig struct {
 	Kind  string  `yaml:"kind"`  // off | spectral | frobenius [off]
 	Alpha float64 `yaml:"alpha"` // [0.9]
@@ -56,27 +56,27 @@ type BoundConfig struct {
 	Estimate string `yaml:"estimate"`
 }
 
-// A TraceConfig is the form of the divergence T.
+// A TraceConfig configures the divergence T.
 type TraceConfig struct {
-	Hessian  bool   `yaml:"hessian"`   // the trace of the Hessian in it (MET-SVGD) [false]
+	Hessian  bool   `yaml:"hessian"`   // include the trace of the Hessian (MET-SVGD) [false]
 	SelfTerm string `yaml:"self_term"` // exact | reference [exact]
 	Probes   int    `yaml:"probes"`    // V [1]
 	Probe    string `yaml:"probe"`     // rademacher | normal | exact [rademacher]
 }
 
-// A ScheduleConfig is a Schedule.
+// A ScheduleConfig configures a Schedule.
 type ScheduleConfig struct {
 	Start    float64 `yaml:"start"`
 	End      float64 `yaml:"end"`
-	Duration float64 `yaml:"duration"` // share of the training [1]
+	Duration float64 `yaml:"duration"` // fraction of the training [1]
 	Shape    string  `yaml:"shape"`    // linear | exponential [linear]
 }
 
-// exactD is the largest dimension for which the whole Hessian is taken.
+// exactD is the largest dimension in which the full Hessian is computed.
 const exactD = 32
 
-// Validate names every setting that is unknown, or makes no sense beside another. m
-// is the number of particles and d the dimension they will have; 0: not known yet.
+// Validate reports every unknown setting and every invalid combination. m is the number of
+// particles and d their dimension; 0: not known yet.
 func (c Config) Validate(m, d int) error {
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf("sampler: "+format, args...)) }
@@ -105,55 +105,55 @@ func (c Config) Validate(m, d int) error {
 		}
 	}
 	if c.StepSize.PerDimension {
-		fail("step_size: per_dimension is for the bandwidth; every dimension has the same step size")
+		fail("step_size: per_dimension is for the bandwidth only")
 	}
 	hasDensity := c.HasDensity()
 	langevin := c.Algorithm == "ula" || c.Algorithm == "mala"
 	if c.StopBelow > 0 && !hasDensity {
-		fail("stop_below needs a density: the Stein identity has its trace in it")
+		fail("stop_below needs a density: the Stein identity uses its trace")
 	}
 	if !langevin && c.Bound.Kind != "" && c.Bound.Kind != "off" && !hasDensity {
-		fail("bound %s needs a density: it is made of the same trace", c.Bound.Kind)
+		fail("bound %s needs a density: it uses the same trace", c.Bound.Kind)
 	}
 	if c.Greedy != nil {
 		if c.Control != "mh" && c.Control != "mh-rademacher" {
-			fail("greedy is a schedule for control mh, not for %q", c.Control)
+			fail("greedy needs control mh or mh-rademacher, not %q", c.Control)
 		}
 		oneOf("greedy.shape", c.Greedy.Shape, "linear", "exponential")
 		if c.Greedy.Shape == "exponential" && (c.Greedy.Start <= 0 || c.Greedy.End <= 0) {
-			fail("greedy: an exponential schedule starts and ends above 0, not at %g and %g", c.Greedy.Start, c.Greedy.End)
+			fail("greedy: exponential schedule from %g to %g: want both above 0", c.Greedy.Start, c.Greedy.End)
 		}
 	}
 	if strings.HasPrefix(c.Control, "mh") && !hasDensity {
-		fail("control %s needs a density: T is in its accept test", c.Control)
+		fail("control %s needs a density: its accept test uses T", c.Control)
 	}
 	if !langevin && hasDensity && !c.Trace.Hessian && m == 1 {
-		fail("one particle has no leave-one-out density (it divides by M − 1): take two or more, or trace.hessian")
+		fail("one particle has no leave-one-out density (it divides by M − 1): use two or more, or trace.hessian")
 	}
 	if c.exact() && d > exactD {
-		fail("an exact trace or determinant in %d dimensions: at most %d", d, exactD)
+		fail("exact trace or determinant in %d dimensions: want at most %d", d, exactD)
 	}
 	if langevin && c.Control != "" && c.Control != "none" {
-		fail("%s has its own test; control %s is for svgd", c.Algorithm, c.Control)
+		fail("control %s is for svgd, not for %s", c.Control, c.Algorithm)
 	}
 	return errors.Join(errs...)
 }
 
 func (c Config) exact() bool { return c.Density == "exact" || c.Trace.Probe == "exact" }
 
-// HasDensity says whether the sampler carries log q. A policy needs one that does.
+// HasDensity reports whether the sampler computes log q, which a policy needs.
 func (c Config) HasDensity() bool {
 	return c.Density != "none" && c.Algorithm != "ula" && c.Algorithm != "mala"
 }
 
-// kernels are all that Kernel may name.
+// kernels returns all kernels that Kernel may name.
 func (c Config) kernels() map[string]Kernel {
 	all := map[string]Kernel{"rbf": RBF{}, "imq": IMQ{}}
 	maps.Copy(all, c.Kernels)
 	return all
 }
 
-// Build makes the sampler and the length of its runs. Validate first.
+// Build returns the sampler and its number of steps. Call Validate first.
 func (c Config) Build() (Sampler, Steps) {
 	steps := Steps{Max: c.Steps, StopBelow: c.StopBelow}
 	epsilon := c.StepSize.build("epsilon", 0.1, Fixed(0.1))
@@ -190,7 +190,8 @@ func (c Config) Build() (Sampler, Steps) {
 	return v, steps
 }
 
-// build makes the scale of a name; start is where it begins if nothing is said.
+// build returns the scale with this name; start is the default initial value, unset the
+// default scale.
 func (s ScaleConfig) build(name string, start float64, unset Scale) Scale {
 	if s.Value > 0 {
 		start = s.Value

@@ -24,7 +24,7 @@ func TestConfigValidate(t *testing.T) {
 		"one particle":          {sampler.Config{}, 1, 6, "divides by M − 1"},
 		"one particle, Hessian": {sampler.Config{Trace: hessian}, 1, 6, ""},
 		"exact, many D":         {sampler.Config{Density: "exact", Trace: hessian}, 10, 3072, "at most 32"},
-		"greedy truncation":     {sampler.Config{Control: "truncation", Greedy: &sampler.ScheduleConfig{}}, 10, 6, "greedy is a schedule for control mh"},
+		"greedy truncation":     {sampler.Config{Control: "truncation", Greedy: &sampler.ScheduleConfig{}}, 10, 6, "greedy needs control mh"},
 		"mh without a density":  {sampler.Config{Density: "none", Control: "mh"}, 10, 6, "control mh needs a density"},
 		"min above max":         {sampler.Config{Bandwidth: sampler.ScaleConfig{Kind: "learned", Min: 2, Max: 1}}, 10, 6, "want numbers ≥ 0, and min ≤ max"},
 		"ε of each dimension":   {sampler.Config{StepSize: sampler.ScaleConfig{Kind: "learned", PerDimension: true}}, 10, 6, "per_dimension is for the bandwidth"},

@@ -7,25 +7,25 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// A Sampler is one transition of M particles. Run strings them together.
+// A Sampler is one transition of M particles. Run applies several.
 type Sampler interface {
-	// Step moves the particles of s, whose LogP and Score are those of s.X.
+	// Step moves the particles of s. s.LogP and s.Score must be those of s.X.
 	Step(at At, t Target, s State) (State, Info)
-	// Probes draws the probes that Step wants Hessian-vector products of at a step.
+	// Probes draws the probes whose Hessian-vector products Step needs.
 	Probes(at At, x *Node) []*Node
 }
 
-// Density says how log q is carried through a step.
+// Density is the way log q is computed through a step.
 type Density int
 
 // The forms of a density.
 const (
-	// FirstOrder takes ε·T off, T the divergence of the field: log det(I+εJ) to first
-	// order.
+	// FirstOrder subtracts ε·T, where T is the divergence of the field: log det(I+εJ) to
+	// first order.
 	FirstOrder Density = iota
-	// ExactLogDet takes log|det(I + εJ)| off, with the whole Hessian; for small D.
+	// ExactLogDet subtracts log|det(I + εJ)|, with the full Hessian; for small D.
 	ExactLogDet
-	// NoDensity carries none.
+	// NoDensity computes none.
 	NoDensity
 )
 
@@ -42,7 +42,7 @@ type Divergence struct {
 	Exact    bool // the D unit vectors as probes: no noise, D times the cost
 }
 
-// SVGD moves particles along φ, with a density (see field, Divergence, Bounded).
+// SVGD moves particles along φ, with a density (see field, Divergence, Bound).
 type SVGD struct {
 	Kernel    Kernel
 	Bandwidth Scale
@@ -51,14 +51,15 @@ type SVGD struct {
 	Density   Density
 	Trace     Divergence
 	Control   Control // nil: none
-	// Detach holds the score and its derivative constant in differentiation: gradients
-	// reach scales and starts through the moves alone, and no third derivative is taken.
+	// Detach treats the score and its derivative as constants in differentiation:
+	// gradients reach scales and starts only through the moves, and no third derivative
+	// is computed.
 	Detach bool
 }
 
 var _ Sampler = SVGD{}
 
-// Probes draws what Hutchinson's estimator needs.
+// Probes draws the probes of Hutchinson's estimator.
 func (v SVGD) Probes(at At, x *Node) []*Node {
 	d := x.Shape().Dimensions[2]
 	if v.Density == NoDensity {
@@ -156,7 +157,7 @@ func (v SVGD) Step(at At, t Target, s State) (State, Info) {
 // trace is T, [B, M].
 func (v SVGD) trace(f *field, info *Info) *Node {
 	if !v.Trace.HessianTrace {
-		// The sum leaves out j = i, so a living i has n − 1 terms and a dead one n.
+		// The sum omits j = i, so a living i has n − 1 terms and a dead one n.
 		return Div(f.kernelTrace(false), AddScalar(f.n, -1))
 	}
 	info.HessianTrace = f.hessianTrace()
@@ -173,9 +174,9 @@ func meanAlive(f *field, x *Node) *Node {
 	return Div(ReduceSum(Mul(x, f.weight), -1), Squeeze(f.n, -1))
 }
 
-// fieldOf is φ at other points y with the other particles of s held, for the inverse
-// step. The score at y replaces the mover's own; the mover meets itself at distance
-// zero, wherever it is.
+// fieldOf returns φ as a function of each particle's position y, with the other particles
+// of s held, for the inverse step. The particle's own term uses the score at y and
+// distance zero.
 func (v SVGD) fieldOf(s State, f *field) func(t Target, y *Node) *Node {
 	stretch := func(x *Node) *Node {
 		if f.metric == nil {

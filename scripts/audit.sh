@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Looks for known weaknesses in what Stein is built from: Go modules, as far as the
-# code calls what is weak (govulncheck), and Python packages (pip-audit). Both ask
-# databases on the network.
-#   exit code 0   both were asked, and know of none
-#             1   one is known: it is printed
-#             3   a database could not be asked: it is printed which; the other knows of none
+# Looks for known vulnerabilities in Stein's dependencies: in Go modules, if the code
+# calls the affected functions (govulncheck), and in Python packages (pip-audit). Both
+# query databases on the network.
+#   exit code 0   no known vulnerability
+#             1   at least one, which is printed
+#             3   a database could not be queried, which is printed; the other has none
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,7 +22,7 @@ case $? in
 3) known=1 && cat "$log" ;; # govulncheck's code for a finding
 *)
 	unasked=1
-	echo "audit: Go modules were NOT checked: govulncheck can't be had, or reach its database:"
+	echo "audit: Go modules were NOT checked: govulncheck cannot be installed, or cannot reach its database:"
 	tail -n 3 "$log" | sed 's/^/    /'
 	;;
 esac
@@ -34,14 +34,14 @@ if [ ! -x .build/audit/bin/pip-audit ]; then
 fi
 for file in requirements*.txt bench/requirements.txt python_env/requirements*.txt; do
 	[ -e "$file" ] || continue
-	# Files have every package with its version: nothing is to be resolved.
+	# The files pin every package, so nothing needs to be resolved.
 	.build/audit/bin/pip-audit --progress-spinner off --disable-pip --no-deps -r "$file" >"$log" 2>&1
 	code=$?
 	skipped=$(grep -c 'could not be audited' "$log")
 	if [ "$code" = 0 ] && [ "$skipped" -gt 0 ]; then
-		# pip-audit calls that well; without its database it is every package.
+		# pip-audit exits with 0 then; without its database it skips every package.
 		unasked=1
-		echo "audit: $skipped packages of $file were NOT checked: the database can't be reached, or doesn't know them"
+		echo "audit: $skipped packages of $file were NOT checked: the database cannot be reached, or does not list them"
 	elif [ "$code" = 0 ]; then
 		echo "$file: $(tail -n 1 "$log")"
 	elif grep -q '^Found [0-9]' "$log"; then
@@ -50,7 +50,7 @@ for file in requirements*.txt bench/requirements.txt python_env/requirements*.tx
 		cat "$log"
 	else
 		unasked=1
-		echo "audit: $file was NOT checked: pip-audit can't be had, or reach its database:"
+		echo "audit: $file was NOT checked: pip-audit cannot be installed, or cannot reach its database:"
 		tail -n 3 "$log" | sed 's/^/    /'
 	fi
 done

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# Makes docs/results/benchmark.md, its figures and its curves from the records of runs
-# below docs/results/runs, whose README.md is the page's text.
+# Generates docs/results/benchmark.md, its figures and its curves from the records of runs
+# in docs/results/runs; its text is the README.md there. To add a record:
 #   stein export RUN --format run --checkpoint none --out docs/results/runs/NAME
-# adds a record.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Trains the fourteen Walker2d configurations for 2,000 steps each on small networks and
-# compares them: all there is of a sweep, end to end. Fails when one fails.
+# Trains the fourteen Walker2d configurations for 2,000 steps each with small networks and
+# reports on them: an end-to-end check of a sweep. Fails if a trial fails.
 #   scripts/fourteen.sh [FOLDER]
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Trains SAC, P-SVGD and MET-SVGD on the multi-goal plane with five seeds each, sends each
-# of them out 60 times as it is tested (SAC by its mean, particles by the draw) and 60 times
-# with drawn actions, and prints who went where, and what the policies say of their entropy.
+# Trains SAC, P-SVGD and MET-SVGD on the multi-goal plane with five seeds each, evaluates
+# each for 60 episodes with its test-time actions (SAC the mean, particle policies a random
+# particle) and 60 with sampled actions, and prints the goals reached and the policies'
+# entropies.
 #   scripts/multigoal.sh [FOLDER]
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Builds the archive that people download, and its checksum, into dist/:
+# Builds the release archive and its checksum in dist/:
 #   stein-VERSION-linux-amd64.tar.gz
 #   stein-VERSION-linux-amd64.tar.gz.sha256
-# VERSION is the tag of the commit without its v; without a tag, that of CHANGELOG.md's
-# topmost section with -dev behind it. The same source, Go and libzmq give the same bytes.
+# VERSION is the tag of the commit without its v; without a tag, the topmost version in
+# CHANGELOG.md with the suffix -dev. The same source, Go and libzmq give the same bytes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -29,7 +29,7 @@ go build -trimpath -buildvcs="$buildvcs" -ldflags='-s -w' -o "$root/stein" ./cmd
 cp LICENSE NOTICE THIRD_PARTY.md README.md CHANGELOG.md CITATION.cff "$root"
 cp deploy/INSTALL.md "$root"
 
-# The licences of everything that is compiled in, in full.
+# The full licences of everything that is compiled in.
 missing=0
 while read -r module; do
 	if ! grep -qF "| $module |" THIRD_PARTY.md; then
@@ -51,7 +51,7 @@ cp report/web/uplot/LICENSE "$root/licences/uplot"
 [ "$missing" = 0 ] || exit 1
 find "$root" -type d -exec chmod 755 {} + && find "$root" -type f -exec chmod 644 {} + && chmod 755 "$root/stein"
 
-# It must run from where it is unpacked.
+# Check that it runs from the unpacked folder.
 "$root/stein" version
 "$root/stein" configs >/dev/null
 echo "release: needs $(readelf -d "$root/stein" | sed -nE 's/.*NEEDED.*\[(.*)\]/\1/p' | paste -sd' ')," \

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Makes sure that what the build and the simulator need of the system is there.
-# Installs it with apt where that is possible; says what to install where not.
+# Checks for the system packages that the build and the simulator need. Installs missing
+# ones with apt if possible; otherwise prints what to install.
 #   scripts/system-packages.sh         for make train
-#   scripts/system-packages.sh test    the browser that the report's page is tested in
+#   scripts/system-packages.sh test    the browser for the test of the report's page
 #   scripts/system-packages.sh data    Fashion-MNIST
 set -eu
 
@@ -36,12 +36,12 @@ fi
 
 PYTHON=${PYTHON:-python3}
 missing=""
-need() { # need PACKAGE COMMAND...: the package is missing when the command fails
+need() { # need PACKAGE COMMAND...: the package is missing if the command fails
 	package=$1
 	shift
 	"$@" >/dev/null 2>&1 || missing="$missing $package"
 }
-library() { # is a shared library known to the loader?
+library() { # library NAME: succeeds if the loader finds this shared library
 	PATH="$PATH:/sbin:/usr/sbin" ldconfig -p | grep -q "$1"
 }
 

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Tests packages (test.sh PACKAGES…): with the race detector those that start goroutines,
-# without it the others. The detector makes the building of graphs and arithmetic in pure
-# Go several times slower, and finds nothing where one goroutine does all.
+# Tests packages (test.sh PACKAGES…): those that start goroutines with the race detector,
+# the others without. The detector makes graph building and arithmetic in pure Go several
+# times slower, and cannot find anything in code with a single goroutine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# -race turns pointer checks on, which GoMLX's matrix products in pure Go do not pass
-# (they step one past the end of a slice): the checks alone go off.
+# -race also enables pointer checks, which GoMLX's matrix products in pure Go fail (they
+# step one past the end of a slice): disable only these checks.
 race=(-race -gcflags=all=-d=checkptr=0)
-# A process with the detector sleeps for a second when it ends, unless told.
+# By default a process with the detector sleeps for a second when it exits.
 export GORACE=${GORACE:-atexit_sleep_ms=0}
 
 raced=() plain=()

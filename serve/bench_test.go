@@ -17,10 +17,10 @@ import (
 	"github.com/stein-rl/stein/serve/servepb"
 )
 
-// The figures of docs/serving.md: go test ./serve -run '^$' -bench . -benchtime 20000x
+// The measurements in docs/serving.md: go test ./serve -run '^$' -bench . -benchtime 20000x
 var benchConfig = flag.String("config", "walker2d/sac", "configuration of the benchmarks' policy, at its full size")
 
-// BenchmarkInProcess is the agent called by its own program.
+// BenchmarkInProcess calls the agent in the same program, without a server.
 func BenchmarkInProcess(b *testing.B) {
 	agent := newRun(b, *benchConfig).learner(b, 1)
 	obs := observations(rand.New(rand.NewPCG(1, 1)), 1)
@@ -38,7 +38,7 @@ func BenchmarkInProcess(b *testing.B) {
 	b.ReportMetric(float64(len(took))/b.Elapsed().Seconds(), "answers/s")
 }
 
-// BenchmarkBatch is the engine's part of an answer, by the size of the batch.
+// BenchmarkBatch measures the engine's time for each batch size.
 func BenchmarkBatch(b *testing.B) {
 	agent := newRun(b, *benchConfig).learner(b, 1)
 	for _, rows := range []int{1, 8, 16, 32, 64} {
@@ -61,8 +61,8 @@ func BenchmarkBatch(b *testing.B) {
 	}
 }
 
-// BenchmarkServe has clients in a process of their own ask the server, one observation
-// a request; BenchmarkEcho has the same clients ask a server of gRPC that does nothing.
+// BenchmarkServe measures the server with clients in a separate process, one observation
+// per request. BenchmarkEcho is the same with a gRPC server that computes nothing.
 func BenchmarkServe(b *testing.B) {
 	benchmarkCrowds(b, func(b *testing.B) string {
 		r := newRun(b, *benchConfig)
@@ -87,7 +87,7 @@ func BenchmarkEcho(b *testing.B) {
 	})
 }
 
-// An echo answers at once with numbers of the size that a policy's answer has.
+// An echo answers at once, with an answer of the same size as a policy's.
 type echo struct {
 	servepb.UnimplementedPoliciesServer
 }

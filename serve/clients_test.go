@@ -18,26 +18,27 @@ import (
 	"github.com/stein-rl/stein/serve/client"
 )
 
-// A crowd is a process of clients that ask one observation after the other.
+// A crowd is a process with clients that each send one observation after the other.
 type crowd struct {
 	Address     string
 	Clients     int
-	Connections int  // that they share; 0: each has its own
+	Connections int  // shared by the clients; 0: one per client
 	Stream      bool // else Act
-	Requests    int  // of all together
+	Requests    int  // of all clients together
 }
 
-// A tally is what a crowd has met with.
+// A tally holds the measurements of a crowd.
 type tally struct {
 	Answers  int
-	Seconds  float64 // from the first question to the last answer
-	P50, P99 float64 // of an answer, seconds
-	CPU      float64 // of the crowd's process, seconds
+	Seconds  float64 // from the first request to the last answer
+	P50, P99 float64 // latency in seconds
+	CPU      float64 // processor seconds of the crowd's process
 }
 
 const crowdVariable = "STEIN_TEST_CROWD"
 
-// TestMain lets the test binary be a crowd: what clients cost is then not the server's.
+// TestMain lets the test binary run as a crowd, so that the clients' processor time is
+// not counted as the server's.
 func TestMain(m *testing.M) {
 	text := os.Getenv(crowdVariable)
 	if text == "" {
@@ -55,7 +56,7 @@ func TestMain(m *testing.M) {
 	json.NewEncoder(os.Stdout).Encode(t)
 }
 
-// run is a crowd in a process of its own.
+// run runs the crowd in a separate process.
 func (c crowd) run(t testing.TB) (got tally) {
 	t.Helper()
 	text, err := json.Marshal(c)
@@ -125,7 +126,7 @@ func (c crowd) ask() (tally, error) {
 	return t, errors.Join(failed...)
 }
 
-// processorTime is what this process has used so far, in seconds.
+// processorTime returns the processor seconds that this process has used so far.
 func processorTime() float64 {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {

@@ -1,9 +1,10 @@
-// Package serve answers other programs' questions for actions over gRPC, by the
-// schema in proto/stein/serve/v1/serve.proto.
+// Package serve serves policies and image models to other programs over gRPC. The
+// schema is proto/stein/serve/v1/serve.proto.
 //
 //	clients ──▶ gRPC ──▶ queue ──▶ batch ──▶ agents.Oracle ──▶ XLA
-//	                     one for each policy       ▲
+//	                     one per policy            ▲
 //	run folder ──▶ newer checkpoint ───────────────┘ between two batches
 //
-// Read policy.go first: it is the way of a request. Package client is the other end.
+// Read policy.go first: it handles a request from arrival to answer. Package client is
+// the client side.
 package serve

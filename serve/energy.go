@@ -18,17 +18,17 @@ import (
 	"github.com/stein-rl/stein/serve/servepb"
 )
 
-// An energy answers for the run of an image model. Requests wait for one another; a
-// request's images are computed together.
+// An energy serves the run of an image model. Requests are computed one at a time, all
+// images of a request together.
 type energy struct {
 	name   string
 	limits Limits
 	log    *slog.Logger
 	gauges gauges
-	update atomic.Int64 // of the checkpoint that answers
-	queued atomic.Int64 // images that wait
+	update atomic.Int64 // update of the checkpoint in use
+	queued atomic.Int64 // waiting images
 
-	mu    sync.Mutex // who has it uses the model
+	mu    sync.Mutex // guards the use of model
 	model *experiments.ImageModel
 }
 
@@ -47,7 +47,7 @@ func (s *Server) openEnergy(source Source) (*energy, error) {
 	e.update.Store(model.Update)
 	shape := model.Shape()
 	blank := &dataset.Images{Height: shape.Height, Width: shape.Width, Channels: shape.Channels, Pixels: make([]byte, shape.Size())}
-	if _, err := model.Score(blank); err != nil { // compiles, or says that there is no energy
+	if _, err := model.Score(blank); err != nil { // compiles the graph, or fails if the model has no energy
 		model.Close()
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func (s *Server) openEnergy(source Source) (*energy, error) {
 	return e, nil
 }
 
-// energyOf is the image model of a name, or nil.
+// energyOf returns the image model with this name, or nil; "" means the first.
 func (s *Server) energyOf(name string) *energy {
 	for _, e := range s.energies {
 		if e.name == name || name == "" {
@@ -77,7 +77,7 @@ func (s *Server) unknownModel(name string) error {
 	return status.Errorf(codes.NotFound, "unknown image model %q; this server has %s", name, strings.Join(names, ", "))
 }
 
-// An energyService answers for a server's image models.
+// An energyService implements the service Energies.
 type energyService struct {
 	servepb.UnimplementedEnergiesServer
 	*Server
@@ -100,7 +100,7 @@ func (s energyService) Score(ctx context.Context, r *servepb.ScoreRequest) (*ser
 	return &servepb.ScoreResponse{Energies: f, Update: update, Id: r.Id}, nil
 }
 
-// Models says what there is.
+// Models lists the image models.
 func (s energyService) Models(_ context.Context, r *servepb.ModelsRequest) (*servepb.ModelsResponse, error) {
 	energies := s.energies
 	if r.Model != "" {
@@ -121,7 +121,7 @@ func (s energyService) Models(_ context.Context, r *servepb.ModelsRequest) (*ser
 	return answer, nil
 }
 
-// images are those of a request, brought to the model's size.
+// images returns the images of a request, fitted to the model's size.
 func (e *energy) images(pixels []byte, files [][]byte) (*dataset.Images, error) {
 	shape := e.model.Shape()
 	all := &dataset.Images{Name: "request", Height: shape.Height, Width: shape.Width, Channels: shape.Channels, Pixels: bytes.Clone(pixels)}
@@ -149,7 +149,7 @@ func (e *energy) images(pixels []byte, files [][]byte) (*dataset.Images, error) 
 	return all, nil
 }
 
-// score computes f of a request's images, unless its client has left by then.
+// score computes f of a request's images. It skips a request whose client has left.
 func (e *energy) score(ctx context.Context, pixels []byte, files [][]byte) ([]float64, int64, error) {
 	images, err := e.images(pixels, files)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// metrics are what Prometheus is told, docs/serving.md explains each.
+// metrics are the Prometheus metrics; docs/serving.md explains each.
 type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
@@ -28,26 +28,26 @@ func newMetrics() *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "stein_serve_requests_total", Help: "Requests answered, by gRPC code."}, []string{"policy", "code"}),
-		latency:  prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "stein_serve_request_seconds", Help: "From a request's arrival to its answer.", Buckets: seconds}, of),
-		rows:     prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "stein_serve_batch_rows", Help: "Observations worked out together.", Buckets: prometheus.ExponentialBuckets(1, 2, 10)}, of),
+		latency:  prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "stein_serve_request_seconds", Help: "Time from a request's arrival to its answer.", Buckets: seconds}, of),
+		rows:     prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "stein_serve_batch_rows", Help: "Observations in a batch.", Buckets: prometheus.ExponentialBuckets(1, 2, 10)}, of),
 		compute:  prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "stein_serve_compute_seconds", Help: "Time of one batch in the engine.", Buckets: seconds}, of),
-		expired:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "stein_serve_expired_total", Help: "Requests whose client had gone before they were worked out."}, of),
-		reloads:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "stein_serve_reloads_total", Help: "Newer checkpoints taken over."}, of),
+		expired:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "stein_serve_expired_total", Help: "Requests whose client had left before they were started."}, of),
+		reloads:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "stein_serve_reloads_total", Help: "Newer checkpoints loaded."}, of),
 	}
 	m.registry.MustRegister(m.requests, m.latency, m.rows, m.compute, m.expired, m.reloads,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
-// watch adds what is read from a policy or an energy when Prometheus asks.
+// watch adds the gauges that are read from a policy or an energy at each scrape.
 func (m *metrics) watch(name string, queued, step *atomic.Int64) {
 	gauge := func(figure, help string, value func() float64) {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: figure, Help: help, ConstLabels: prometheus.Labels{"policy": name},
 		}, value))
 	}
-	gauge("stein_serve_queue_rows", "Observations, or images, that wait.", func() float64 { return float64(queued.Load()) })
-	gauge("stein_serve_checkpoint_step", "Environment steps, or updates, of the checkpoint that answers.", func() float64 { return float64(step.Load()) })
+	gauge("stein_serve_queue_rows", "Waiting observations or images.", func() float64 { return float64(queued.Load()) })
+	gauge("stein_serve_checkpoint_step", "Environment steps, or updates, of the checkpoint in use.", func() float64 { return float64(step.Load()) })
 }
 
 func (m *metrics) of(name string) gauges {
@@ -64,7 +64,7 @@ func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
-// gauges are those of one policy.
+// gauges are the metrics of one policy or image model.
 type gauges struct {
 	expired, reloads, answered prometheus.Counter
 	rows, compute, latency     prometheus.Observer

@@ -16,33 +16,33 @@ import (
 	"github.com/stein-rl/stein/experiments"
 )
 
-// A policy answers for one run. One goroutine, work, uses the agent; what arrives
-// while it computes is the next batch.
+// A policy serves one run. Only the goroutine work uses the agent; requests that arrive
+// while it computes form the next batch.
 type policy struct {
 	name   string
 	actor  *experiments.Actor
 	oracle agents.Oracle
-	drawn  bool // greedy actions are drawn too: they depend on seed and place
+	drawn  bool // greedy actions are random too: they depend on the seed and the row
 	limits Limits
 	log    *slog.Logger
 	gauges gauges
 
 	jobs   chan *job
 	swaps  chan swap
-	queued atomic.Int64 // rows that wait
-	step   atomic.Int64 // of the checkpoint that answers
+	queued atomic.Int64 // waiting rows
+	step   atomic.Int64 // step of the checkpoint in use
 	path   atomic.Pointer[string]
-	seed   uint64 // of what is drawn for requests without a seed
+	seed   uint64 // for requests without a seed
 	calls  uint64
 }
 
-// A job is one request on its way.
+// A job is one queued request.
 type job struct {
 	ctx    context.Context
 	obs    []float32
 	rows   int
 	greedy bool
-	seed   *uint64 // nil: shares a batch
+	seed   *uint64 // nil: may share a batch
 	done   chan reply
 }
 
@@ -52,13 +52,13 @@ type reply struct {
 	err  error
 }
 
-// A swap is a newer checkpoint that waits for the end of a batch.
+// A swap is a newer checkpoint to load after the current batch.
 type swap struct {
 	moment experiments.Moment
 	done   chan error
 }
 
-// ask puts a request into the queue and waits for its answer, or for the end of ctx.
+// ask queues a request and waits for its answer or for the end of ctx.
 func (p *policy) ask(ctx context.Context, obs []float32, greedy bool, seed *uint64) (reply, error) {
 	width := p.actor.Spec.ObsDim
 	rows := len(obs) / width
@@ -79,11 +79,11 @@ func (p *policy) ask(ctx context.Context, obs []float32, greedy bool, seed *uint
 	}
 	j := &job{ctx: ctx, obs: obs, rows: rows, greedy: greedy, seed: seed, done: make(chan reply, 1)}
 	if greedy && !p.drawn {
-		j.seed = nil // it changes nothing
+		j.seed = nil // the action does not depend on it
 	} else if greedy && seed == nil {
-		j.seed = new(uint64) // the same question has the same answer
+		j.seed = new(uint64) // equal requests get equal answers
 	}
-	p.jobs <- j // has room: every job is a row or more
+	p.jobs <- j // does not block: every job has at least one row
 	select {
 	case r := <-j.done:
 		return r, r.err
@@ -92,9 +92,9 @@ func (p *policy) ask(ctx context.Context, obs []float32, greedy bool, seed *uint
 	}
 }
 
-// work answers until stop is closed, then what still waits.
+// work answers requests until stop is closed, then those still in the queue.
 func (p *policy) work(stop <-chan struct{}) {
-	expected := 1 // as many requests as the last batch had
+	expected := 1 // number of requests in the last batch
 	for {
 		select {
 		case s := <-p.swaps:
@@ -116,9 +116,9 @@ func (p *policy) work(stop <-chan struct{}) {
 	}
 }
 
-// gather takes what else waits, up to a full batch. Clients that are answered
-// together come back together: where fewer are there than the last time, it gives
-// the others a moment. A client that is alone never waits.
+// gather adds waiting requests to first, up to a full batch. Clients that were answered
+// together tend to send their next requests together: if there are fewer than expected,
+// gather waits for the others, at most limits.Wait. A single client never waits.
 func (p *policy) gather(first *job, expected int) []*job {
 	batch, rows := []*job{first}, first.rows
 	var late <-chan time.Time
@@ -146,8 +146,8 @@ func (p *policy) gather(first *job, expected int) []*job {
 	return batch
 }
 
-// answer works out a batch: together what is drawn, together what is greedy, and
-// alone what has a seed. Requests that nobody waits for any more are left out.
+// answer computes a batch: all random actions together, all greedy actions together, and
+// each request with a seed alone. It skips requests whose client has left.
 func (p *policy) answer(batch []*job) {
 	var drawn, greedy []*job
 	for _, j := range batch {
@@ -170,7 +170,7 @@ func (p *policy) answer(batch []*job) {
 	}
 }
 
-// run answers jobs in one go.
+// run answers jobs with one call of the oracle.
 func (p *policy) run(jobs []*job, greedy bool, seed, call uint64) {
 	started := time.Now()
 	obs := jobs[0].obs
@@ -210,7 +210,7 @@ func (p *policy) run(jobs []*job, greedy bool, seed, call uint64) {
 	p.gauges.batch(len(obs)/p.actor.Spec.ObsDim, time.Since(started))
 }
 
-// finite refuses actions that no simulator and no motor should get.
+// finite rejects actions with NaN or infinity, which no simulator or motor should get.
 func (p *policy) finite(action []float32) error {
 	for i, a := range action {
 		if math.IsNaN(float64(a)) || math.IsInf(float64(a), 0) {
@@ -221,7 +221,7 @@ func (p *policy) finite(action []float32) error {
 	return nil
 }
 
-// adopt puts a newer checkpoint's weights in place, between two batches.
+// adopt loads a newer checkpoint's weights, between two batches.
 func (p *policy) adopt(m experiments.Moment) error {
 	if err := p.actor.Adopt(m); err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 	"github.com/stein-rl/stein/internal/python"
 )
 
-// Ensure that the generated code is that of the schema: `make proto` mends it.
+// Ensure that the generated code is up to date with the schema; `make proto` updates it.
 func TestGeneratedCodeIsFresh(t *testing.T) {
 	python, err := python.Find("")
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 	"github.com/stein-rl/stein/serve/servepb"
 )
 
-// asking starts testdata/client.py, the Python client asked with what is given.
+// asking starts testdata/client.py, which calls the Python client with these arguments.
 func asking(t *testing.T, ask map[string]any) *exec.Cmd {
 	t.Helper()
 	interpreter, err := python.Find("")
@@ -37,15 +37,15 @@ func asking(t *testing.T, ask map[string]any) *exec.Cmd {
 	return c
 }
 
-// A pythonAnswer is what testdata/client.py prints of one way to ask.
+// A pythonAnswer is what testdata/client.py prints for each kind of call.
 type pythonAnswer struct {
 	Error   string
 	Actions int
 	Step    int64
 }
 
-// Ensure that the Python client gets through TLS, mutual TLS and the token, calls and
-// streams alike, and that it is told what was missing.
+// Ensure that the Python client works with TLS, mutual TLS and the token, for calls and
+// streams, and gets an error if one of them is missing.
 func TestPythonSecurity(t *testing.T) {
 	ours, theirs := newAuthority(t, "ours"), newAuthority(t, "theirs")
 	r := newRun(t, "pendulum/sac", small...)
@@ -62,7 +62,7 @@ func TestPythonSecurity(t *testing.T) {
 	mutual := serving(serve.Security{Cert: cert, Key: key, ClientCA: ours.file, Token: "secret"})
 	type ask = map[string]any
 	cases := []struct {
-		want string // a code of gRPC; empty: an answer
+		want string // gRPC code; empty: an answer
 		ask
 	}{
 		{"", ask{"address": tls, "root_certificates": ours.file}},
@@ -96,8 +96,8 @@ func TestPythonSecurity(t *testing.T) {
 	}
 }
 
-// Ensure that a server that is told to stop ends at once though streams are open that
-// nothing is asked through, Go's and Python's, and that they are told why.
+// Ensure that a server stops at once even with idle streams open, from Go and from
+// Python, and that the streams end with the reason.
 func TestIdleStreams(t *testing.T) {
 	r := newRun(t, "pendulum/sac", small...)
 	r.save(t, 1, r.learner(t, 1))

@@ -22,10 +22,10 @@ import (
 
 const obsDim, actDim = 3, 2
 
-// small are networks that compile fast.
+// small networks compile fast.
 var small = []string{"policy.hidden=[16]", "agent.critic.hidden=[16]"}
 
-// A run is a run folder whose checkpoints are untrained networks, a seed each.
+// A run is a run folder whose checkpoints hold untrained networks, one seed each.
 type run struct {
 	dir  string
 	cfg  experiments.Config
@@ -49,7 +49,7 @@ func newRun(t testing.TB, config string, sets ...string) run {
 	return r
 }
 
-// learner is the one whose weights come from a seed.
+// learner returns a learner with weights initialised from seed.
 func (r run) learner(t testing.TB, seed uint64) agents.Learner {
 	t.Helper()
 	s, err := r.cfg.Agent.Value.Make(agents.Task{Backend: enginetest.Backend(t), Spec: r.spec, Policy: r.cfg.Policy.Value, Seed: seed, Use: agents.ToAct})
@@ -60,7 +60,7 @@ func (r run) learner(t testing.TB, seed uint64) agents.Learner {
 	return s
 }
 
-// save writes a checkpoint of a step.
+// save writes a checkpoint for a step.
 func (r run) save(t testing.TB, step int64, s agents.Learner) {
 	t.Helper()
 	_, err := checkpoint.Write(runs.Checkpoints(r.dir), step, func(w *checkpoint.Writer) error {
@@ -71,7 +71,7 @@ func (r run) save(t testing.TB, step int64, s agents.Learner) {
 	}
 }
 
-// config serves runs under the names a, b and so on.
+// config returns a configuration that serves runs as a, b and so on.
 func config(t testing.TB, runs ...run) serve.Config {
 	c := serve.Config{Catalog: experiments.Builtin(), Backend: enginetest.Backend(t), Log: slog.New(slog.DiscardHandler), Limits: serve.Limits{Batch: 8}}
 	for i, r := range runs {
@@ -80,7 +80,7 @@ func config(t testing.TB, runs ...run) serve.Config {
 	return c
 }
 
-// start serves until the test ends, and gives the address.
+// start serves until the test ends and returns the address.
 func start(t testing.TB, c serve.Config) string {
 	t.Helper()
 	server, err := serve.New(c)

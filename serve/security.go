@@ -20,16 +20,16 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Security says who may ask, and who may listen in. The zero value is plaintext for
-// everybody on this machine.
+// Security configures encryption and authentication. The zero value is plaintext,
+// without authentication, on loopback addresses only.
 type Security struct {
 	Cert, Key string // PEM files: the server's certificate with its chain, and its key
-	ClientCA  string // PEM file: clients must show a certificate that one of these signed
+	ClientCA  string // PEM file: clients must present a certificate signed by one of these
 	Token     string // clients must send "authorization: Bearer TOKEN"
-	Insecure  bool   // plaintext beyond this machine is all right
+	Insecure  bool   // allow plaintext on addresses that other machines can reach
 }
 
-// LoadToken reads a token from a file, one line.
+// LoadToken reads a token from a file of one line.
 func LoadToken(path string) (string, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -42,13 +42,13 @@ func LoadToken(path string) (string, error) {
 	return token, nil
 }
 
-// Allow refuses an address beyond this machine that traffic is not encrypted at.
+// Allow rejects plaintext on an address that other machines can reach.
 func (s Security) Allow(at net.Addr) error {
 	if s.Cert != "" || s.Insecure {
 		return nil
 	}
 	if tcp, ok := at.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
-		return fmt.Errorf("serve: %s can be reached from other machines, and without TLS everybody on the way reads and changes what is sent: give a certificate and its key, or listen on 127.0.0.1, or say that plaintext is all right", at)
+		return fmt.Errorf("serve: %s can be reached from other machines, and without TLS anyone on the network can read and change the traffic: set a certificate and its key, listen on 127.0.0.1, or allow plaintext", at)
 	}
 	return nil
 }
@@ -56,7 +56,7 @@ func (s Security) Allow(at net.Addr) error {
 func (s Security) options() ([]grpc.ServerOption, error) {
 	var all []grpc.ServerOption
 	if (s.Cert == "") != (s.Key == "") || s.ClientCA != "" && s.Cert == "" {
-		return nil, errors.New("serve: TLS needs a certificate and its key, checking clients' certificates needs both too")
+		return nil, errors.New("serve: TLS needs a certificate and its key; so does checking clients' certificates")
 	}
 	if s.Cert != "" {
 		config, err := s.tls()
@@ -104,8 +104,8 @@ func (s Security) tls() (*tls.Config, error) {
 	return config, nil
 }
 
-// authorize wants the token, but not for health checks: whoever restarts a server that
-// hangs is not given secrets.
+// authorize requires the token, except for health checks: a supervisor that restarts a
+// hung server should not need secrets.
 func authorize(ctx context.Context, method string, want [sha256.Size]byte) error {
 	if strings.HasPrefix(method, "/"+healthpb.Health_ServiceDesc.ServiceName+"/") {
 		return nil

@@ -44,7 +44,7 @@ func newAuthority(t *testing.T, name string) authority {
 	return a
 }
 
-// sign writes NAME.pem and NAME.key. An authority without a key signs its own.
+// sign writes NAME.pem and NAME.key. An authority without a key signs itself.
 func (a *authority) sign(t *testing.T, name string, template *x509.Certificate) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -79,8 +79,8 @@ func (a *authority) leaf(t *testing.T, name string) (cert, key string) {
 	})
 }
 
-// Ensure that only who has the certificate and the token that the server wants is
-// answered, and that health checks need no token.
+// Ensure that only clients with the required certificate and token are answered, and
+// that health checks need no token.
 func TestTLSAndToken(t *testing.T) {
 	ours, theirs := newAuthority(t, "ours"), newAuthority(t, "theirs")
 	r := newRun(t, "pendulum/sac", small...)
@@ -147,7 +147,7 @@ func TestTokenAndHealth(t *testing.T) {
 	}
 }
 
-// Ensure that what would expose a policy by accident is refused.
+// Ensure that settings that would expose a policy by accident are errors.
 func TestExposure(t *testing.T) {
 	for address, refused := range map[string]bool{"127.0.0.1:1": false, "[::1]:1": false, "0.0.0.0:1": true, "[::]:1": true, "192.0.2.1:1": true} {
 		at, err := net.ResolveTCPAddr("tcp", address)
@@ -167,9 +167,9 @@ func TestExposure(t *testing.T) {
 	r := newRun(t, "pendulum/sac", small...)
 	r.save(t, 1, r.learner(t, 1))
 	for want, s := range map[string]serve.Security{
-		"TLS needs a certificate and its key":           {Cert: "only.pem"},
-		"checking clients' certificates needs both too": {ClientCA: "ca.pem"},
-		"certificate no.pem with key no.key":            {Cert: "no.pem", Key: "no.key"},
+		"TLS needs a certificate and its key":    {Cert: "only.pem"},
+		"so does checking clients' certificates": {ClientCA: "ca.pem"},
+		"certificate no.pem with key no.key":     {Cert: "no.pem", Key: "no.key"},
 	} {
 		c := config(t, r)
 		c.Security = s

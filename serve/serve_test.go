@@ -48,15 +48,15 @@ func near(a, b []float32, tolerance float64) bool {
 	return slices.EqualFunc(a, b, func(x, y float32) bool { return math.Abs(float64(x-y)) <= tolerance })
 }
 
-// Ensure that what is served is what the agent itself would do and think: best
-// actions, values, drawn actions with their density.
+// Ensure that the server answers as the agent does in process: greedy actions, values,
+// and random actions with their density.
 func TestAnswers(t *testing.T) {
 	r := newRun(t, "pendulum/sac", small...)
 	agent := r.learner(t, 7)
 	r.save(t, 100, agent)
 	c := dial(t, start(t, config(t, r)), client.Options{})
 	rng := rand.New(rand.NewPCG(1, 2))
-	for _, rows := range []int{1, 2, 8, 9, 30} { // beyond a batch too
+	for _, rows := range []int{1, 2, 8, 9, 30} { // also more than a batch
 		obs := observations(rng, rows)
 		best, err := c.Act(t.Context(), obs, client.Ask{Deterministic: true})
 		if err != nil {
@@ -94,8 +94,8 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// Ensure that a seed fixes what is drawn, whoever else asks, and nothing else does;
-// particles' best actions are the same for the same question.
+// Ensure that equal seeds give equal draws regardless of other requests, that requests
+// without a seed differ, and that greedy actions of particles repeat.
 func TestSeeds(t *testing.T) {
 	gaussian := newRun(t, "pendulum/sac", small...)
 	gaussian.save(t, 1, gaussian.learner(t, 1))
@@ -146,8 +146,8 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
-// Ensure that nobody gets another's answer and nothing fails, whatever is asked at
-// the same time.
+// Ensure that with concurrent mixed requests each client gets its own answer and none
+// fails.
 func TestLoad(t *testing.T) {
 	r := newRun(t, "pendulum/sac", small...)
 	agent := r.learner(t, 7)
@@ -182,12 +182,12 @@ func TestLoad(t *testing.T) {
 	t.Logf("%d requests of %d clients, %d wrong", *requests, clients, failed.Load())
 }
 
-// Ensure that newer checkpoints are taken over while clients ask, that no request is
-// lost, and that each answer is that of the checkpoint it names; and that a damaged
-// one changes nothing.
+// Ensure that newer checkpoints are loaded while clients send requests, that no request
+// is lost, that each answer comes from the checkpoint it names, and that a damaged
+// checkpoint is ignored.
 func TestReload(t *testing.T) {
 	r := newRun(t, "pendulum/sac", small...)
-	learners := []agents.Learner{r.learner(t, 1), r.learner(t, 2)} // of even and odd steps
+	learners := []agents.Learner{r.learner(t, 1), r.learner(t, 2)} // for even and odd steps
 	r.save(t, 0, learners[0])
 	c := config(t, r)
 	c.Reload = 10 * time.Millisecond
@@ -223,7 +223,7 @@ func TestReload(t *testing.T) {
 		r.save(t, int64(i), learners[i%2])
 		waitFor(t, func() bool { return step.Load() == int64(i) })
 	}
-	// The damaged one comes damaged: the server must not see it whole before.
+	// The server must never see this checkpoint undamaged, so it is moved into place damaged.
 	elsewhere, name := r, fmt.Sprintf("step-%09d", *reloads+1)
 	elsewhere.dir = t.TempDir()
 	elsewhere.save(t, int64(*reloads+1), learners[0])
@@ -252,7 +252,7 @@ func waitFor(t *testing.T, ready func() bool) {
 	}
 }
 
-// Ensure that a full queue is said to be one, and that what was let in is answered.
+// Ensure that a full queue is reported, and that accepted requests are answered.
 func TestBackPressure(t *testing.T) {
 	r := newRun(t, "walker2d/p-svgd", append(small, "agent.particles=4")...)
 	r.save(t, 1, r.learner(t, 1))
@@ -285,8 +285,8 @@ func TestBackPressure(t *testing.T) {
 	}
 }
 
-// Ensure that what makes no sense, what is late and what the networks can't take is
-// refused by its name, and spoils nothing for others.
+// Ensure that invalid, late and overflowing requests get a specific error and do not
+// affect other requests.
 func TestRefusals(t *testing.T) {
 	r := newRun(t, "pendulum/sac", small...)
 	steep := r.learner(t, 1) // so that a large number overflows
@@ -325,8 +325,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// Ensure that streams answer in order, and that one whose client never reads keeps no
-// other waiting.
+// Ensure that streams answer in order, and that a client that never reads does not delay
+// other clients.
 func TestStream(t *testing.T) {
 	r := newRun(t, "pendulum/sac", small...)
 	r.save(t, 1, r.learner(t, 1))
@@ -382,7 +382,7 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// Ensure that a server says what it is: specs by name, health, its schema.
+// Ensure that a server reports its policies by name, its health and its schema.
 func TestSpec(t *testing.T) {
 	one, two := newRun(t, "pendulum/sac", small...), newRun(t, "walker2d/sac", small...)
 	one.save(t, 10, one.learner(t, 1))
@@ -421,13 +421,13 @@ func TestSpec(t *testing.T) {
 	}
 }
 
-// A portrayer says what it thinks of actions.
+// A portrayer computes the values and densities of actions.
 type portrayer interface {
 	Portrait(obs []float32, times int, actions []float32) (agents.Portrait, error)
 }
 
-// Ensure that an agent that draws nothing is served: the same action whatever is asked
-// for, its value, and neither log-probability nor entropy.
+// Ensure that a deterministic agent is served: the same action for both kinds of request,
+// its value, and neither log-probability nor entropy.
 func TestDeterministicAgent(t *testing.T) {
 	r := newRun(t, "pendulum/td3", "agent={actor: {hidden: [16]}, critic: {hidden: [16]}}")
 	r.save(t, 1, r.learner(t, 1))

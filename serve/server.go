@@ -26,29 +26,29 @@ import (
 	"github.com/stein-rl/stein/serve/servepb"
 )
 
-// A Config says what is served, and how.
+// A Config holds the settings of a Server.
 type Config struct {
 	Catalog  experiments.Catalog
 	Backend  compute.Backend
-	Policies []Source // runs of agents and of image models; the first of each answers requests without a name
+	Policies []Source // runs of agents and of image models; a request without a name gets the first
 	Limits   Limits
 	Security Security
-	// Reload is how often run folders are looked at for a newer checkpoint; 0: never.
+	// Reload is how often run folders are checked for a newer checkpoint; 0: never.
 	Reload time.Duration
 	Log    *slog.Logger
 }
 
-// A Source is a run under a name.
+// A Source is a run and the name it is served under.
 type Source struct {
 	Name, Dir  string
 	Checkpoint string // last, best, or a step; empty: last
 }
 
-// Limits bound what is worked out together and what waits. Zeros mean the defaults.
+// Limits bound batches and queues. Zeros mean the defaults.
 type Limits struct {
-	Batch int           // rows worked out in one call, at most; 0: 64
-	Wait  time.Duration // for clients that were in the last batch, at most; negative: none; 0: 500 µs
-	Queue int           // rows that wait for a policy, and of a request, at most; 0: 4096
+	Batch int           // most rows in a batch; 0: 64
+	Wait  time.Duration // longest wait for the clients of the last batch; negative: none; 0: 500 µs
+	Queue int           // most waiting rows per policy, and most rows per request; 0: 4096
 }
 
 func (l Limits) check() (Limits, error) {
@@ -59,7 +59,7 @@ func (l Limits) check() (Limits, error) {
 	return l, nil
 }
 
-// sizes are those that batches are filled up to: each is a graph to compile.
+// sizes returns the batch sizes that batches are padded to. Each is a graph to compile.
 func (l Limits) sizes() []int {
 	var all []int
 	for n := 1; n < l.Batch; n *= 8 {
@@ -68,10 +68,10 @@ func (l Limits) sizes() []int {
 	return append(all, l.Batch)
 }
 
-// windowBytes of a stream or a connection may be on their way: what gRPC begins with.
+// windowBytes is the flow-control window of a stream and of a connection: gRPC's default.
 const windowBytes = 1 << 16
 
-// A Server answers for policies and for energies of images.
+// A Server serves policies and image models.
 type Server struct {
 	servepb.UnimplementedPoliciesServer
 	config   Config
@@ -80,10 +80,10 @@ type Server struct {
 	metrics  *metrics
 	grpc     *grpc.Server
 	health   *health.Server
-	stopping chan struct{} // closed when no more is taken
+	stopping chan struct{} // closed when no more requests are accepted
 }
 
-// New opens the policies and compiles their graphs, which takes seconds each.
+// New opens the runs and compiles their graphs, which takes seconds for each run.
 func New(c Config) (*Server, error) {
 	var err error
 	if c.Limits, err = c.Limits.check(); err != nil {
@@ -121,11 +121,11 @@ func New(c Config) (*Server, error) {
 		s.metrics.watch(p.name, &p.queued, &p.step)
 	}
 	s.grpc = grpc.NewServer(append(options,
-		// A client that is gone without a word is noticed; one that floods with pings is not kept.
+		// Notice clients that vanished, and disconnect those that send too many pings.
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.MaxConcurrentStreams(1024),
-		// Messages are small. Windows that adapt cost a ping and its answer for almost each.
+		// Messages are small, and adaptive windows cost a ping and its answer for almost each.
 		grpc.StaticStreamWindowSize(windowBytes), grpc.StaticConnWindowSize(windowBytes),
 	)...)
 	servepb.RegisterPoliciesServer(s.grpc, s)
@@ -153,7 +153,7 @@ func (s *Server) open(source Source) (*policy, error) {
 	answerer, ok := actor.Agent.(agents.Answerer)
 	if !ok {
 		p.close()
-		return nil, fmt.Errorf("an agent of kind %s can't be served: it answers nothing but its own loop", actor.Config.Agent.Name)
+		return nil, fmt.Errorf("agent kind %s does not support serving", actor.Config.Agent.Name)
 	}
 	if p.oracle, err = answerer.Oracle(s.config.Limits.sizes()); err == nil {
 		p.drawn, err = p.oracle.Draws()
@@ -174,13 +174,13 @@ func (p *policy) close() {
 	p.actor.Close()
 }
 
-// has says whether a run of this name is served.
+// has reports whether a run with this name is served.
 func (s *Server) has(name string) bool {
 	return slices.ContainsFunc(s.policies, func(p *policy) bool { return p.name == name }) ||
 		slices.ContainsFunc(s.energies, func(e *energy) bool { return e.name == name })
 }
 
-// find is the policy of a name, or nil.
+// find returns the policy with this name, or nil; "" means the first.
 func (s *Server) find(name string) *policy {
 	for _, p := range s.policies {
 		if p.name == name || name == "" {
@@ -190,12 +190,12 @@ func (s *Server) find(name string) *policy {
 	return nil
 }
 
-// grace is how long a client has to take its answers when the server stops.
+// grace is how long clients may take to read their answers when the server stops.
 const grace = 5 * time.Second
 
-// Serve answers at a listener until ctx ends; then it takes no more requests and
-// answers those that it has. A listener that is not loopback must be secured. It is
-// called once.
+// Serve serves a listener until ctx ends; then it accepts no more requests and answers
+// those already accepted. It rejects plaintext on an address that other machines can
+// reach, unless Security.Insecure is set. Call it once.
 func (s *Server) Serve(ctx context.Context, at net.Listener) error {
 	if err := s.config.Security.Allow(at.Addr()); err != nil {
 		return errors.Join(err, at.Close())
@@ -240,7 +240,7 @@ func (s *Server) Serve(ctx context.Context, at net.Listener) error {
 	return nil
 }
 
-// Metrics answers Prometheus.
+// Metrics returns the handler that serves Prometheus metrics.
 func (s *Server) Metrics() http.Handler { return s.metrics.handler() }
 
 // Close frees what New opened. Serve must have returned.
@@ -253,8 +253,8 @@ func (s *Server) Close() {
 	}
 }
 
-// reload looks for a newer checkpoint every so often until ctx ends. If refresh fails,
-// it logs why, and the checkpoint in use stays.
+// reload calls refresh at each interval until ctx ends. If refresh fails, it logs the
+// error, and the checkpoint in use stays.
 func reload(ctx context.Context, every time.Duration, log *slog.Logger, refresh func() error) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -265,7 +265,7 @@ func reload(ctx context.Context, every time.Duration, log *slog.Logger, refresh 
 		case <-tick.C:
 		}
 		if err := refresh(); err != nil && ctx.Err() == nil {
-			log.Warn("a newer checkpoint is not used", "error", err.Error())
+			log.Warn("cannot use a newer checkpoint", "error", err.Error())
 		}
 	}
 }

@@ -35,8 +35,8 @@ func (s *Server) Act(ctx context.Context, r *servepb.ActRequest) (*servepb.ActRe
 	}, nil
 }
 
-// Stream answers one request after the other. A client that does not read its answers
-// delays only itself: its next request is not read before.
+// Stream answers requests one after the other. A client that does not read its answers
+// delays only itself: its next request is read only after the answer was sent.
 func (s *Server) Stream(stream servepb.Policies_StreamServer) error {
 	turn, ended := make(chan struct{}, 1), make(chan error, 1)
 	go func() { ended <- s.converse(stream, turn) }()
@@ -48,13 +48,13 @@ func (s *Server) Stream(stream servepb.Policies_StreamServer) error {
 	select {
 	case err := <-ended:
 		return err
-	case turn <- struct{}{}: // after the answer under way, if there is one
-		return status.Error(codes.Unavailable, "the server stops")
+	case turn <- struct{}{}: // after the current answer, if there is one
+		return status.Error(codes.Unavailable, "the server is stopping")
 	}
 }
 
-// converse is Stream's own work. It has the turn while it answers, and ends when
-// somebody else has it.
+// converse is the loop of Stream. It holds turn while it answers, and ends when Stream
+// has taken turn.
 func (s *Server) converse(stream servepb.Policies_StreamServer, turn chan struct{}) error {
 	for {
 		r, err := stream.Recv()
@@ -80,7 +80,7 @@ func (s *Server) converse(stream servepb.Policies_StreamServer, turn chan struct
 	}
 }
 
-// Spec says what there is.
+// Spec lists the policies.
 func (s *Server) Spec(_ context.Context, r *servepb.SpecRequest) (*servepb.SpecResponse, error) {
 	policies := s.policies
 	if r.Policy != "" {

@@ -8,8 +8,8 @@ import (
 	"github.com/stein-rl/stein/random"
 )
 
-// The scopes of the learner: one for each part that is trained, by its own optimiser,
-// the target critics, and the averages of policy and critics.
+// The scopes of the learner: one for each part that is trained by its own optimiser, one
+// for the target critics, and one for each of the averages of policy and critics.
 const (
 	criticScope  = "critic"
 	targetScope  = "target"
@@ -19,23 +19,23 @@ const (
 	steadyScope  = "steady_critic" // the average of the critics
 )
 
-// minibatch is a part of a replay.Batch as nodes: what one update learns from.
+// minibatch is the part of a replay.Batch that one update uses, as nodes.
 type minibatch struct {
 	obs, action, next        *Node // [B, S], [B, A], [B, S]
 	reward, discount, weight *Node // [B]
 }
 
-// figures are scalars by the name they are recorded under.
+// figures maps the names of recorded metrics to scalars.
 type figures map[string]*Node
 
 // criticLoss is Σ_k (Q_k(s, a) − y)²/2, scalar, with
 //
 //	y = r + γᵏ·mean over particles of [min_k Q'_k(s', a') − α log π(a'|s')]
 //
-// or with what Config.Target puts in place of the mean.
-// Q' are the target networks; without them the critics themselves, asked in one pass
-// with Q and without a gradient. With value: mean, the mean of both stands for the
-// smaller. absError is |Q − y|, mean over the critics, [B].
+// or with the soft value of Config.Target in place of the mean. Q' are the target
+// networks; without them, the critics themselves, evaluated in one pass with Q and without
+// a gradient. With value: mean, the mean of both replaces min_k. absError is |Q − y|, mean
+// over the critics, [B].
 func (s *Learner) criticLoss(scope *model.Scope, b minibatch, next policies.Query, stats figures) (loss, absError *Node) {
 	ahead := s.sample(next, s.cfg.Target == "particles")
 	online := s.critics(scope.At(criticScope))
@@ -69,7 +69,7 @@ func (s *Learner) criticLoss(scope *model.Scope, b minibatch, next policies.Quer
 	return loss, absError
 }
 
-// sample draws from the policy, or from what its particles start from.
+// sample draws from the policy, or if not moved, from its start distribution.
 func (s *Learner) sample(q policies.Query, moved bool) policies.Draw {
 	if moved {
 		return s.policy.Sample(q)
@@ -78,8 +78,8 @@ func (s *Learner) sample(q policies.Query, moved bool) policies.Draw {
 }
 
 // softValue is α·log mean_m exp((Q_m − α·log q_m)/α), [B, M] -> [B]: the log-normaliser
-// of exp(Q/α) times α, by importance sampling from q. Its logarithm is too low on
-// average, the less the more draws; policy/target_ess says how many of them count.
+// of exp(Q/α) times α, by importance sampling from q. The logarithm biases it downwards,
+// less with more draws; policy/target_ess is the effective sample size.
 func (s *Learner) softValue(value, logQ, alpha *Node, stats figures) *Node {
 	logW := Sub(Div(value, alpha), logQ) // [B, M]
 	top := ReduceAndKeep(logW, ReduceMax, -1)
@@ -90,9 +90,9 @@ func (s *Learner) softValue(value, logQ, alpha *Node, stats figures) *Node {
 	return Mul(alpha, Add(Log(mean), Squeeze(top, -1)))
 }
 
-// policyLoss is E[α log π(a|s) − min_k Q_k(s, a)] by the critics as they are by now,
-// scalar, for the states obs [B, S] or those of them that Config.PolicyStates leaves;
-// entropy is the draw's, nats, scalar without gradient. ask makes the query of states.
+// policyLoss is E[α log π(a|s) − min_k Q_k(s, a)] with the updated critics, scalar, for
+// the states obs [B, S] or the first Config.PolicyStates of them. entropy is that of the
+// draw, nats, scalar without gradient. ask makes the query for states.
 func (s *Learner) policyLoss(scope *model.Scope, obs *Node, ask func(obs *Node) policies.Query, stats figures) (loss, entropy *Node) {
 	few := obs
 	if n := s.cfg.PolicyStates; n > 0 && n < obs.Shape().Dim(0) {
@@ -101,7 +101,7 @@ func (s *Learner) policyLoss(scope *model.Scope, obs *Node, ask func(obs *Node) 
 	switch s.cfg.PolicyLoss {
 	case "split":
 		start := ask(obs)
-		start.Particles = 1 // draws of a start are all alike
+		start.Particles = 1 // draws of the start are identically distributed
 		loss, entropy = s.freeEnergy(scope, start, s.sample(start, false), stats)
 		moved := ask(few)
 		moved.Key, moved.Learn, moved.HoldStart = moved.Key.Fold(0), false, true
@@ -128,14 +128,15 @@ func (s *Learner) freeEnergy(scope *model.Scope, q policies.Query, draw policies
 	return mean, StopGradient(Neg(ReduceAllMean(meanAlive(draw.LogProb, draw.Alive))))
 }
 
-// alphaLoss lets log α fall while the entropy is above its target, scalar.
+// alphaLoss is a scalar whose minimisation lowers log α while the entropy is above its
+// target.
 func (s *Learner) alphaLoss(scope *model.Scope, entropy *Node, stats figures) *Node {
 	loss := Mul(s.logAlpha(scope).NodeValue(entropy), AddScalar(entropy, -s.targetEntropy()))
 	stats["train/ent_coef_loss"] = loss
 	return loss
 }
 
-// query is what the policy of a scope is asked about obs [B, S].
+// query makes the query for obs [B, S] to the policy in a scope.
 func (s *Learner) query(scope *model.Scope, policy string, obs *Node, key random.Key, progress *Node) policies.Query {
 	return policies.Query{
 		Scope: scope.At("%s", policy), Key: key, Obs: obs,
@@ -151,8 +152,8 @@ func (s *Learner) alpha(scope *model.Scope, like *Node) *Node {
 	return StopGradient(Exp(s.logAlpha(scope).NodeValue(like)))
 }
 
-// trained is the scope of the policy that is asked for its best: its average, where
-// there is one.
+// trained is the scope of the policy used for greedy actions: the average, if there is
+// one.
 func (s *Learner) trained() string {
 	if s.cfg.PolicyAverage > 0 {
 		return averageScope
@@ -160,8 +161,8 @@ func (s *Learner) trained() string {
 	return policyScope
 }
 
-// asked is the scope of the critics whose values a policy sees: their average, where
-// there is one.
+// asked is the scope of the critics whose values the policy uses: the average, if there is
+// one.
 func (s *Learner) asked() string {
 	if s.cfg.CriticAverage > 0 {
 		return steadyScope
@@ -169,8 +170,8 @@ func (s *Learner) asked() string {
 	return criticScope
 }
 
-// meanAlive averages x [B, M] over the particles that are alive, all of them where
-// alive is nil, to [B]. A state whose particles are all dead counts as zero.
+// meanAlive averages x [B, M] over the living particles, to [B]; if alive is nil, over all.
+// It is zero for a state without living particles.
 func meanAlive(x, alive *Node) *Node {
 	if alive == nil {
 		return ReduceMean(x, -1)

@@ -67,8 +67,8 @@ func TestSplitLoss(t *testing.T) {
 	}
 }
 
-// Ensure that a policy is asked about the average of the critics, running statistics
-// included, and that the losses ask the critics themselves.
+// Ensure that the policy uses the average of the critics, including running statistics, and
+// that the losses use the critics themselves.
 func TestCriticAverage(t *testing.T) {
 	cfg := tiny()
 	cfg.Tau, cfg.Critic.Norm, cfg.CriticAverage, cfg.CriticLR = nil, "batch", 0.75, 0.1

@@ -15,17 +15,17 @@ import (
 	"github.com/stein-rl/stein/random"
 )
 
-// An outcome is what one update reports.
+// An outcome is the result of one update.
 type outcome struct {
-	ok       *Node // bool, scalar: all was finite
+	ok       *Node // bool, scalar: all numbers were finite
 	absError *Node // [B]
 	critics  figures
-	policy   figures // zero where the policy was not due
+	policy   figures // zero if the policy was not due
 }
 
-// step builds one update: the critics, then, where it is due, policy and temperature by
-// the critics as they have become. due is a bool scalar; nil: always. Where a number is
-// not finite, no variable changes.
+// step builds one update: the critics, then, if due, policy and temperature with the
+// updated critics. due is a bool scalar; nil: always. If a number is not finite, no
+// variable changes.
 func (s *Learner) step(scope *model.Scope, b minibatch, key random.Key, progress, due *Node) outcome {
 	g := b.obs.Graph()
 	before := nn.Remember(s.store, g)
@@ -54,8 +54,8 @@ func (s *Learner) step(scope *model.Scope, b minibatch, key random.Key, progress
 	return out
 }
 
-// policyStep updates policy, temperature and the policy's average; alpha is the
-// temperature of before.
+// policyStep updates policy, temperature and the policy's average. alpha is the
+// temperature before the update.
 func (s *Learner) policyStep(scope *model.Scope, b minibatch, key random.Key, progress, alpha *Node, stats figures) (ok *Node) {
 	loss, entropy := s.policyLoss(scope, b.obs, func(obs *Node) policies.Query {
 		q := s.query(scope, policyScope, obs, key, progress)
@@ -73,7 +73,7 @@ func (s *Learner) policyStep(scope *model.Scope, b minibatch, key random.Key, pr
 	return ok
 }
 
-// descend takes the gradient step of one part and says whether loss and gradient were
+// descend takes the gradient step of one part and reports whether loss and gradient were
 // finite.
 func (s *Learner) descend(scope *model.Scope, progress *Node, stats figures, part nn.Part) (ok *Node) {
 	adam := nn.Adam{Epsilon: s.cfg.AdamEps, Beta1: s.cfg.AdamBeta1, Share: s.rateShare(progress)}
@@ -85,8 +85,8 @@ func (s *Learner) descend(scope *model.Scope, progress *Node, stats figures, par
 	return And(IsFinite(part.Loss), IsFinite(norm))
 }
 
-// when does what changes variables and fills in figures only where due: elsewhere the
-// variables stay and the figures are zero. It answers what do answered, true elsewhere.
+// when runs do, which changes variables and fills in stats, only if due. Otherwise the
+// variables stay and stats are zero. It returns the result of do, or true.
 func (s *Learner) when(due *Node, do func() *Node, stats figures) (ok *Node) {
 	g := due.Graph()
 	before := nn.Remember(s.store, g)
@@ -134,7 +134,7 @@ func (s *Learner) when(due *Node, do func() *Node, stats figures) (ok *Node) {
 	return out[0]
 }
 
-// rateShare is the schedule's share of every learning rate, nil for all of it.
+// rateShare is the schedule's factor of all learning rates; nil: 1.
 func (s *Learner) rateShare(progress *Node) *Node {
 	if s.cfg.LRSchedule == "linear" {
 		return Sub(Const(progress.Graph(), float32(1)), progress)
@@ -142,10 +142,11 @@ func (s *Learner) rateShare(progress *Node) *Node {
 	return nil
 }
 
-// follow moves every variable of one scope a share towards its counterpart in another.
+// follow moves every variable of the scope follower by a share towards its counterpart in
+// leader.
 func (s *Learner) follow(g *Graph, leader, follower string, share float64) {
 	for v := range s.store.Scope(leader).IterVariables() {
-		if !v.Trainable && !nn.IsRunning(v) { // the optimiser's live there too
+		if !v.Trainable && !nn.IsRunning(v) { // the optimiser's variables are in this scope too
 			continue
 		}
 		behind := s.store.GetVariable(copyOf(v, leader, follower))
@@ -173,15 +174,15 @@ const (
 	inCount
 )
 
-// updateGraph does K updates, one minibatch each, in one call. It answers how many
-// were done before the first that was not finite, int32; the sum of the figures of
-// all, that one included, [F] in the order of s.figures; and every row's |TD error|,
-// [N].
+// updateGraph makes K updates, one minibatch each, in one call. It returns the number of
+// updates before the first that was not finite, int32; the sums of the figures over all
+// updates including that one, [F] in the order of s.figures; and the |TD error| of every
+// row, [N].
 //
-// One update is built as it is. More are a While whose state is the count, both answers, the inputs and
-// all variables. Nothing is captured from outside of its closures, and outside
-// every scalar is a Const: the engine's cache of scalars knows no closures, and
-// would hand one a node of another.
+// A single update needs no loop. Several are a While whose state is the count, the other
+// two results, the inputs and all variables. Its closures capture no outer nodes, and every
+// outer scalar is a Const: the engine's cache of scalars ignores closures and would return
+// a node of another one.
 func (s *Learner) updateGraph(scope *model.Scope, in []*Node) []*Node {
 	g := in[0].Graph()
 	k, rows := in[inKeys].Shape().Dim(0), in[inObs].Shape().Dim(0)
@@ -238,8 +239,8 @@ func (s *Learner) updateGraph(scope *model.Scope, in []*Node) []*Node {
 	return state[1:inputs]
 }
 
-// minibatchAt cuts the i-th minibatch of b rows and its key out of the inputs; at
-// is its first row.
+// minibatchAt slices the i-th minibatch of b rows and its key from the inputs; at is its
+// first row.
 func minibatchAt(in []*Node, i *Node, b int) (batch minibatch, key random.Key, at *Node) {
 	at = Mul(i, Const(i.Graph(), int32(b)))
 	cut := func(x, at *Node, n int) *Node {
@@ -256,7 +257,7 @@ func minibatchAt(in []*Node, i *Node, b int) (batch minibatch, key random.Key, a
 	return batch, random.NewKey(Reshape(cut(in[inKeys], i, 1), 3)), at
 }
 
-// due is whether the policy is updated, a bool scalar; nil: at every update.
+// due is given, or nil if the policy is updated with every update of the critics.
 func (s *Learner) due(given *Node) *Node {
 	if s.cfg.PolicyDelay == 1 {
 		return nil

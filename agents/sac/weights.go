@@ -12,8 +12,8 @@ import (
 	"github.com/stein-rl/stein/nn"
 )
 
-// Weights are the learned values by variable path: policy, critics, their targets and averages, and
-// log α, without the optimisers' state.
+// Weights are the learned values by variable path: policy, critics, their targets and
+// averages, and log α, without the optimisers' state.
 func (s *Learner) Weights() iter.Seq2[string, *tensors.Tensor] {
 	return func(yield func(string, *tensors.Tensor) bool) {
 		for v := range s.store.IterVariables() {

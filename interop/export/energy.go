@@ -13,7 +13,7 @@ import (
 //
 // and the output
 //
-//	energy [N]  f, the larger the more likely: p ∝ exp(f/τ)
+//	energy [N]  f, larger means more likely: p ∝ exp(f/τ)
 func WriteEnergyONNX(out io.Writer, l ebm.Layers, metadata map[string]string) error {
 	n := &energyNetwork{layers: l}
 	n.named = "energy"
@@ -27,18 +27,18 @@ func WriteEnergyONNX(out io.Writer, l ebm.Layers, metadata map[string]string) er
 	return n.write(out, metadata)
 }
 
-// An energyNetwork follows ebm's f, with the channels before the places, as ONNX has them.
+// An energyNetwork builds ebm's f in ONNX's layout, [N, C, H, W].
 type energyNetwork struct {
 	network
 	layers ebm.Layers
-	next   int // kernel
+	next   int // index of the next kernel
 	err    error
 }
 
 func (n *energyNetwork) f(x string) (string, error) {
 	l := n.layers
 	p, side, in := l.Patch, l.Shape.Height/l.Patch, l.Shape.Channels
-	if p > 1 { // squares of side p into channels
+	if p > 1 { // turn squares of side p into channels
 		x = n.reshape(x, -1, side, p, l.Shape.Width/p, p, in)
 		x = n.transpose(x, 0, 1, 3, 2, 4, 5)
 		x = n.reshape(x, -1, side, l.Shape.Width/p, p*p*in)
@@ -74,10 +74,11 @@ func (n *energyNetwork) f(x string) (string, error) {
 	return n.reshape(f, -1), n.err
 }
 
-// conv is the next convolution: its kernel goes from [k, k, in, out] to [out, in, k, k].
+// conv adds the next convolution. Its kernel is transposed from [k, k, in, out] to
+// [out, in, k, k].
 func (n *energyNetwork) conv(x string) string {
 	if n.next >= len(n.layers.Kernels) {
-		n.err = fmt.Errorf("export: the energy has %d kernels and asks for more", len(n.layers.Kernels))
+		n.err = fmt.Errorf("export: the energy needs more than its %d kernels", len(n.layers.Kernels))
 		return x
 	}
 	w := n.layers.Kernels[n.next]

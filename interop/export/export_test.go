@@ -18,7 +18,7 @@ import (
 const golden = "88000000000000007b225f5f6d657461646174615f5f223a7b226b223a2276227d2c2261223a7b226474797065223a22463332222c227368617065223a5b322c325d2c22646174615f6f666673657473223a5b302c31365d7d2c2262223a7b226474797065223a22463332222c227368617065223a5b5d2c22646174615f6f666673657473223a5b31362c32305d7d7d" +
 	"0000803f0000004000004040000080400000003f"
 
-// Ensure that the bytes are those that were checked in Python, whatever the order.
+// Ensure that the bytes are those checked in Python, for any order of the tensors.
 func TestSafetensors(t *testing.T) {
 	var out bytes.Buffer
 	tensors := []export.Tensor{{Name: "b", Data: []float32{0.5}}, {Name: "a", Shape: []int{2, 2}, Data: []float32{1, 2, 3, 4}}}
@@ -38,7 +38,7 @@ func TestSafetensors(t *testing.T) {
 	}
 }
 
-// Ensure that this project's own reader agrees.
+// Ensure that this project's reader reads the same.
 func TestReadBack(t *testing.T) {
 	var out bytes.Buffer
 	if err := export.WriteSafetensors(&out, []export.Tensor{{Name: "/x/w", Shape: []int{1, 2}, Data: []float32{3, 4}}}, nil); err != nil {
@@ -53,7 +53,8 @@ func TestReadBack(t *testing.T) {
 	}
 }
 
-// Ensure that a policy that asks the critic is refused by its name.
+// Ensure that a particle policy is an error with its type, and missing weights with
+// their name.
 func TestONNXRefuses(t *testing.T) {
 	err := export.WriteONNX(&bytes.Buffer{}, export.Policy{Kind: policies.NewStein(), ObsDim: 3, ActDim: 1}, nil)
 	if err == nil || !strings.Contains(err.Error(), "cannot write a policy of type policies.Stein as ONNX") {

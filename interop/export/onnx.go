@@ -10,7 +10,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// The parts of ONNX's onnx.proto that a policy needs, by their field numbers.
+// Field numbers and constants of ONNX's onnx.proto.
 const (
 	modelIR, modelProducer, modelGraph, modelOpset, modelMeta     = 1, 2, 7, 8, 14
 	graphNode, graphName, graphInit, graphInput, graphOutput      = 1, 2, 5, 11, 12
@@ -22,11 +22,11 @@ const (
 	attrTypeInt, attrTypeInts                                 int = 2, 7
 )
 
-// A network is an ONNX graph while it is built. Its methods return the name of what
-// they have added.
+// A network is an ONNX graph under construction. Its methods return the name of the
+// operation or constant that they add.
 type network struct {
 	graph protoMessage
-	named string // of the graph; empty: policy
+	named string // name of the graph; empty: policy
 	count int
 }
 
@@ -74,7 +74,7 @@ func (n *network) add(kind, output string, attributes map[string]int, inputs ...
 	n.graph.bytes(graphNode, node)
 }
 
-// opLists is op with attributes that are lists.
+// opLists is op with list attributes.
 func (n *network) opLists(kind string, attributes map[string][]int, inputs ...string) string {
 	n.count++
 	name := fmt.Sprintf("%s_%d", kind, n.count)
@@ -102,7 +102,7 @@ func (n *network) transpose(x string, order ...int) string {
 	return n.opLists("Transpose", map[string][]int{"perm": order}, x)
 }
 
-// reshape takes -1 for one axis, as many as there are.
+// reshape infers the size of an axis given as -1.
 func (n *network) reshape(x string, dims ...int) string {
 	return n.op("Reshape", x, n.integers(dims...))
 }
@@ -120,7 +120,7 @@ func (n *network) array(t Tensor) string {
 	return t.Name
 }
 
-// number adds a constant that is one number.
+// number adds a scalar constant.
 func (n *network) number(x float64) string {
 	n.count++
 	return n.array(Tensor{Name: fmt.Sprintf("number_%d", n.count), Data: []float32{float32(x)}})
@@ -134,7 +134,7 @@ func (n *network) doubles(name string, list []float64) string {
 	return name
 }
 
-// double adds a constant that is one 64-bit number.
+// double adds a 64-bit scalar constant.
 func (n *network) double(x float64) string {
 	n.count++
 	name := fmt.Sprintf("double_%d", n.count)
@@ -142,7 +142,7 @@ func (n *network) double(x float64) string {
 	return name
 }
 
-// double64 ends a constant whose dimensions are m.
+// double64 completes a constant; m holds its dimensions.
 func (n *network) double64(m protoMessage, name string, list []float64) {
 	m.int(tensorType, typeDouble)
 	m.text(tensorName, name)
@@ -154,10 +154,10 @@ func (n *network) double64(m protoMessage, name string, list []float64) {
 	n.graph.bytes(graphInit, m)
 }
 
-// axis adds the list of the one axis that a reduction goes over.
+// axis adds the axis of a reduction as a list of one.
 func (n *network) axis(i int) string { return n.integers(i) }
 
-// integers adds a constant list of them.
+// integers adds a constant list of integers.
 func (n *network) integers(list ...int) string {
 	n.count++
 	name := fmt.Sprintf("integers_%d", n.count)
@@ -174,7 +174,7 @@ func (n *network) integers(list ...int) string {
 	return name
 }
 
-// end names an input or output of the network, float32 [N, width]; width 0: [N].
+// end adds an input or output of the network, float32 [N, width]; width 0: [N].
 func (n *network) end(field protowire.Number, name string, width int) {
 	if width > 0 {
 		n.shaped(field, name, width)
@@ -183,7 +183,7 @@ func (n *network) end(field protowire.Number, name string, width int) {
 	}
 }
 
-// shaped names an input or output of the network, float32 [N, dims...].
+// shaped adds an input or output of the network, float32 [N, dims...].
 func (n *network) shaped(field protowire.Number, name string, dims ...int) {
 	var batch, shape, tensor, typ, info protoMessage
 	batch.text(2, "N") // dim_param
@@ -201,7 +201,7 @@ func (n *network) shaped(field protowire.Number, name string, dims ...int) {
 	n.graph.bytes(field, info)
 }
 
-// write ends the model.
+// write completes the model and writes it.
 func (n *network) write(out io.Writer, metadata map[string]string) error {
 	n.graph.text(graphName, cmp.Or(n.named, "policy"))
 	var set, model protoMessage
@@ -223,7 +223,7 @@ func (n *network) write(out io.Writer, metadata map[string]string) error {
 	return nil
 }
 
-// activate adds a hidden layer's non-linearity.
+// activate adds an activation function.
 func (n *network) activate(name, x string) (string, error) {
 	switch name {
 	case "relu":

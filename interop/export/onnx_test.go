@@ -27,8 +27,8 @@ import (
 	"github.com/stein-rl/stein/replay/normalize"
 )
 
-// Ensure that onnxruntime answers what Stein does, for every kind of policy that can
-// be exported: best actions, drawn ones and their densities.
+// Ensure that onnxruntime agrees with Stein for every kind of policy that can be
+// exported: greedy actions, random actions and their densities.
 func TestONNXRuntime(t *testing.T) {
 	const obsDim, actDim, rows = 3, 2, 20
 	gaussian := policies.NewGaussian()
@@ -64,13 +64,13 @@ func TestONNXRuntime(t *testing.T) {
 		}
 		defer oracle.Close()
 
-		raw, seen := make([]float32, rows*obsDim), make([]float32, rows*obsDim) // by the model; by the networks
+		raw, seen := make([]float32, rows*obsDim), make([]float32, rows*obsDim) // inputs of the model, and of the networks
 		for i := range raw {
 			raw[i] = float32(rng.NormFloat64())
 			seen[i] = raw[i]
 			if p.Obs != nil {
 				d := i % obsDim
-				raw[i] = float32(p.Obs.Mean[d] + 3*math.Sqrt(p.Obs.Var[d])*float64(raw[i])) // now and then beyond the clip
+				raw[i] = float32(p.Obs.Mean[d] + 3*math.Sqrt(p.Obs.Var[d])*float64(raw[i])) // sometimes beyond the clip
 				x := (float64(raw[i]) - p.Obs.Mean[d]) / math.Sqrt(p.Obs.Var[d]+1e-8)
 				seen[i] = float32(min(max(x, -p.Clip), p.Clip))
 			}
@@ -102,8 +102,8 @@ func TestONNXRuntime(t *testing.T) {
 	}
 }
 
-// stir gives the averaged policy and all statistics of normalisation values that they
-// don't start with.
+// stir changes the averaged policy and all normalisation statistics from their initial
+// values.
 func stir(t *testing.T, rng *rand.Rand, s *sac.Learner) {
 	t.Helper()
 	for v := range s.Store().IterVariables() {
@@ -130,7 +130,7 @@ func table(x []float32, width int) (rows [][]float32) {
 	return rows
 }
 
-// distances are the largest between onnxruntime and Stein.
+// distances are the largest differences between onnxruntime and Stein.
 type distances struct {
 	Best, Drawn float64
 	LogProb     float64 `json:"log_prob"`
@@ -164,8 +164,8 @@ func inPython(t *testing.T, model []byte, questions map[string]any) (d distances
 	return d
 }
 
-// Ensure that onnxruntime gives pictures the energies that Stein does, for every form of
-// the network and any number of pictures.
+// Ensure that onnxruntime computes the same energies as Stein, for every form of the
+// network and any number of images.
 func TestEnergyONNX(t *testing.T) {
 	python, err := python.Find("")
 	if err != nil {
@@ -228,7 +228,7 @@ print(json.dumps(f.run(["energy"], {"images": x})[0].tolist()))`, file)
 		}
 		for i := range got {
 			if math.Abs(got[i]-want[i]) > 1e-4*(1+math.Abs(want[i])) {
-				t.Errorf("%s: picture %d has %g in onnxruntime and %g here", name, i, got[i], want[i])
+				t.Errorf("%s: image %d has energy %g in onnxruntime, %g in Stein", name, i, got[i], want[i])
 			}
 		}
 	}

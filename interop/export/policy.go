@@ -13,30 +13,28 @@ import (
 	"github.com/stein-rl/stein/replay/normalize"
 )
 
-// A Policy is one to write as ONNX: what kind it is, and its weights by the names
-// that Weights gives them.
+// A Policy is a policy to write as ONNX. Its weights have the names that Weights returns.
 type Policy struct {
 	Kind           policies.Policy // Gaussian or Flow
 	Weights        []Tensor
 	ObsDim, ActDim int
-	Obs            *normalize.Moments // observations go through these first; nil: they don't
-	Clip           float64            // of what is normalised
+	Obs            *normalize.Moments // normalises observations; nil: they are not normalised
+	Clip           float64            // bound of normalised observations
 }
 
 // WriteONNX writes the policy as a model with the inputs
 //
 //	observation [N, S]  raw
-//	noise       [N, A]  standard normal; zeros give the best action
+//	noise       [N, A]  standard normal; zeros give the greedy action
 //
 // and the outputs
 //
 //	action      [N, A]  in [−1, 1]
 //	log_prob    [N]     log π(action|observation), nats
-//	mean        [N, A]  of the Gaussian that the noise is scaled by, before tanh
+//	mean        [N, A]  of the Gaussian, before flows and tanh
 //	log_std     [N, A]
 //
-// A policy of particles is no network that ends: it asks the critic at every step,
-// and is refused.
+// Particle policies are an error, because they evaluate the critic at every step.
 func WriteONNX(out io.Writer, p Policy, metadata map[string]string) error {
 	b := &builder{p: p, scope: "policy", weights: map[string]Tensor{}}
 	for _, t := range p.Weights {
@@ -72,17 +70,19 @@ func WriteONNX(out io.Writer, p Policy, metadata map[string]string) error {
 	return b.write(out, metadata)
 }
 
-// A builder keeps the first error, and what the Gaussian at the start gives.
+// A builder builds a policy's graph. It keeps the first error, and the nodes of the
+// Gaussian: mean, log σ, the draw and its log-density.
 type builder struct {
 	network
 	p                         Policy
-	scope                     string // of the policy that is asked for its best: policy, or its average
+	scope                     string // policy, or average if the policy is averaged
 	weights                   map[string]Tensor
 	mean, logStd, drawn, logQ string
 	err                       error
 }
 
-// weight is the variable of a name; it is an error if it is missing or has another rank.
+// weight returns the variable with this name. A missing variable or another rank is an
+// error.
 func (b *builder) weight(name string, rank int) Tensor {
 	t, ok := b.weights[name]
 	if (!ok || len(t.Shape) != rank) && b.err == nil {
@@ -102,7 +102,7 @@ func (b *builder) activated(name, x string) string {
 	return y
 }
 
-// linear is x·W + b for the columns from and to of a layer's outputs.
+// linear adds x·W + b for a layer's outputs from…to−1.
 func (b *builder) linear(x, layer string, from, to int) string {
 	w, bias := b.folded(layer)
 	if to > w.Shape[1] && b.err == nil {
@@ -115,8 +115,8 @@ func (b *builder) linear(x, layer string, from, to int) string {
 	return b.op("Gemm", x, b.array(columns(w, part+".weights", from, to)), b.array(Tensor{part + ".biases", []int{to - from}, bias.Data[from:to]}))
 }
 
-// folded is a layer's weights and biases with the batch normalisation of its input in
-// them: of γ(x − μ)/σ + β, scale and shift.
+// folded returns a layer's weights and biases, with the batch normalisation of its input,
+// γ(x − μ)/σ + β, folded into them.
 func (b *builder) folded(layer string) (w, bias Tensor) {
 	w, bias = b.weight(layer+".weights", 2), b.weight(layer+".biases", 1)
 	variance, normalised := b.weights[layer+".norm.running_variance"]
@@ -154,11 +154,11 @@ func columns(w Tensor, name string, from, to int) Tensor {
 	return t
 }
 
-// base builds the network and the Gaussian of its two first heads; it gives the rest
-// of the outputs, extra of them.
+// base builds the network and the Gaussian of its first 2A outputs. It returns the next
+// extra outputs.
 func (b *builder) base(scope string, net nn.Network, low, high float64, extra int) (rest string) {
 	if net.Norm == "layer" && b.err == nil {
-		b.err = errors.New("export: cannot write a policy with norm layer as ONNX: none and batch only; safetensors takes every policy")
+		b.err = errors.New("export: cannot write a policy with norm layer as ONNX: only none and batch; safetensors takes every policy")
 	}
 	x := b.normalized("observation")
 	for i := range net.Hidden {
@@ -179,8 +179,8 @@ func (b *builder) base(scope string, net nn.Network, low, high float64, extra in
 	return rest
 }
 
-// normalized computes in 64 bits, as Stein does: in 32, an observation of 10,000 ± 50 less
-// its mean has lost the digits that the network goes by.
+// normalized computes in 64 bits, as Stein does: in 32 bits, subtracting the mean from an
+// observation of 10,000 ± 50 loses digits that matter to the network.
 func (b *builder) normalized(x string) string {
 	m := b.p.Obs
 	if m == nil {
@@ -195,12 +195,12 @@ func (b *builder) normalized(x string) string {
 	return b.opWith("Cast", map[string]int{"to": typeFloat}, b.op("Clip", scaled, b.double(-b.p.Clip), b.double(b.p.Clip)))
 }
 
-// sum adds up the last axis, [N, A] -> [N].
+// sum reduces the last axis, [N, A] -> [N].
 func (b *builder) sum(x string) string {
 	return b.opWith("ReduceSum", map[string]int{"keepdims": 0}, x, b.axis(1))
 }
 
-// squash is policies.Squash: tanh, and log q less log|det|, which is
+// squash is policies.Squash: tanh u, and log q − log|det|, where log|det| is
 // Σ_d −2(|u| + softplus(−2|u|) − ln 2).
 func (b *builder) squash(u, logQ string) (action, logProb string) {
 	abs := b.op("Abs", u)
@@ -210,7 +210,7 @@ func (b *builder) squash(u, logQ string) (action, logProb string) {
 
 // flows is flows.Alternating with the masks multiplied into the weights.
 func (b *builder) flows(kind policies.Flow, x, logQ, context string) (y, logDensity string) {
-	const limit = 2 // of log scales, flows.Autoregressive's default
+	const limit = 2 // bound of log scales, flows.Autoregressive's default
 	dim := b.p.ActDim
 	unit := make([]int, kind.Width)
 	for k := range unit {
@@ -232,7 +232,7 @@ func (b *builder) flows(kind policies.Flow, x, logQ, context string) (y, logDens
 	return x, logQ
 }
 
-// masked is a layer whose weights count where sees says so.
+// masked adds a layer whose weights are zero unless sees reports true.
 func (b *builder) masked(x, layer string, from, to []int, sees func(from, to int) bool) string {
 	w, bias := b.weight(layer+".weights", 2), b.weight(layer+".biases", 1)
 	if b.err == nil && len(w.Data) != len(from)*len(to) {

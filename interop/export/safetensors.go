@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// A Tensor is an array under a name. Data is row after row.
+// A Tensor is a named array. Data is in row-major order.
 type Tensor struct {
 	Name  string
 	Shape []int // empty: a single number
@@ -28,9 +28,8 @@ func (t Tensor) check() error {
 	return nil
 }
 
-// WriteSafetensors writes float32 arrays in the safetensors format, in the order of
-// their names, with metadata for whoever reads them. The same arrays give the same
-// bytes.
+// WriteSafetensors writes float32 arrays in the safetensors format, sorted by name, with
+// metadata. The same arrays give the same bytes.
 func WriteSafetensors(out io.Writer, tensors []Tensor, metadata map[string]string) error {
 	tensors = slices.SortedFunc(slices.Values(tensors), func(a, b Tensor) int { return strings.Compare(a.Name, b.Name) })
 	type entry struct {

@@ -11,16 +11,16 @@ import (
 	"github.com/stein-rl/stein/replay/normalize"
 )
 
-// A Weighted learner gives the values of what it has learned by the paths of its
-// variables, such as /policy/gaussian/hidden_0/weights.
+// A Weighted learner returns its variables' values by path, such as
+// /policy/gaussian/hidden_0/weights.
 type Weighted interface {
 	Weights() iter.Seq2[string, *tensors.Tensor]
 }
 
-// Weights are the variables of a learner by their paths with dots, such as
+// Weights returns the variables of a learner, named by their paths with dots, such as
 // policy.gaussian.hidden_0.weights: policy, both critics (critic.q0, critic.q1) and
-// their targets (target.q0, target.q1), and alpha.log_alpha. What optimisers keep is
-// left out. Weights of a layer are [inputs, outputs].
+// their targets (target.q0, target.q1), and alpha.log_alpha. It omits the optimisers'
+// variables. Weights of a layer are [inputs, outputs].
 func Weights(s Weighted) ([]Tensor, error) {
 	var all []Tensor
 	for path, v := range s.Weights() {
@@ -37,8 +37,8 @@ func Weights(s Weighted) ([]Tensor, error) {
 	return all, nil
 }
 
-// Statistics are what observations are normalised by, (obs − mean) / √(var + 1e-8):
-// normalize.obs.mean and normalize.obs.var; none where they are not.
+// Statistics returns the statistics that observations are normalised with, (obs − mean) /
+// √(var + 1e-8), as normalize.obs.mean and normalize.obs.var; nil gives nil.
 func Statistics(m *normalize.Moments) []Tensor {
 	if m == nil {
 		return nil

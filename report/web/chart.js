@@ -1,6 +1,6 @@
 "use strict";
 // A Chart is one figure of the live page: curves drawn by uPlot, and a box with their
-// values under the pointer. All charts share the range of steps that is shown.
+// values under the pointer. All charts show the same range of steps.
 
 // short writes a value with about four digits.
 const short = (x) => x === null || x === undefined ? "–"
@@ -10,7 +10,7 @@ const short = (x) => x === null || x === undefined ? "–"
 const whole = (x) => Math.round(x).toLocaleString("en");
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 3 });
 
-// tickLabels tell neighbouring ticks apart, in as few digits as do.
+// tickLabels uses the fewest digits that distinguish neighbouring ticks.
 function tickLabels(ticks) {
   const step = ticks.length > 1 ? Math.abs(ticks[1] - ticks[0]) : Math.abs(ticks[0]) || 1;
   const most = Math.max(...ticks.map(Math.abs));
@@ -23,7 +23,7 @@ function tickLabels(ticks) {
 
 const dashes = [[], [7, 5], [2, 4], [10, 4, 2, 4]];
 
-// readable lightens colours that would vanish on a dark page.
+// readable lightens colours that are hard to see on a dark page.
 function readable(colour) {
   if (!matchMedia("(prefers-color-scheme: dark)").matches) return colour;
   const part = [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16));
@@ -33,8 +33,8 @@ function readable(colour) {
 }
 
 class Chart {
-  // shared has view, [from, to] or null, and zoom(view); remove is for figures that the
-  // user added.
+  // shared has view, [from, to] or null, and zoom(view); remove is set for figures that
+  // the user added.
   constructor(panel, shared, remove) {
     this.panel = panel;
     this.shared = shared;
@@ -76,12 +76,12 @@ class Chart {
   }
 
   // show draws lines: {key, label, counts, metric, order, colour, steps, values, low, high,
-  // seeds}. counts says what its steps are, order is the place of the metric in the figure;
-  // low, high and seeds are there for a mean.
+  // seeds}. counts is the unit of its steps, order the index of the metric in the figure;
+  // low, high and seeds are set for means.
   show(lines) {
     this.lines = lines;
     this.counts = [...new Set(lines.map((l) => l.counts))].join(" or ") || "steps";
-    let row = 1; // of data()
+    let row = 1; // index into data()
     for (const l of lines) {
       l.series = row + (l.low ? 2 : 0);
       row = l.series + 1;
@@ -104,8 +104,8 @@ class Chart {
     }
   }
 
-  // data puts all lines on the steps that any has. Where a line has none it is undefined,
-  // and drawn through.
+  // data aligns all lines on the union of their steps. Missing values are undefined, and
+  // uPlot connects the points around them.
   data() {
     const steps = [...new Set(this.lines.flatMap((l) => l.steps))].sort((a, b) => a - b);
     const place = new Map(steps.map((s, i) => [s, i]));
@@ -148,7 +148,7 @@ class Chart {
         { ...axis, label: this.counts, size: 30, space: 70, incrs: [1, 2, 5].flatMap((m) => [...Array(13).keys()].map((e) => m * 10 ** e)).sort((a, b) => a - b), values: (_, t) => tickLabels(t) },
         { ...axis, label: this.panel.axis, size: (u, labels) => this.axisSize(u, labels, font), values: (_, t) => tickLabels(t) },
       ],
-      padding: [10, 22, 0, 0], // the last label of the x axis stands half beyond it
+      padding: [10, 22, 0, 0], // half of the x axis' last label extends beyond it
       cursor: {
         sync: { key: "steps", setSeries: false },
         drag: { x: true, y: false, setScale: false },
@@ -176,7 +176,7 @@ class Chart {
     return to > 0 ? [Math.min(0, from), to] : [from - 1, to + 1];
   }
 
-  // axisSize makes room for the widest label.
+  // axisSize returns the space for the widest label.
   axisSize(u, labels, font) {
     if (!labels) return 50;
     u.ctx.save();
@@ -193,7 +193,7 @@ class Chart {
     this.shared.zoom([u.posToVal(left, "x"), u.posToVal(left + width, "x")]);
   }
 
-  // nearest is the place nearest to i at which a row has a value.
+  // nearest returns the index nearest to i at which a row has a value.
   nearest(row, i) {
     if (!row || i === null || i === undefined) return i;
     for (let d = 0; d < row.length; d++) {
@@ -203,7 +203,7 @@ class Chart {
     return i;
   }
 
-  // point fills the box under the pointer: the lines by their value there.
+  // point fills the box under the pointer with the lines, sorted by their value there.
   point() {
     const u = this.u;
     if (!u || !this.inside || u.cursor.idx === null || u.cursor.idx === undefined || u.cursor.left < 0) {

@@ -8,7 +8,7 @@ const smooth = document.getElementById("smooth");
 const state = document.getElementById("state");
 const all = document.getElementById("all");
 const figures = JSON.parse(document.getElementById("figures").textContent);
-const maxPoints = 2000; // of a curve: more than a screen resolves is thinned
+const maxPoints = 2000; // per curve: longer curves are thinned
 
 let runs = [];
 let recorded = []; // names of all metrics
@@ -54,7 +54,7 @@ function listen() {
   });
 }
 
-// offer lists the metrics that no figure shows.
+// offer lists the metrics that are not in any figure.
 function offer() {
   const shown = new Set(figures.flatMap((f) => f.metrics));
   const names = recorded.filter((m) => !shown.has(m));
@@ -63,10 +63,10 @@ function offer() {
   more.value = "";
 }
 
-// leave names the folders that are left out.
+// leave lists the folders that are left out.
 function leave(folders) {
   const box = document.getElementById("left");
-  if (box.hidden) box.open = folders.length <= 5; // few are worth their place on the page
+  if (box.hidden) box.open = folders.length <= 5; // show a short list at once
   box.hidden = !folders.length;
   box.querySelector("summary").textContent = folders.length === 1 ? "One folder is left out" : `${folders.length} folders are left out`;
   box.querySelector("ul").replaceChildren(...folders.map((f) => {
@@ -76,7 +76,7 @@ function leave(folders) {
   }));
 }
 
-// A running mean that forgets: what is left of the past halves with each fifteenth of it.
+// An exponential moving average whose half-life is a fifteenth of the curve.
 function smoothed(values) {
   if (!smooth.checked) return values;
   const keep = 0.5 ** (1 / Math.max(1, values.length / 15));
@@ -87,7 +87,7 @@ function smoothed(values) {
   });
 }
 
-// seen is what there is to draw of a curve: the steps in view, thinned.
+// seen returns the points of a curve to draw: the steps in view, thinned.
 function seen(run, metric) {
   const curve = curves.get(run.id)?.get(metric);
   if (!curve?.steps.length) return null;
@@ -106,7 +106,7 @@ function seen(run, metric) {
   return { steps, values };
 }
 
-// valueAt interpolates a curve at a step; null where it has not come to, or has a gap.
+// valueAt interpolates a curve at a step; null beyond its ends and in gaps.
 function valueAt({ steps, values }, x) {
   let low = 0, high = steps.length - 1;
   if (x < steps[0] || x > steps[high]) return null;
@@ -120,8 +120,8 @@ function valueAt({ steps, values }, x) {
   return values[low] + (x - steps[low]) / (steps[high] - steps[low]) * (values[high] - values[low]);
 }
 
-// mean is that of several curves, with the lowest and the highest of them, over the
-// seeds that have come as far.
+// mean averages several curves, with the lowest and the highest of them, over the seeds
+// that have reached each step.
 function mean(parts) {
   let steps = [...new Set(parts.flatMap((p) => p.steps))].sort((a, b) => a - b);
   const stride = Math.ceil(steps.length / maxPoints);
@@ -137,7 +137,7 @@ function mean(parts) {
   return line;
 }
 
-// linesOf are the curves of a figure.
+// linesOf returns the curves of a figure.
 function linesOf(figure) {
   const lines = [];
   let order = 0;
@@ -169,7 +169,7 @@ function draw() {
 }
 
 function paint() {
-  if (charts.some((c) => c.dragging)) return; // it is drawn when the button is let go
+  if (charts.some((c) => c.dragging)) return; // drawn when the button is released
   const place = document.getElementById("panels");
   const wanted = figures.filter((f) => f.own || f.metrics.some((m) => recorded.includes(m)));
   for (const figure of wanted) figure.chart ??= new Chart(figure, shared, figure.own ? () => remove(figure) : null);
@@ -201,7 +201,7 @@ function chip() {
     return { label, own, off, text: own.length > 1 ? `${label} · ${own.length} seeds` : label };
   });
   const now = JSON.stringify(wanted.map((w) => [w.text, w.off, readable(w.own[0].colour)]));
-  if (chips.dataset.now === now) return; // a button that is pressed stays the same one
+  if (chips.dataset.now === now) return; // keep a button that is being pressed
   chips.dataset.now = now;
   chips.replaceChildren(...wanted.map((w) => {
     const b = document.createElement("button");
@@ -253,7 +253,7 @@ mode.addEventListener("change", draw);
 smooth.addEventListener("change", draw);
 all.addEventListener("click", () => shared.zoom(null));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-  for (const c of charts) c.key = null; // drawn anew in the other colours
+  for (const c of charts) c.key = null; // redraw in the other theme's colours
   draw();
 });
 listen();

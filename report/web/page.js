@@ -1,5 +1,5 @@
 "use strict";
-// Tables sort by a click on a column's head; numbers by data-v, the largest first.
+// A click on a column's header sorts a table; numbers by data-v, the largest first.
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
@@ -24,7 +24,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
       const sign = order === "ascending" ? 1 : -1;
       const rows = [...table.tBodies[0].rows].sort((a, b) => {
         const x = value(a), y = value(b);
-        if (x === null || y === null) return (x === null) - (y === null); // what has no number comes last
+        if (x === null || y === null) return (x === null) - (y === null); // missing numbers come last
         return sign * (kind === "text" ? x.localeCompare(y, undefined, { numeric: true }) : x - y);
       });
       table.tBodies[0].append(...rows);
