@@ -60,10 +60,14 @@ func TestFilmOfTalkingEnvironment(t *testing.T) {
 	}
 	dir := t.TempDir()
 	run, film := filepath.Join(dir, "run"), filepath.Join(dir, "films", "12:30 lr=1.MP4")
-	if o := train(t, run, strange("{level: 3, length: 20}")...); o.code != 0 {
+	o := train(t, run, append(strange("{level: 3, length: 20}"), "--set", "eval.video=true", "--json")...)
+	if o.code != 0 {
 		t.Fatalf("%+v", o)
 	}
-	o := finish(t, stein("eval", run, "--episodes", "1", "--json", "--video", film))
+	if made := decode[struct{ Video string }](t, o.stdout).Video; made != filepath.Join(run, "video.mp4") || !there(made) {
+		t.Errorf("video %q; %s", made, o.stderr)
+	}
+	o = finish(t, stein("eval", run, "--episodes", "1", "--json", "--video", film))
 	if o.code != 0 {
 		t.Fatalf("%+v", o)
 	}
@@ -78,8 +82,8 @@ func TestFilmOfTalkingEnvironment(t *testing.T) {
 	wantLine(t, finish(t, stein("eval", run, "--video", filepath.Join(dir, "film"))), 2, "unsupported extension; want .mp4")
 }
 
-// Ensure that a MUJOCO_GL that can't draw stops no training, and is named where a film
-// is wanted, after the episodes.
+// Ensure that a MUJOCO_GL that can't draw stops no training, not even one that is to be
+// filmed, and is named where a film is wanted, after the episodes.
 func TestUnusableGL(t *testing.T) {
 	if testing.Short() {
 		t.Skip("renders videos")
@@ -91,8 +95,8 @@ func TestUnusableGL(t *testing.T) {
 		return finish(t, c)
 	}
 	args := append([]string{"train", "--config", "pendulum/sac", "--run-dir", run}, small...)
-	o := with(append(args, "--env", "Hopper-v5", "--steps", "60", "--eval-freq", "0", "--eval-episodes", "1", "--backend", "go:ops_sequential")...)
-	if o.code != 0 {
+	o := with(append(args, "--env", "Hopper-v5", "--steps", "60", "--eval-freq", "0", "--eval-episodes", "1", "--backend", "go:ops_sequential", "--set", "eval.video=true")...)
+	if o.code != 0 || !strings.Contains(o.stderr, "no video") {
 		t.Fatalf("%+v", o)
 	}
 	o = with("eval", run, "--episodes", "1", "--video", filepath.Join(t.TempDir(), "walk.mp4"))

@@ -164,6 +164,7 @@ func (a *app) train(c *cobra.Command, f trainFlags) (err error) {
 	}
 	var res experiments.Result
 	var folder *runs.Folder
+	var video string
 	err = a.watched(c.Context(), f, cfg, func(s session) (err error) {
 		folder = s.folder
 		if drawn {
@@ -187,12 +188,15 @@ func (a *app) train(c *cobra.Command, f trainFlags) (err error) {
 			defer func() { err = errors.Join(err, stop()) }()
 		}
 		res, err = training.Train(c.Context())
+		if err == nil && cfg.Eval.Video && !res.Interrupted && !res.AlreadyDone {
+			video = a.film(c.Context(), s, res)
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return a.reportTraining(folder, res, f.asJSON)
+	return a.reportTraining(folder, res, video, f.asJSON)
 }
 
 // openHosts joins the Ray cluster that runs simulators. Ray's output goes to a file in
@@ -293,6 +297,23 @@ func (a *app) runLog(bar *progress, terminal bool, file io.Writer, id string) *s
 	return slog.New(slog.NewMultiHandler(a.logs.ofRun(bar, terminal, id), toFile))
 }
 
+// film records an episode of the best checkpoint, or of the last without evaluations, in
+// the run's folder and returns the video's path. A training does not fail for its video:
+// the reason is logged.
+func (a *app) film(ctx context.Context, s session, res experiments.Result) string {
+	which, path := "last", filepath.Join(s.folder.Dir, "video.mp4")
+	if res.Best != nil {
+		which = "best"
+	}
+	s.log.Info("filming an episode", "checkpoint", which)
+	_, err := a.catalog.Evaluate(ctx, experiments.Exam{Dir: s.folder.Dir, Checkpoint: which, Episodes: 1, Video: path, Log: s.log})
+	if err != nil {
+		s.log.Warn("no video", "error", err.Error())
+		return ""
+	}
+	return path
+}
+
 // trainingReport is the output of --json.
 type trainingReport struct {
 	Folder      string      `json:"folder"`
@@ -304,13 +325,14 @@ type trainingReport struct {
 	Best        *float64    `json:"best_mean_reward,omitempty"`
 	StepsPerS   float64     `json:"steps_per_s"`
 	Curve       string      `json:"curve,omitempty"`
+	Video       string      `json:"video,omitempty"`
 	Eval        *evalReport `json:"eval,omitempty"`
 }
 
-func (a *app) reportTraining(folder *runs.Folder, res experiments.Result, asJSON bool) error {
+func (a *app) reportTraining(folder *runs.Folder, res experiments.Result, video string, asJSON bool) error {
 	report := trainingReport{
 		Folder: folder.Dir, Seed: uint64(folder.Info.Seed), Step: res.Step, Interrupted: res.Interrupted,
-		Checkpoint: res.Checkpoint, AlreadyDone: res.AlreadyDone, Best: res.Best, StepsPerS: res.Last["time/fps"],
+		Checkpoint: res.Checkpoint, Video: video, AlreadyDone: res.AlreadyDone, Best: res.Best, StepsPerS: res.Last["time/fps"],
 	}
 	curve, curveErr := experiments.DrawCurve(folder.Dir, folder.Info.ID)
 	if curveErr == nil {
@@ -341,6 +363,9 @@ func (a *app) reportTraining(folder *runs.Folder, res experiments.Result, asJSON
 	fmt.Fprintf(a.stdout, "run         %s\ncheckpoint  %s\n", folder.Dir, res.Checkpoint)
 	if curveErr == nil {
 		fmt.Fprintf(a.stdout, "curve       %s\n", curve)
+	}
+	if video != "" {
+		fmt.Fprintf(a.stdout, "video       %s\n", video)
 	}
 	if !res.Interrupted {
 		fmt.Fprintf(a.stdout, "next        stein eval %s --video walk.mp4\n", folder.Dir)

@@ -83,6 +83,7 @@ type Normalize struct {
 type Eval struct {
 	Every    int64 `want:">= 0"` // environment steps; 0: never, not even at the end
 	Episodes int   `want:">= 1"`
+	Video    bool  // stein train films an episode of the best checkpoint at its end
 }
 
 // Checkpoint configures checkpoints.
