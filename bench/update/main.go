@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
+	"syscall"
 	"time"
 
 	"github.com/gomlx/compute"
@@ -89,49 +91,93 @@ func breakdown(backend compute.Backend, cfg experiments.Config, folder string, r
 		_, err := learner.Update(batch)
 		return err
 	}}
-	all := []*timed{update}
+	costs := map[string]cost{}
 	compiled, err := lastProgram(folder)
-	if errors.Is(err, errNoProgram) {
-		err = measure(reps, all...)
-		line["update_ms"], line["update_cpu_ms"] = update.cost().wall, update.cost().cpu
-		return line, err
+	switch {
+	case errors.Is(err, errNoProgram):
+		err = measure(reps, update)
+	case err == nil:
+		line["policy_delay"], line["policy_share"] = agent.PolicyDelay, compiled.policyShare(agent.PolicyDelay)
+		var all *parts
+		if all, err = newParts(backend, learner.Store(), agent, batch, compiled, fused); err != nil {
+			return nil, err
+		}
+		line["gflop"] = all.products.operations / 1e9
+		if err = measure(reps, append(all.timed(), update)...); err == nil {
+			costs = all.costs(update.cost())
+		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	share := compiled.policyShare(agent.PolicyDelay)
-	counts, err := compiled.ofUpdate(fused > 1, share)
-	if err != nil {
-		return nil, err
-	}
-	products, err := newFloor(backend, counts)
-	if err != nil {
-		return nil, err
-	}
-	critics, err := newSteps(backend, learner.Store(), agent, batch, "critic")
-	if err != nil {
-		return nil, err
-	}
-	policy, err := newSteps(backend, learner.Store(), agent, batch, "policy", "alpha")
-	if err != nil {
-		return nil, err
-	}
-	empty, ofCritics, ofPolicy := critics.times(0), critics.times(manySteps), policy.times(manySteps)
-	all = append(append(all, products.shapes...), empty, ofCritics, ofPolicy)
-	if err := measure(reps, all...); err != nil {
-		return nil, err
-	}
-	none := empty.cost()
-	optimiser := ofCritics.cost().minus(none).plus(ofPolicy.cost().minus(none).times(share)).times(1.0 / manySteps)
-	copies := none.times(1 / float64(fused))
-	rest := update.cost().minus(products.sum()).minus(optimiser).minus(copies)
-	for name, c := range map[string]cost{
-		"update": update.cost(), "products": products.sum(), "optimiser": optimiser, "copies": copies, "rest": rest,
-	} {
+	costs["update"] = update.cost()
+	for name, c := range costs {
 		line[name+"_ms"], line[name+"_cpu_ms"] = c.wall, c.cpu
 	}
-	line["gflop"], line["policy_delay"], line["policy_share"] = products.flop/1e9, agent.PolicyDelay, share
 	return line, nil
+}
+
+// A cost is in ms: the fastest call's time, since other work on the machine only adds to
+// it, and the lower quartile of the calls' processor time.
+type cost struct{ wall, cpu float64 }
+
+func (c cost) plus(d cost) cost     { return cost{c.wall + d.wall, c.cpu + d.cpu} }
+func (c cost) minus(d cost) cost    { return cost{c.wall - d.wall, c.cpu - d.cpu} }
+func (c cost) times(n float64) cost { return cost{c.wall * n, c.cpu * n} }
+
+// A timed is something to measure, of so many equal parts.
+type timed struct {
+	do          func() error
+	parts       float64
+	walls, cpus []float64 // ms
+}
+
+// turn is the least time of a turn. Short calls repeat within it: the first of them runs
+// with caches that are full of something else.
+const turn = 10 * time.Millisecond
+
+// measure runs everything in turns, A B C A B C …, so that a slow phase of the machine
+// affects all, after one turn that does not count.
+func measure(reps int, all ...*timed) error {
+	for rep := range reps + 1 {
+		for _, t := range all {
+			if rep == 1 {
+				t.walls, t.cpus = nil, nil
+			}
+			for began := time.Now(); ; {
+				if err := t.once(); err != nil {
+					return err
+				}
+				if time.Since(began) >= turn {
+					break
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (t *timed) once() error {
+	wall, before := time.Now(), cpu()
+	err := t.do()
+	t.walls = append(t.walls, time.Since(wall).Seconds()*1e3)
+	t.cpus = append(t.cpus, (cpu()-before).Seconds()*1e3)
+	return err
+}
+
+// cost is that of one part.
+func (t *timed) cost() cost {
+	slices.Sort(t.cpus)
+	return cost{slices.Min(t.walls), t.cpus[len(t.cpus)/4]}.times(1 / t.parts)
+}
+
+// cpu is the processor time of this process so far.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // transitions are n made-up ones.

@@ -56,8 +56,13 @@ func dump() (folder string, err error) {
 	if folder, err = os.MkdirTemp("", "stein-update-"); err != nil {
 		return "", err
 	}
-	flags := "--xla_dump_to=" + folder + " --xla_dump_hlo_as_text --xla_dump_hlo_module_re=Store_Exec.*"
-	return folder, os.Setenv("XLA_FLAGS", strings.TrimSpace(os.Getenv("XLA_FLAGS")+" "+flags))
+	return folder, os.Setenv("XLA_FLAGS", dumpFlags(folder))
+}
+
+// dumpFlags adds the options to those that are set.
+func dumpFlags(folder string) string {
+	options := "--xla_dump_to=" + folder + " --xla_dump_hlo_as_text --xla_dump_hlo_module_re=Store_Exec.*"
+	return strings.TrimSpace(os.Getenv("XLA_FLAGS") + " " + options)
 }
 
 // errNoProgram means that a backend other than XLA is in use.
