@@ -46,7 +46,7 @@ func newParts(backend compute.Backend, store *model.Store, cfg sac.Config, batch
 }
 
 func (p *parts) timed() []*timed {
-	return append([]*timed{p.empty, p.critics, p.policy}, p.products.shapes...)
+	return append([]*timed{p.empty, p.critics, p.policy, p.products.call}, p.products.shapes...)
 }
 
 // costs are those of one update, by name; rest is what no other part explains.
@@ -63,6 +63,7 @@ func (p *parts) costs(update cost) map[string]cost {
 
 // A floor is the matrix products of an update, each shape to be timed by itself.
 type floor struct {
+	call       *timed // of single numbers, for what a call costs by itself
 	shapes     []*timed
 	times      []float64 // how often an update needs each
 	operations float64   // of an update
@@ -70,7 +71,11 @@ type floor struct {
 
 // newFloor compiles them.
 func newFloor(backend compute.Backend, counts map[product]float64) (*floor, error) {
-	f := &floor{}
+	call, err := compileProduct(backend, product{lhs: "1,1", rhs: "1,1", lhsSum: "1", rhsSum: "0"})
+	if err != nil {
+		return nil, err
+	}
+	f := &floor{call: call}
 	for p, times := range counts {
 		if times == 0 {
 			continue
@@ -85,17 +90,17 @@ func newFloor(backend compute.Backend, counts map[product]float64) (*floor, erro
 	return f, nil
 }
 
-// sum is the cost of all products of an update.
+// sum is the cost of all products of an update, without that of the calls they are timed in.
 func (f *floor) sum() (sum cost) {
 	for i, one := range f.shapes {
-		sum = sum.plus(one.cost().times(f.times[i]))
+		sum = sum.plus(one.cost().minus(f.call.cost()).times(f.times[i]))
 	}
 	return sum
 }
 
-// A call makes many products of one shape, with different numbers, so that the call itself
-// counts little: at most mostProducts, fewer where factors would leave the cache, since what an
-// update multiplies was mostly computed just before.
+// A call makes many products of one shape, with different numbers: at most mostProducts, fewer
+// where factors would leave the cache, since what an update multiplies was mostly computed just
+// before.
 const (
 	mostProducts  = 24
 	fewProducts   = 4

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"maps"
 	"math"
 	"testing"
@@ -102,8 +103,11 @@ func TestProgramOfSAC(t *testing.T) {
 	}
 	defer learner.Close()
 	p, err := lastProgram(folder)
-	if err != nil {
+	if errors.Is(err, errNoProgram) {
 		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	counts, err := p.ofUpdate(true, 1)
 	if err != nil {
