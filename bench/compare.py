@@ -11,7 +11,7 @@ import shutil
 
 import measure
 
-SECTIONS = ("bridge", "rl", "agents", "fourteen", "sampler", "ebm", "growth")
+SECTIONS = ("bridge", "rl", "update", "agents", "fourteen", "sampler", "ebm", "growth")
 PAGE = measure.ROOT / "docs/benchmarks.md"
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures Stein beside its peers, in one run, and prints the tables.
 #
-#   bench/run.sh [--only bridge|rl|agents|fourteen|sampler|ebm|growth] [--rounds N] [--record]
+#   bench/run.sh [--only bridge|rl|update|agents|fourteen|sampler|ebm|growth] [--rounds N] [--record]
 #
 # The peers live in bench/.venv, set up here on the first run (several GB: torch and
 # JAX). BENCH_PIP_ARGS goes to pip, for example to name an index of CPU-only wheels.
@@ -23,5 +23,6 @@ mkdir -p bench/out
 go build -o bench/out/sampler-bench ./bench/sampler
 go build -o bench/out/ebm-bench ./bench/ebm
 go build -o bench/out/bridge-bench ./bench/bridge
+go build -o bench/out/update-bench ./bench/update
 go build -buildvcs=false -o bench/out/stein ./cmd/stein
 exec $venv/bin/python bench/compare.py "$@"

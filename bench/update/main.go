@@ -1,24 +1,28 @@
-// Command update times a learner's update and, in the same run and engine, its matrix
-// products with the same shapes. It prints one line of JSON.
+// Command update times a learner's update and, in the same process and engine, what it
+// consists of: its matrix products alone, the optimiser's steps, and the copies in and out.
+// It prints one line of JSON.
 //
 //	update --config walker2d/sac-fast --fused 8 --threads 1
 package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"sort"
+	"slices"
 	"syscall"
 	"time"
 
+	"github.com/gomlx/compute"
+
 	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/agents/sac"
 	"github.com/stein-rl/stein/engine"
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/experiments"
-	"github.com/stein-rl/stein/policies"
 	"github.com/stein-rl/stein/replay"
 )
 
@@ -34,72 +38,137 @@ func main() {
 
 func run() error {
 	config := flag.String("config", "walker2d/sac-fast", "configuration")
-	fused := flag.Int("fused", 8, "updates in one call")
+	fused := flag.Int("fused", 0, "updates in one call; 0: the configuration's")
 	threads := flag.Int("threads", 1, "of the engine; 0: all")
-	reps := flag.Int("reps", 12, "timed calls")
+	reps := flag.Int("reps", 8, "turns of each measurement")
 	flag.Parse()
 	cfg, err := experiments.Builtin().Resolve(*config, flag.Args())
 	if err != nil {
 		return err
 	}
+	if *fused > 0 {
+		cfg.Schedule.FusedUpdates = *fused
+	}
 	if err := engine.SetThreads(*threads); err != nil {
 		return err
 	}
+	folder, err := dump()
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
 	backend, _, err := engine.Open("")
 	if err != nil {
 		return err
 	}
-	cfg.Schedule.FusedUpdates = *fused
-	compiled := cpu()
-	wall := time.Now()
-	learner, err := cfg.Agent.Value.Make(agents.Task{
-		Backend: backend, Spec: walker, Policy: cfg.Policy.Value, Schedule: cfg.Schedule, Seed: 1,
-	})
+	line, err := breakdown(backend, cfg, folder, *reps)
 	if err != nil {
 		return err
 	}
-	defer learner.Close()
-	line := map[string]any{"config": *config, "fused": *fused, "threads": *threads,
-		"compile_s": time.Since(wall).Seconds(), "compile_cpu_s": (cpu() - compiled).Seconds()}
-	batch := transitions(*fused * cfg.Schedule.BatchSize)
-	var updateErr error
-	update := measure(*reps, func() {
-		if _, err := learner.Update(batch); err != nil {
-			updateErr = err
-		}
-	})
-	if updateErr != nil {
-		return updateErr
-	}
-	line["update_ms"], line["update_cpu_ms"] = update.wall/float64(*fused), update.cpu/float64(*fused)
-	if _, ok := cfg.Policy.Value.(policies.Gaussian); !ok {
-		return json.NewEncoder(os.Stdout).Encode(line) // the products of particles are not listed yet
-	}
-	floor, flops, err := products(backend, cfg, *reps)
-	if err != nil {
-		return err
-	}
-	line["products_ms"], line["products_cpu_ms"], line["gflop"] = floor.wall, floor.cpu, flops/1e9
-	line["times_products"] = line["update_cpu_ms"].(float64) / floor.cpu
+	line["config"], line["threads"] = *config, *threads
 	return json.NewEncoder(os.Stdout).Encode(line)
 }
 
-// A cost is the minimum time of a call, in ms: other work on the machine only adds to it.
+// breakdown measures an update and its parts, in ms for one update. Without XLA there are
+// no products to list, and it measures the update alone.
+func breakdown(backend compute.Backend, cfg experiments.Config, folder string, reps int) (map[string]any, error) {
+	agent, ok := cfg.Agent.Value.(sac.Config)
+	if !ok {
+		return nil, fmt.Errorf("%T: want soft actor-critic", cfg.Agent.Value)
+	}
+	fused := cfg.Schedule.FusedUpdates
+	began, before := time.Now(), cpu()
+	learner, err := agent.Make(agents.Task{
+		Backend: backend, Spec: walker, Policy: cfg.Policy.Value, Schedule: cfg.Schedule, Seed: 1,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer learner.Close()
+	line := map[string]any{"fused": fused, "compile_s": time.Since(began).Seconds(), "compile_cpu_s": (cpu() - before).Seconds()}
+	batch := transitions(fused * cfg.Schedule.BatchSize)
+	update := &timed{parts: float64(fused), do: func() error {
+		_, err := learner.Update(batch)
+		return err
+	}}
+	costs := map[string]cost{}
+	compiled, err := lastProgram(folder)
+	switch {
+	case errors.Is(err, errNoProgram):
+		err = measure(reps, update)
+	case err == nil:
+		line["policy_delay"], line["policy_share"] = agent.PolicyDelay, compiled.policyShare(agent.PolicyDelay)
+		var all *parts
+		if all, err = newParts(backend, learner.Store(), agent, batch, compiled, fused); err != nil {
+			return nil, err
+		}
+		line["gflop"] = all.products.operations / 1e9
+		if err = measure(reps, append(all.timed(), update)...); err == nil {
+			costs = all.costs(update.cost())
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	costs["update"] = update.cost()
+	for name, c := range costs {
+		line[name+"_ms"], line[name+"_cpu_ms"] = c.wall, c.cpu
+	}
+	return line, nil
+}
+
+// A cost is in ms: the fastest call's time, since other work on the machine only adds to
+// it, and the lower quartile of the calls' processor time.
 type cost struct{ wall, cpu float64 }
 
-// measure calls do a few times unmeasured, then reps times.
-func measure(reps int, do func()) cost {
-	do()
-	do()
-	var walls, cpus []float64
-	for range reps {
-		wall, before := time.Now(), cpu()
-		do()
-		walls, cpus = append(walls, time.Since(wall).Seconds()*1e3), append(cpus, (cpu()-before).Seconds()*1e3)
+func (c cost) plus(d cost) cost     { return cost{c.wall + d.wall, c.cpu + d.cpu} }
+func (c cost) minus(d cost) cost    { return cost{c.wall - d.wall, c.cpu - d.cpu} }
+func (c cost) times(n float64) cost { return cost{c.wall * n, c.cpu * n} }
+
+// A timed is something to measure, of so many equal parts.
+type timed struct {
+	do          func() error
+	parts       float64
+	walls, cpus []float64 // ms
+}
+
+// turn is the least time of a turn. Short calls repeat within it: the first of them runs
+// with caches that are full of something else.
+const turn = 10 * time.Millisecond
+
+// measure runs everything in turns, A B C A B C …, so that a slow phase of the machine
+// affects all, after one turn that does not count.
+func measure(reps int, all ...*timed) error {
+	for rep := range reps + 1 {
+		for _, t := range all {
+			if rep == 1 {
+				t.walls, t.cpus = nil, nil
+			}
+			for began := time.Now(); ; {
+				if err := t.once(); err != nil {
+					return err
+				}
+				if time.Since(began) >= turn {
+					break
+				}
+			}
+		}
 	}
-	sort.Float64s(walls)
-	sort.Float64s(cpus)
-	return cost{walls[0], cpus[len(cpus)/4]}
+	return nil
+}
+
+func (t *timed) once() error {
+	wall, before := time.Now(), cpu()
+	err := t.do()
+	t.walls = append(t.walls, time.Since(wall).Seconds()*1e3)
+	t.cpus = append(t.cpus, (cpu()-before).Seconds()*1e3)
+	return err
+}
+
+// cost is that of one part.
+func (t *timed) cost() cost {
+	slices.Sort(t.cpus)
+	return cost{slices.Min(t.walls), t.cpus[len(t.cpus)/4]}.times(1 / t.parts)
 }
 
 // cpu is the processor time of this process so far.
