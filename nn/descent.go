@@ -67,29 +67,16 @@ func Remember(store *model.Store, g *Graph) Snapshot {
 	return s
 }
 
-// Changed returns the variables that were assigned since the Snapshot.
-func (s Snapshot) Changed() []*model.Variable {
-	var all []*model.Variable
-	for v := range s.store.IterVariables() {
-		if old := s.before[v]; old != nil && v.NodeValue(old.Graph()) != old {
-			all = append(all, v)
-		}
-	}
-	return all
-}
-
-// Restore sets all variables back to the values in the Snapshot.
-func (s Snapshot) Restore() {
-	for v, old := range s.before {
-		v.SetNodeValue(old)
-	}
-}
-
 // Unless undoes all changes since the Snapshot if ok, a bool scalar, is false.
 func (s Snapshot) Unless(ok *Node) {
-	for _, v := range s.Changed() {
+	for v := range s.store.IterVariables() {
 		old := s.before[v]
-		v.SetNodeValue(Where(ok, v.NodeValue(ok.Graph()), old))
+		if old == nil {
+			continue
+		}
+		if now := v.NodeValue(old.Graph()); now != old {
+			v.SetNodeValue(Where(ok, now, old))
+		}
 	}
 }
 

@@ -36,9 +36,10 @@ type Learner struct {
 	fused   int          // updates in one call
 	store   *model.Store // all variables
 
-	updating, acting, greedy, judging *model.Exec
-	figures                           []string // names of an update's figures, in order: the critics', then the policy's
-	ofPolicy                          int      // number of figures of the policy
+	updating, criticising   *model.Exec // graphs of an update, and of one without the policy
+	acting, greedy, judging *model.Exec
+	figures                 []string // names of an update's figures, in order: the critics', then the policy's
+	ofPolicy                int      // number of figures of the policy
 
 	state      agents.Counters
 	greedySeed uint64
@@ -119,7 +120,7 @@ func (s *Learner) create() error {
 			s.policy.Sample(s.query(scope, averageScope, b.obs, key, in[inProgress]))
 			freeze(scope.At(averageScope))
 		}
-		o := s.step(scope, b, key, in[inProgress], nil)
+		o := s.step(scope, b, key, in[inProgress], true)
 		s.figures = slices.Sorted(maps.Keys(o.critics))
 		s.figures = append(s.figures, slices.Sorted(maps.Keys(o.policy))...)
 		s.ofPolicy = len(o.policy)
@@ -175,7 +176,8 @@ func (s *Learner) copyScope(from, to string) error {
 	return nil
 }
 
-// compile builds and compiles the update.
+// compile builds and compiles the updates. With a PolicyDelay, the critics' updates between
+// two of the policy are a graph of their own, for each number of them that occurs.
 func (s *Learner) compile() (err error) {
 	if s.updating, err = model.NewExec(s.backend, s.store, s.updateGraph); err != nil {
 		return err
@@ -184,7 +186,24 @@ func (s *Learner) compile() (err error) {
 	if !s.loops() {
 		fused = 1
 	}
-	_, err = s.updating.Compile(s.inputShapes(fused, s.batch)...)
+	if s.cfg.PolicyDelay == 1 {
+		_, err = s.updating.Compile(s.inputShapes(fused, s.batch)...)
+		return err
+	}
+	if s.criticising, err = model.NewExec(s.backend, s.store, s.criticGraph); err != nil {
+		return err
+	}
+	most := min(fused, s.cfg.PolicyDelay-1)
+	least := most
+	if fused%s.cfg.PolicyDelay != 0 { // a call may end between two updates of the policy
+		least = 1
+	}
+	for n := least; n <= most; n++ {
+		if _, err = s.criticising.Compile(s.inputShapes(n, s.batch)...); err != nil {
+			return err
+		}
+	}
+	_, err = s.updating.Compile(s.inputShapes(1, s.batch)...)
 	return err
 }
 
@@ -217,7 +236,6 @@ func (s *Learner) inputShapes(k, b int) []shapes.Shape {
 	for _, i := range []int{inReward, inDiscount, inWeight} {
 		all[i] = shapes.Make(dtypes.Float32, k*b)
 	}
-	all[inDue] = shapes.Make(dtypes.Bool, k)
 	return all
 }
 
@@ -326,10 +344,12 @@ func (s *Learner) Update(b *replay.Batch) (agents.Metrics, error) {
 	if !s.loops() {
 		each = 1
 	}
-	for first := 0; first < k; first += each {
-		if err := s.updates(b, first, each, sums); err != nil {
+	for first := 0; first < k; {
+		n, due := s.together(k-first, each)
+		if err := s.call(b, first, n, due, sums); err != nil {
 			return nil, err
 		}
+		first += n
 	}
 	m := agents.Metrics{"train/n_updates": float64(s.state.Updates), "train/learning_rate": s.cfg.ActorLR * s.rateNow()}
 	policies := s.policyUpdates(s.state.Updates-uint64(k), s.state.Updates)
@@ -356,21 +376,28 @@ func (s *Learner) policyUpdates(from, to uint64) uint64 {
 	return to/d - from/d
 }
 
-// branches reports whether the backend can skip computations that are not due; the pure
-// Go backend computes them and drops the results.
-func (s *Learner) branches() bool {
-	return s.backend.Capabilities().Operations[compute.OpTypeIf] && s.loops()
+// together returns how many of the next updates, at most left and at most most, one call
+// makes, and whether they update the policy too: those of the critics alone that come
+// before the next one that does, or that one.
+func (s *Learner) together(left, most int) (n int, due bool) {
+	if s.cfg.PolicyDelay == 1 {
+		return min(left, most), true
+	}
+	d := uint64(s.cfg.PolicyDelay)
+	alone := int(d - 1 - s.state.Updates%d)
+	if alone == 0 {
+		return 1, true
+	}
+	return min(alone, left, most), false
 }
 
-// updates makes n updates in one call, from minibatch first of b, and adds their figures
-// to sums.
-func (s *Learner) updates(b *replay.Batch, first, n int, sums []float64) error {
-	keys, due := make([]uint64, 0, 3*n), make([]bool, n)
+// call makes n updates in one call, from minibatch first of b, and adds their figures to
+// sums.
+func (s *Learner) call(b *replay.Batch, first, n int, due bool, sums []float64) error {
+	keys := make([]uint64, 0, 3*n)
 	for i := range uint64(n) {
-		number := s.state.Updates + i
-		one := random.KeyOf(s.seed, updateStream, number)
+		one := random.KeyOf(s.seed, updateStream, s.state.Updates+i)
 		keys = append(keys, one[:]...)
-		due[i] = s.policyUpdates(number, number+1) > 0
 	}
 	from, rows := first*s.batch, n*s.batch
 	table := func(x []float32, width int) *tensors.Tensor {
@@ -384,8 +411,11 @@ func (s *Learner) updates(b *replay.Batch, first, n int, sums []float64) error {
 	in[inAction] = table(b.Action, s.spec.ActDim)
 	in[inNext] = table(b.Next, s.spec.ObsDim)
 	in[inReward], in[inDiscount], in[inWeight] = column(b.Reward), column(b.Discount), column(b.Weight)
-	in[inDue] = tensors.FromFlatDataAndDimensions(due, n)
-	out, err := s.updating.Call(in...)
+	exec := s.updating
+	if !due {
+		exec = s.criticising
+	}
+	out, err := exec.Call(in...)
 	if err != nil {
 		return fmt.Errorf("sac: update %d: %w", s.state.Updates, err)
 	}
@@ -445,7 +475,7 @@ func (s *Learner) Particles() int { return s.cfg.Particles }
 
 // Close frees the compiled graphs.
 func (s *Learner) Close() {
-	for _, exec := range []*model.Exec{s.updating, s.acting, s.greedy, s.judging} {
+	for _, exec := range []*model.Exec{s.updating, s.criticising, s.acting, s.greedy, s.judging} {
 		if exec != nil {
 			exec.Finalize()
 		}

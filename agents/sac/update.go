@@ -2,8 +2,6 @@ package sac
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/gomlx/compute/dtypes"
@@ -20,13 +18,12 @@ type outcome struct {
 	ok       *Node // bool, scalar: all numbers were finite
 	absError *Node // [B]
 	critics  figures
-	policy   figures // zero if the policy was not due
+	policy   figures // empty if the policy was not due
 }
 
 // step builds one update: the critics, then, if due, policy and temperature with the
-// updated critics. due is a bool scalar; nil: always. If a number is not finite, no
-// variable changes.
-func (s *Learner) step(scope *model.Scope, b minibatch, key random.Key, progress, due *Node) outcome {
+// updated critics. If a number is not finite, no variable changes.
+func (s *Learner) step(scope *model.Scope, b minibatch, key random.Key, progress *Node, due bool) outcome {
 	g := b.obs.Graph()
 	before := nn.Remember(s.store, g)
 	out := outcome{critics: figures{}, policy: figures{}}
@@ -44,11 +41,8 @@ func (s *Learner) step(scope *model.Scope, b minibatch, key random.Key, progress
 	if s.cfg.CriticAverage > 0 {
 		s.follow(g, criticScope, steadyScope, 1-s.cfg.CriticAverage)
 	}
-	policy := func() *Node { return s.policyStep(scope, b, key.Fold(0), progress, next.Alpha, out.policy) }
-	if due == nil {
-		out.ok = And(out.ok, policy())
-	} else {
-		out.ok = And(out.ok, s.when(due, policy, out.policy))
+	if due {
+		out.ok = And(out.ok, s.policyStep(scope, b, key.Fold(0), progress, next.Alpha, out.policy))
 	}
 	before.Unless(out.ok)
 	return out
@@ -83,55 +77,6 @@ func (s *Learner) descend(scope *model.Scope, progress *Node, stats figures, par
 	norm := adam.Step(scope, part)
 	stats["train/grad_norm_"+part.Scope] = norm
 	return And(IsFinite(part.Loss), IsFinite(norm))
-}
-
-// when runs do, which changes variables and fills in stats, only if due. Otherwise the
-// variables stay and stats are zero. It returns the result of do, or true.
-func (s *Learner) when(due *Node, do func() *Node, stats figures) (ok *Node) {
-	g := due.Graph()
-	before := nn.Remember(s.store, g)
-	if !s.branches() {
-		ok = Or(do(), Not(due))
-		for name, x := range stats {
-			x = ConvertDType(x, dtypes.Float32)
-			stats[name] = Where(due, x, ZerosLike(x))
-		}
-		before.Unless(due)
-		return ok
-	}
-	var names []string
-	var changed []*model.Variable
-	yes := NewClosure(g, func(*Graph) []*Node {
-		all := []*Node{do()}
-		names = slices.Sorted(maps.Keys(stats))
-		for _, name := range names {
-			all = append(all, ConvertDType(stats[name], dtypes.Float32))
-		}
-		changed = before.Changed()
-		for _, v := range changed {
-			all = append(all, v.NodeValue(g))
-		}
-		before.Restore()
-		return all
-	})
-	no := NewClosure(g, func(*Graph) []*Node {
-		all := []*Node{Const(g, true)}
-		for range names {
-			all = append(all, Const(g, float32(0)))
-		}
-		for _, v := range changed {
-			all = append(all, Identity(v.NodeValue(g)))
-		}
-		return all
-	})
-	out := If(due, yes, no)
-	for i, name := range names {
-		stats[name] = out[1+i]
-	}
-	for i, v := range changed {
-		v.SetNodeValue(out[1+len(names)+i])
-	}
-	return out[0]
 }
 
 // rateShare is the schedule's factor of all learning rates; nil: 1.
@@ -170,11 +115,20 @@ const (
 	inReward          // [N]
 	inDiscount        // [N]
 	inWeight          // [N]
-	inDue             // bool [K]: policy and temperature are updated too
 	inCount
 )
 
-// updateGraph makes K updates, one minibatch each, in one call. It returns the number of
+// criticGraph makes K updates of the critics alone.
+func (s *Learner) criticGraph(scope *model.Scope, in []*Node) []*Node {
+	return s.updates(scope, in, false)
+}
+
+// updateGraph makes K updates of critics, policy and temperature.
+func (s *Learner) updateGraph(scope *model.Scope, in []*Node) []*Node {
+	return s.updates(scope, in, true)
+}
+
+// updates makes K updates, one minibatch each, in one call. It returns the number of
 // updates before the first that was not finite, int32; the sums of the figures over all
 // updates including that one, [F] in the order of s.figures; and the |TD error| of every
 // row, [N].
@@ -183,12 +137,12 @@ const (
 // two results, the inputs and all variables. Its closures capture no outer nodes, and every
 // outer scalar is a Const: the engine's cache of scalars ignores closures and would return
 // a node of another one.
-func (s *Learner) updateGraph(scope *model.Scope, in []*Node) []*Node {
+func (s *Learner) updates(scope *model.Scope, in []*Node, due bool) []*Node {
 	g := in[0].Graph()
 	k, rows := in[inKeys].Shape().Dim(0), in[inObs].Shape().Dim(0)
 	if k == 1 {
 		b := minibatch{in[inObs], in[inAction], in[inNext], in[inReward], in[inDiscount], in[inWeight]}
-		o := s.step(scope, b, random.NewKey(Reshape(in[inKeys], 3)), in[inProgress], s.due(Reshape(in[inDue])))
+		o := s.step(scope, b, random.NewKey(Reshape(in[inKeys], 3)), in[inProgress], due)
 		return []*Node{ConvertDType(o.ok, dtypes.Int32), s.stack(o), o.absError}
 	}
 	var vars []*model.Variable
@@ -220,8 +174,7 @@ func (s *Learner) updateGraph(scope *model.Scope, in []*Node) []*Node {
 		}
 		done, in := now[1], now[inputs:variables]
 		b, key, at := minibatchAt(in, done, rows/k)
-		due := DynamicSlice(in[inDue], []*Node{done}, []int{1})
-		o := s.step(scope, b, key, in[inProgress], s.due(Reshape(due)))
+		o := s.step(scope, b, key, in[inProgress], due)
 		after := []*Node{
 			o.ok, Add(done, ConvertDType(o.ok, dtypes.Int32)), Add(now[2], s.stack(o)),
 			DynamicUpdateSlice(now[3], o.absError, []*Node{at}),
@@ -257,21 +210,16 @@ func minibatchAt(in []*Node, i *Node, b int) (batch minibatch, key random.Key, a
 	return batch, random.NewKey(Reshape(cut(in[inKeys], i, 1), 3)), at
 }
 
-// due is given, or nil if the policy is updated with every update of the critics.
-func (s *Learner) due(given *Node) *Node {
-	if s.cfg.PolicyDelay == 1 {
-		return nil
-	}
-	return given
-}
-
 // stack puts the figures of one update in the order of s.figures, [F].
 func (s *Learner) stack(o outcome) *Node {
 	all := make([]*Node, len(s.figures))
 	for i, name := range s.figures {
 		x, ok := o.critics[name]
 		if !ok {
-			x = o.policy[name]
+			x, ok = o.policy[name]
+		}
+		if !ok { // of the policy, which was not due
+			x = Const(o.ok.Graph(), float32(0))
 		}
 		all[i] = ConvertDType(x, dtypes.Float32)
 	}

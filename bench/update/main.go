@@ -92,14 +92,13 @@ func breakdown(backend compute.Backend, cfg experiments.Config, folder string, r
 		return err
 	}}
 	costs := map[string]cost{}
-	compiled, err := lastProgram(folder)
+	products, err := productsOf(folder, agent.PolicyDelay, fused)
 	switch {
 	case errors.Is(err, errNoProgram):
 		err = measure(reps, update)
 	case err == nil:
-		line["policy_delay"], line["policy_share"] = agent.PolicyDelay, compiled.policyShare(agent.PolicyDelay)
 		var all *parts
-		if all, err = newParts(backend, learner.Store(), agent, batch, compiled, fused); err != nil {
+		if all, err = newParts(backend, learner.Store(), agent, batch, products, fused); err != nil {
 			return nil, err
 		}
 		line["gflop"] = all.products.operations / 1e9

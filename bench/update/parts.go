@@ -19,18 +19,17 @@ import (
 type parts struct {
 	products               *floor
 	empty, critics, policy *timed  // manySteps of the optimiser; empty: none
-	fused                  int     // updates in a call
-	share                  float64 // of updates that compute the policy's
+	calls                  float64 // of the engine for an update
+	share                  float64 // of updates that are the policy's too
 }
 
 // newParts prepares them for the update that was compiled.
-func newParts(backend compute.Backend, store *model.Store, cfg sac.Config, batch *replay.Batch, compiled *program, fused int) (*parts, error) {
-	p := &parts{fused: fused, share: compiled.policyShare(cfg.PolicyDelay)}
-	counts, err := compiled.ofUpdate(fused > 1, p.share)
-	if err != nil {
-		return nil, err
+func newParts(backend compute.Backend, store *model.Store, cfg sac.Config, batch *replay.Batch, products map[product]float64, fused int) (p *parts, err error) {
+	p = &parts{calls: 1 / float64(fused), share: 1 / float64(cfg.PolicyDelay)}
+	if cfg.PolicyDelay > 1 {
+		p.calls = 2 * p.share // one for the policy's update, one for those between two of them
 	}
-	if p.products, err = newFloor(backend, counts); err != nil {
+	if p.products, err = newFloor(backend, products); err != nil {
 		return nil, err
 	}
 	critics, err := newSteps(backend, store, cfg, batch, "critic")
@@ -54,7 +53,7 @@ func (p *parts) costs(update cost) map[string]cost {
 	products, none := p.products.sum(), p.empty.cost()
 	critics, policy := p.critics.cost().minus(none), p.policy.cost().minus(none).times(p.share)
 	optimiser := critics.plus(policy).times(1.0 / manySteps)
-	copies := none.times(1 / float64(p.fused))
+	copies := none.times(p.calls)
 	return map[string]cost{
 		"products": products, "optimiser": optimiser, "copies": copies,
 		"rest": update.minus(products).minus(optimiser).minus(copies),

@@ -30,13 +30,12 @@ func (p product) operations() float64 {
 
 // A program is what XLA made of a graph, as its text says it.
 type program struct {
-	entry    string
-	bodies   map[string]*computation
-	branches bool // has a conditional
+	entry  string
+	bodies map[string]*computation
 }
 
-// A computation is a list of instructions: the program's own, the body of a loop, a
-// branch, or what is computed in one go (a fusion).
+// A computation is a list of instructions: the program's own, the body of a loop, or what
+// is computed in one go (a fusion).
 type computation struct {
 	products []product
 	calls    []call
@@ -44,10 +43,9 @@ type computation struct {
 
 // A call is how often a computation runs another.
 type call struct {
-	to     string
-	times  float64
-	loop   bool // body of a loop; times is 0 where XLA doesn't know it
-	branch bool
+	to    string
+	times float64
+	loop  bool // body of a loop; times is 0 where XLA doesn't know it
 }
 
 // dump makes XLA write its programs to a new folder. It reads the variable once, so this
@@ -68,20 +66,63 @@ func dumpFlags(folder string) string {
 // errNoProgram means that a backend other than XLA is in use.
 var errNoProgram = errors.New("the backend wrote no program: want XLA")
 
-// lastProgram reads the program that was compiled last. Their numbers are in their files' names.
-func lastProgram(folder string) (*program, error) {
+// lastPrograms reads the n programs that were compiled last, the last one first. Their
+// numbers are in their files' names.
+func lastPrograms(folder string, n int) (all []*program, err error) {
 	files, err := filepath.Glob(filepath.Join(folder, "*after_optimizations.txt"))
 	if err != nil {
 		return nil, err
 	}
-	if len(files) == 0 {
+	if len(files) < n {
 		return nil, errNoProgram
 	}
-	text, err := os.ReadFile(slices.Max(files))
+	slices.Sort(files)
+	slices.Reverse(files)
+	for _, file := range files[:n] {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		p, err := parse(string(text))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+// productsOf counts the products of one update, on average. With a policy that is due at
+// one update in delay, that update has a program of its own, the last one; the one before
+// it makes the updates between, of the critics alone.
+func productsOf(folder string, delay, fused int) (map[product]float64, error) {
+	if delay == 1 {
+		all, err := lastPrograms(folder, 1)
+		if err != nil {
+			return nil, err
+		}
+		return all[0].ofUpdate(fused > 1)
+	}
+	all, err := lastPrograms(folder, 2)
 	if err != nil {
 		return nil, err
 	}
-	return parse(string(text))
+	whole, err := all[0].ofUpdate(false)
+	if err != nil {
+		return nil, err
+	}
+	critics, err := all[1].ofUpdate(min(fused, delay-1) > 1)
+	if err != nil {
+		return nil, err
+	}
+	sum, share := map[product]float64{}, 1/float64(delay)
+	for p, n := range whole {
+		sum[p] += n * share
+	}
+	for p, n := range critics {
+		sum[p] += n * (1 - share)
+	}
+	return sum, nil
 }
 
 var (
@@ -89,7 +130,7 @@ var (
 	instruction = regexp.MustCompile(`^\s+(?:ROOT )?%(\S+) = (.*)$`)
 	array       = regexp.MustCompile(`^\w+\[([\d,]*)\]`)
 	dot         = regexp.MustCompile(` dot\(%([^\s,)]+), %([^\s,)]+)\)`)
-	calling     = regexp.MustCompile(`(calls|to_apply|body|true_computation|false_computation|branch_computations)=(\{[^}]*\}|%[^\s,]+)`)
+	calling     = regexp.MustCompile(`(calls|to_apply|body)=(\{[^}]*\}|%[^\s,]+)`)
 	rounds      = regexp.MustCompile(`"known_trip_count":\{"n":"(\d+)"`)
 )
 
@@ -127,9 +168,6 @@ func parse(text string) (*program, error) {
 	if p.entry == "" {
 		return nil, errors.New("the program has no entry")
 	}
-	for _, c := range p.bodies {
-		p.branches = p.branches || slices.ContainsFunc(c.calls, func(c call) bool { return c.branch })
-	}
 	return p, nil
 }
 
@@ -156,14 +194,11 @@ func callsIn(text string) (all []call) {
 	for _, m := range calling.FindAllStringSubmatch(text, -1) {
 		for name := range strings.SplitSeq(strings.Trim(m[2], "{}"), ",") {
 			c := call{to: strings.TrimPrefix(strings.TrimSpace(name), "%"), times: 1}
-			switch m[1] {
-			case "body":
+			if m[1] == "body" {
 				c.loop, c.times = true, 0
 				if n := rounds.FindStringSubmatch(text); n != nil {
 					c.times, _ = strconv.ParseFloat(n[1], 64)
 				}
-			case "true_computation", "false_computation", "branch_computations":
-				c.branch = true
 			}
 			all = append(all, c)
 		}
@@ -172,8 +207,8 @@ func callsIn(text string) (all []call) {
 }
 
 // ofUpdate counts the products of one update: a loop of the program's own computation is
-// the one over fused updates, and branches run in a share of them.
-func (p *program) ofUpdate(fused bool, share float64) (map[product]float64, error) {
+// the one over fused updates.
+func (p *program) ofUpdate(fused bool) (map[product]float64, error) {
 	sum := map[product]float64{}
 	var visit func(name string, times float64) error
 	visit = func(name string, times float64) error {
@@ -187,8 +222,6 @@ func (p *program) ofUpdate(fused bool, share float64) (map[product]float64, erro
 		for _, to := range c.calls {
 			n := to.times
 			switch {
-			case to.branch:
-				n = share
 			case to.loop && fused && name == p.entry:
 				n = 1
 			case to.loop && n == 0 && p.multiplies(to.to):
@@ -201,15 +234,6 @@ func (p *program) ofUpdate(fused bool, share float64) (map[product]float64, erro
 		return nil
 	}
 	return sum, visit(p.entry, 1)
-}
-
-// policyShare is the share of updates that compute the policy's. Where there is no
-// conditional, all do, and drop what is not due.
-func (p *program) policyShare(delay int) float64 {
-	if p.branches {
-		return 1 / float64(delay)
-	}
-	return 1
 }
 
 // multiplies reports whether a computation has products.

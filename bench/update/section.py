@@ -48,25 +48,12 @@ def row(name: str, records: list[measure.Record]) -> list[str]:
     ]
 
 
-def undue(name: str, record: measure.Record) -> str:
-    """Says so if a policy that is due now and then is computed at every update."""
-    delay = record.get("policy_delay", 1)
-    if delay == 1 or record["policy_share"] < 1:
-        return ""
-    return (
-        f"\n\n{name}: the policy is due at one update in {delay}, but is computed at "
-        "each and dropped; its products are counted at each."
-    )
-
-
 def compare(rounds: int) -> str:
     got = measure.interleave(
         rounds, {name: functools.partial(one, c) for name, c in WORKLOADS.items()}
     )
     rows = [row(name, records) for name, records in got.items()]
-    notes = "".join(undue(name, records[0]) for name, records in got.items())
     return (
         "An update, in processor time of an engine with one thread:\n\n"
         + measure.table(HEADER, rows)
-        + notes
     )
