@@ -8,6 +8,7 @@ The schema is proto/stein/serve/v1/serve.proto of Stein's repository.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import queue
 from collections.abc import Iterator, Sequence
@@ -248,8 +249,11 @@ class Stream:
         trace: TracebackType | None,
     ) -> None:
         self._requests.put(None)
-        if kind is not None:
-            self._replies.cancel()
+        if kind is None:
+            # A channel that is closed under an open stream can hang the process's end.
+            with contextlib.suppress(grpc.RpcError):
+                next(self._replies, None)
+        self._replies.cancel()
 
 
 def _answer(reply: pb.ActResponse, rows: int | None) -> Answer:
