@@ -1,4 +1,4 @@
-"""Optuna's storage in folders of uncommon names."""
+"""Optuna's studies: folders of uncommon names, and studies that go on."""
 
 from __future__ import annotations
 
@@ -16,10 +16,34 @@ from stein_env.cluster.study import Tuner
 def test_a_study_is_in_its_own_folder(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
     folder.mkdir()
-    spec: dict[str, Any] = {
+    spec = _spec(folder)
+    first = Tuner()
+    assert first.open(spec, lambda _: None)["asked"] == 0
+    first.ask(None, lambda _: None)
+    assert (folder / "study.db").stat().st_size > 0
+    assert sorted(tmp_path.rglob("*.db*")) == [folder / "study.db"]
+    assert Tuner().open(spec, lambda _: None)["asked"] == 1
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_a_continued_study_proposes_something_new(tmp_path: Path, sampler: str) -> None:
+    spec = _spec(tmp_path) | {
+        "space": {"x": {"low": 0.0, "high": 1.0, "log": False, "whole": False}},
+        "sampler": sampler,
+    }
+    proposed = []
+    for _ in range(3):
+        tuner = Tuner()
+        tuner.open(spec, lambda _: None)
+        proposed += [tuner.ask(None, lambda _: None)["params"]["x"] for _ in range(2)]
+    assert len(set(proposed)) == 6
+
+
+def _spec(folder: Path) -> dict[str, Any]:
+    return {
         "storage": "",
         "file": str(folder / "study.db"),
-        "name": name,
+        "name": folder.name,
         "maximize": True,
         "space": {"x": {"choices": [1, 2]}},
         "sampler": "random",
@@ -27,9 +51,3 @@ def test_a_study_is_in_its_own_folder(tmp_path: Path, name: str) -> None:
         "pruner": "none",
         "pruner_options": {},
     }
-    first = Tuner()
-    assert first.open(spec, lambda _: None)["asked"] == 0
-    first.ask(None, lambda _: None)
-    assert (folder / "study.db").stat().st_size > 0
-    assert sorted(tmp_path.rglob("*.db*")) == [folder / "study.db"]
-    assert Tuner().open(spec, lambda _: None)["asked"] == 1

@@ -30,6 +30,8 @@ SAMPLERS = {
     "qmc": "QMCSampler",
     "grid": "GridSampler",
 }
+# Samplers that would propose the same settings again when a study with a seed goes on.
+REPEATING = ("tpe", "random", "cmaes", "gp")
 PRUNERS = {
     "none": "NopPruner",
     "median": "MedianPruner",
@@ -62,7 +64,6 @@ class Tuner:
             if len(grid) < len(self._space):
                 raise FailedError("the grid sampler needs choices for every setting")
             options["search_space"] = grid
-        sampler = _make(optuna.samplers, SAMPLERS, "sampler", spec["sampler"], options)
         pruner = _make(
             optuna.pruners, PRUNERS, "pruner", spec["pruner"], spec["pruner_options"]
         )
@@ -74,9 +75,13 @@ class Tuner:
             storage=storage,
             study_name=spec["name"],
             direction="maximize" if spec["maximize"] else "minimize",
-            sampler=sampler,
             pruner=pruner,
             load_if_exists=True,
+        )
+        if isinstance(options.get("seed"), int) and spec["sampler"] in REPEATING:
+            options["seed"] += len(self._study.trials)
+        self._study.sampler = _make(
+            optuna.samplers, SAMPLERS, "sampler", spec["sampler"], options
         )
         want = "MAXIMIZE" if spec["maximize"] else "MINIMIZE"
         if self._study.direction.name != want:
