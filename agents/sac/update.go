@@ -1,7 +1,6 @@
 package sac
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/gomlx/compute/dtypes"
@@ -133,10 +132,8 @@ func (s *Learner) updateGraph(scope *model.Scope, in []*Node) []*Node {
 // updates including that one, [F] in the order of s.figures; and the |TD error| of every
 // row, [N].
 //
-// A single update needs no loop. Several are a While whose state is the count, the other
-// two results, the inputs and all variables. Its closures capture no outer nodes, and every
-// outer scalar is a Const: the engine's cache of scalars ignores closures and would return
-// a node of another one.
+// A single update needs no loop. The state of several is whether all were finite, the
+// results, and the inputs.
 func (s *Learner) updates(scope *model.Scope, in []*Node, due bool) []*Node {
 	g := in[0].Graph()
 	k, rows := in[inKeys].Shape().Dim(0), in[inObs].Shape().Dim(0)
@@ -145,51 +142,21 @@ func (s *Learner) updates(scope *model.Scope, in []*Node, due bool) []*Node {
 		o := s.step(scope, b, random.NewKey(Reshape(in[inKeys], 3)), in[inProgress], due)
 		return []*Node{ConvertDType(o.ok, dtypes.Int32), s.stack(o), o.absError}
 	}
-	var vars []*model.Variable
-	for v := range s.store.IterVariables() {
-		vars = append(vars, v)
-	}
 	state := []*Node{Const(g, true), Const(g, int32(0)), Const(g, make([]float32, len(s.figures))), Const(g, make([]float32, rows))}
-	inputs := len(state)
-	state = append(state, in...)
-	variables := len(state)
-	for _, v := range vars {
-		state = append(state, v.NodeValue(g))
-	}
-	parameters := func(g *Graph) []*Node {
-		all := make([]*Node, len(state))
-		for i, x := range state {
-			all[i] = Parameter(g, fmt.Sprintf("state_%d", i), x.Shape())
-		}
-		return all
-	}
-	more := NewClosure(g, func(g *Graph) []*Node {
-		now := parameters(g)
-		return []*Node{And(now[0], LessThan(now[1], Const(g, int32(k))))}
-	})
-	body := NewClosure(g, func(g *Graph) []*Node {
-		now := parameters(g)
-		for i, v := range vars {
-			v.SetNodeValue(now[variables+i])
-		}
-		done, in := now[1], now[inputs:variables]
+	results := len(state)
+	state = nn.Loop(s.store, append(state, in...), func(now []*Node) *Node {
+		return And(now[0], LessThan(now[1], Const(now[1].Graph(), int32(k))))
+	}, func(now []*Node) []*Node {
+		done, in := now[1], now[results:]
 		b, key, at := minibatchAt(in, done, rows/k)
 		o := s.step(scope, b, key, in[inProgress], due)
 		after := []*Node{
 			o.ok, Add(done, ConvertDType(o.ok, dtypes.Int32)), Add(now[2], s.stack(o)),
 			DynamicUpdateSlice(now[3], o.absError, []*Node{at}),
 		}
-		after = append(after, in...)
-		for _, v := range vars {
-			after = append(after, v.NodeValue(g))
-		}
-		return after
+		return append(after, in...)
 	})
-	state = While(more, body, state...)
-	for i, v := range vars {
-		v.SetNodeValue(state[variables+i])
-	}
-	return state[1:inputs]
+	return state[1:results]
 }
 
 // minibatchAt slices the i-th minibatch of b rows and its key from the inputs; at is its

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -177,46 +175,16 @@ func step(root *model.Scope, g *Graph, cfg sac.Config, name string) {
 	}
 }
 
-// loop does body in[0] times on the store's variables, as an update does its fused
-// updates. It answers about as much as an update does: the count, and the last input, a
-// number for every row.
+// loop does body in[0] times on the store's variables. It answers about as much as an
+// update does: the count, and the last input, a number for every row.
 func loop(store *model.Store, in []*Node, body func(*Graph)) []*Node {
-	g := in[0].Graph()
-	var vars []*model.Variable
-	state := append([]*Node{Const(g, int32(0))}, in...)
-	for v := range store.IterVariables() {
-		vars = append(vars, v)
-		state = append(state, v.NodeValue(g))
-	}
-	first := 1 + len(in) // of the variables
-	parameters := func(g *Graph) []*Node {
-		all := make([]*Node, len(state))
-		for i, x := range state {
-			all[i] = Parameter(g, fmt.Sprintf("state_%d", i), x.Shape())
-		}
-		return all
-	}
-	more := NewClosure(g, func(g *Graph) []*Node {
-		now := parameters(g)
-		return []*Node{LessThan(now[0], now[1])}
-	})
-	once := NewClosure(g, func(g *Graph) []*Node {
-		now := parameters(g)
-		for i, v := range vars {
-			v.SetNodeValue(now[first+i])
-		}
+	state := append([]*Node{Const(in[0].Graph(), int32(0))}, in...)
+	state = nn.Loop(store, state, func(now []*Node) *Node { return LessThan(now[0], now[1]) }, func(now []*Node) []*Node {
+		g := now[0].Graph()
 		body(g)
-		after := append([]*Node{Add(now[0], Const(g, int32(1)))}, now[1:first]...)
-		for _, v := range vars {
-			after = append(after, v.NodeValue(g))
-		}
-		return after
+		return append([]*Node{Add(now[0], Const(g, int32(1)))}, now[1:]...)
 	})
-	state = While(more, once, state...)
-	for i, v := range vars {
-		v.SetNodeValue(state[first+i])
-	}
-	return []*Node{state[0], state[first-1]}
+	return []*Node{state[0], state[len(state)-1]}
 }
 
 // times makes n steps of each part in one call.

@@ -1,0 +1,48 @@
+package nn
+
+import (
+	"fmt"
+
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+// Loop repeats body while more holds, a bool scalar, in one graph: on state, whose shapes
+// stay, and on all variables of a store, which body may assign. It returns the last state.
+//
+// Neither more nor body may use nodes from outside, and before the loop every scalar must
+// be a Const: the engine's cache of scalars ignores closures and would return a node of
+// another one.
+func Loop(store *model.Store, state []*Node, more func(state []*Node) *Node, body func(state []*Node) []*Node) []*Node {
+	g := state[0].Graph()
+	var vars []*model.Variable
+	all := append([]*Node(nil), state...)
+	for v := range store.IterVariables() {
+		vars = append(vars, v)
+		all = append(all, v.NodeValue(g))
+	}
+	parameters := func(g *Graph) []*Node {
+		now := make([]*Node, len(all))
+		for i, x := range all {
+			now[i] = Parameter(g, fmt.Sprintf("state_%d", i), x.Shape())
+		}
+		return now
+	}
+	goesOn := NewClosure(g, func(g *Graph) []*Node { return []*Node{more(parameters(g)[:len(state)])} })
+	once := NewClosure(g, func(g *Graph) []*Node {
+		now := parameters(g)
+		for i, v := range vars {
+			v.SetNodeValue(now[len(state)+i])
+		}
+		after := body(now[:len(state):len(state)])
+		for _, v := range vars {
+			after = append(after, v.NodeValue(g))
+		}
+		return after
+	})
+	all = While(goesOn, once, all...)
+	for i, v := range vars {
+		v.SetNodeValue(all[len(state)+i])
+	}
+	return all[:len(state)]
+}
