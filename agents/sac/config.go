@@ -133,6 +133,9 @@ func (c Config) Check(policy policies.Policy) error {
 	if _, ok := policy.(policies.Starter); !ok && (c.Target != "particles" || c.PolicyLoss != "particles") {
 		return fmt.Errorf("agent.target %s with agent.policy_loss %s: only for policies that move particles, not %T", c.Target, c.PolicyLoss, policy)
 	}
+	if _, ok := policy.(policies.Starter); !ok && c.CriticAverage > 0 {
+		return fmt.Errorf("agent.critic_average %g: only for policies that move particles, not %T", c.CriticAverage, policy)
+	}
 	if p, ok := policy.(policies.Checker); ok {
 		if err := p.Check(c.Particles, 0); err != nil {
 			return fmt.Errorf("policy with agent.particles %d: %w", c.Particles, err)

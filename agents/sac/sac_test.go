@@ -464,6 +464,29 @@ func TestNewErrors(t *testing.T) {
 	}
 }
 
+// Ensure that settings for moved particles are refused for a policy that moves none, by
+// the setting's name.
+func TestCheck(t *testing.T) {
+	for name, set := range map[string]func(*sac.Config){
+		"agent.target start":         func(c *sac.Config) { c.Target = "start" },
+		"agent.policy_loss split":    func(c *sac.Config) { c.PolicyLoss = "split" },
+		"agent.critic_average 0.999": func(c *sac.Config) { c.CriticAverage = 0.999 },
+	} {
+		c := sac.Defaults()
+		if err := c.Check(policies.NewGaussian()); err != nil {
+			t.Errorf("without %s: %v", name, err)
+		}
+		set(&c)
+		if err := c.Check(policies.NewGaussian()); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: error %v", name, err)
+		}
+		c.Particles = 2
+		if err := c.Check(policies.NewStein()); err != nil {
+			t.Errorf("%s with particles: %v", name, err)
+		}
+	}
+}
+
 type crooked struct{}
 
 func (crooked) Sample(q policies.Query) policies.Draw {
