@@ -27,9 +27,7 @@ func TestMain(m *testing.M) {
 		os.Exit(cmd.Main(experiments.Builtin()))
 	}
 	code := m.Run()
-	if made, _ := filepath.Glob(filepath.Join(os.TempDir(), fmt.Sprintf("stein-plain-%d", os.Getpid()))); len(made) > 0 {
-		os.Remove(made[0])
-	}
+	os.Remove(plainFile) // is there if a test used it
 	os.Exit(code)
 }
 

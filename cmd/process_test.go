@@ -28,14 +28,15 @@ func stein(args ...string) *exec.Cmd { return command(os.Args[0], args) }
 // detector makes the engine in pure Go ten times slower.
 func plainStein(args ...string) *exec.Cmd { return command(plain(), args) }
 
-// plain is the path of stein, compiled once for all tests.
+// plain compiles stein once for all tests and returns plainFile.
 var plain = sync.OnceValue(func() string {
-	file := filepath.Join(os.TempDir(), fmt.Sprintf("stein-plain-%d", os.Getpid()))
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", file, "./stein").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", plainFile, "./stein").CombinedOutput(); err != nil {
 		panic(fmt.Sprintf("go build ./stein: %v\n%s", err, out))
 	}
-	return file
+	return plainFile
 })
+
+var plainFile = filepath.Join(os.TempDir(), fmt.Sprintf("stein-plain-%d", os.Getpid()))
 
 func command(binary string, args []string) *exec.Cmd {
 	c := exec.Command(binary, args...)

@@ -60,7 +60,6 @@ func (p *progress) Start(from, total int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.started, p.from, p.total = time.Now(), from, total
-	p.logged = p.started
 	p.step.Store(from)
 	if p.columns == 0 {
 		return

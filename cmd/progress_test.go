@@ -69,10 +69,10 @@ func TestProgressElsewhere(t *testing.T) {
 	if strings.ContainsAny(out.String(), "\x1b\r") {
 		t.Errorf("cursor control in %q", out.String())
 	}
-	if n := strings.Count(out.String(), "msg=progress"); n != 2 { // the evaluation and the end
+	if n := strings.Count(out.String(), "msg=progress"); n != 3 { // the first record, the evaluation and the end
 		t.Errorf("%d lines in\n%s", n, out.String())
 	}
-	for _, want := range []string{"step=50", "eval_return=7", "step=100", "update=50%"} {
+	for _, want := range []string{"step=10 ", "step=50", "eval_return=7", "step=100", "update=50%"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}

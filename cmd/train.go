@@ -306,7 +306,8 @@ func (a *app) film(ctx context.Context, s session, res experiments.Result) strin
 		which = "best"
 	}
 	s.log.Info("filming an episode", "checkpoint", which)
-	_, err := a.catalog.Evaluate(ctx, experiments.Exam{Dir: s.folder.Dir, Checkpoint: which, Episodes: 1, Video: path, Log: s.log})
+	log := slog.New(a.logs.handler(s.bar, s.bar.columns > 0)) // Evaluate adds the run itself
+	_, err := a.catalog.Evaluate(ctx, experiments.Exam{Dir: s.folder.Dir, Checkpoint: which, Episodes: 1, Video: path, Log: log})
 	if err != nil {
 		s.log.Warn("no video", "error", err.Error())
 		return ""
