@@ -6,4 +6,5 @@ const (
 	actStream    = 2
 	greedyStream = 3
 	oracleStream = 6 // answers of an Oracle
+	valueStream  = 7 // SoftValues
 )

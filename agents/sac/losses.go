@@ -51,10 +51,7 @@ func (s *Learner) criticLoss(scope *model.Scope, b minibatch, next policies.Quer
 		q, then = online.Joint(b.obs, b.action, b.next, StopGradient(ahead.Action), ahead.Alive)
 		value = online.believed(then)
 	}
-	soft := meanAlive(Sub(value, Mul(next.Alpha, ahead.LogProb)), ahead.Alive) // [B]
-	if s.cfg.Target == "importance" {
-		soft = s.softValue(value, ahead.LogProb, next.Alpha, stats)
-	}
+	soft := s.softValue(value, ahead, next.Alpha, stats) // [B]
 	y := StopGradient(Add(b.reward, Mul(b.discount, soft)))
 	var squares *Node
 	for k := range q {
@@ -77,10 +74,19 @@ func (s *Learner) sample(q policies.Query, moved bool) policies.Draw {
 	return s.policy.(policies.Starter).Start(q)
 }
 
-// softValue is α·log mean_m exp((Q_m − α·log q_m)/α), [B, M] -> [B]: the log-normaliser
+// softValue is the mean of Q − α log π over a draw's living particles, [B, M] -> [B], or
+// with Config.Target importance, logNormaliser.
+func (s *Learner) softValue(value *Node, draw policies.Draw, alpha *Node, stats figures) *Node {
+	if s.cfg.Target == "importance" {
+		return logNormaliser(value, draw.LogProb, alpha, stats)
+	}
+	return meanAlive(Sub(value, Mul(alpha, draw.LogProb)), draw.Alive)
+}
+
+// logNormaliser is α·log mean_m exp((Q_m − α·log q_m)/α), [B, M] -> [B]: the log-normaliser
 // of exp(Q/α) times α, by importance sampling from q. The logarithm biases it downwards,
 // less with more draws; policy/target_ess is the effective sample size.
-func (s *Learner) softValue(value, logQ, alpha *Node, stats figures) *Node {
+func logNormaliser(value, logQ, alpha *Node, stats figures) *Node {
 	logW := Sub(Div(value, alpha), logQ) // [B, M]
 	top := ReduceAndKeep(logW, ReduceMax, -1)
 	w := Exp(Sub(logW, top))
