@@ -57,7 +57,6 @@ type Env struct {
 	StartTimeout time.Duration  // of a worker's start; 0: one minute per copy
 	render       bool           // images are needed
 	host         envbridge.Host // opened from Hosts; nil: local workers
-	role         string         // prefix of worker names on a host
 	inGo         simulators     // from the catalog
 }
 
