@@ -47,8 +47,14 @@ type Reply struct {
 // errGone is wrapped by the error of a call to a driver that has ended.
 var errGone = errors.New("the driver process has ended")
 
-// Start starts a module of stein_env.cluster with an interpreter (empty: found). What it prints goes to log.
+// Start starts a module of stein_env.cluster with an interpreter (empty: found). What it
+// prints goes to log.
 func Start(module, interpreter string, log io.Writer) (*Driver, error) {
+	return start(module, interpreter, log, "-m", "stein_env.cluster."+module)
+}
+
+// start starts a program, given by the interpreter's arguments.
+func start(name, interpreter string, log io.Writer, program ...string) (*Driver, error) {
 	interpreter, err := python.Find(interpreter)
 	if err != nil {
 		return nil, err
@@ -61,8 +67,8 @@ func Start(module, interpreter string, log io.Writer) (*Driver, error) {
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	d := &Driver{name: module, Dir: dir, ended: make(chan struct{}), waiting: map[int]chan<- Reply{}}
-	d.cmd = python.Command(context.Background(), interpreter, env, "-m", "stein_env.cluster."+module)
+	d := &Driver{name: name, Dir: dir, ended: make(chan struct{}), waiting: map[int]chan<- Reply{}}
+	d.cmd = python.Command(context.Background(), interpreter, env, program...)
 	d.cmd.SysProcAttr = apart()
 	last := &lastLines{to: log, interpreter: interpreter}
 	d.cmd.Stderr = last
