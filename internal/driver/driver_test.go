@@ -115,6 +115,26 @@ func TestNews(t *testing.T) {
 	}
 }
 
+// Ensure that news which nobody takes hold up other requests only until Forget, and never
+// Close.
+func TestUnreadNews(t *testing.T) {
+	d, _ := child(t)
+	more := func(int) any { return map[string]any{"to": 100} }
+	number, _, err := d.Send("count", more)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(100*time.Millisecond, func() { d.Forget(number) })
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := d.Call(ctx, "echo", nil, nil); err != nil {
+		t.Errorf("after Forget: %v", err)
+	}
+	if _, _, err := d.Send("count", more); err != nil { // for Close
+		t.Fatal(err)
+	}
+}
+
 // Ensure that a request which fails says why in one line, and leaves the child running.
 func TestErrorWords(t *testing.T) {
 	d, log := child(t)
