@@ -106,11 +106,11 @@ func (s *Learner) create() error {
 		// Targets and averages need their sources first.
 		if s.cfg.Tau != nil {
 			s.critics(scope.At(targetScope)).Each(b.obs, InsertAxes(b.action, 1))
-			freeze(scope.At(targetScope))
+			nn.Freeze(scope.At(targetScope))
 		}
 		if s.cfg.CriticAverage > 0 {
 			s.critics(scope.At(steadyScope)).Each(b.obs, InsertAxes(b.action, 1))
-			freeze(scope.At(steadyScope))
+			nn.Freeze(scope.At(steadyScope))
 		}
 		key := random.NewKey(Reshape(in[inKeys], 3))
 		if s.cfg.PolicyLoss == "start" { // the sampler's variables do not train, but exist
@@ -118,7 +118,7 @@ func (s *Learner) create() error {
 		}
 		if s.cfg.PolicyAverage > 0 {
 			s.policy.Sample(s.query(scope, averageScope, b.obs, key, in[inProgress]))
-			freeze(scope.At(averageScope))
+			nn.Freeze(scope.At(averageScope))
 		}
 		o := s.step(scope, b, key, in[inProgress], true)
 		s.figures = slices.Sorted(maps.Keys(o.critics))
@@ -127,49 +127,13 @@ func (s *Learner) create() error {
 	})
 }
 
-// freeze excludes the variables of a scope from gradients.
-func freeze(scope *model.Scope) {
-	for v := range scope.IterVariables() {
-		v.SetTrainable(false)
-	}
-}
-
-// initialise sets the variables outside networks, and copies the critics to their
-// targets.
+// initialise sets the variables outside networks, and those of the copies.
 func (s *Learner) initialise() error {
 	if err := s.logAlpha(s.store.RootScope()).SetValue(tensors.FromScalar(float32(math.Log(s.cfg.Alpha)))); err != nil {
 		return err
 	}
-	if s.cfg.Tau != nil {
-		if err := s.copyScope(criticScope, targetScope); err != nil {
-			return err
-		}
-	}
-	if s.cfg.CriticAverage > 0 {
-		if err := s.copyScope(criticScope, steadyScope); err != nil {
-			return err
-		}
-	}
-	if s.cfg.PolicyAverage > 0 {
-		return s.copyScope(policyScope, averageScope)
-	}
-	return nil
-}
-
-// copyScope copies the variables of one scope to their counterparts in another.
-func (s *Learner) copyScope(from, to string) error {
-	for v := range s.store.Scope(from).IterVariables() {
-		if !v.Trainable && !nn.IsRunning(v) {
-			continue
-		}
-		value, err := v.Value()
-		if err != nil {
-			return err
-		}
-		if value, err = value.LocalClone(); err != nil {
-			return err
-		}
-		if err := s.store.GetVariable(copyOf(v, from, to)).SetValue(value); err != nil {
+	for _, c := range s.copies() {
+		if err := c.Reset(); err != nil {
 			return err
 		}
 	}

@@ -80,9 +80,7 @@ func (s *Learner) build(t agents.Task) (err error) {
 			s.critic(at, 0, in[inObs], in[inAction])
 			s.critic(at, 1, in[inObs], in[inAction])
 		}
-		for v := range target.IterVariables() {
-			v.SetTrainable(false)
-		}
+		nn.Freeze(target)
 		for i := range s.updating {
 			_, _, stats := s.step(scope, in, i == 1)
 			s.updating[i].figures = slices.Sorted(maps.Keys(stats))
@@ -96,12 +94,8 @@ func (s *Learner) build(t agents.Task) (err error) {
 			return err
 		}
 	}
-	for v, target := range s.followed() {
-		value, err := v.MustValue().LocalClone()
-		if err != nil {
-			return err
-		}
-		if err := target.SetValue(value); err != nil {
+	for _, target := range s.targets() {
+		if err := target.Reset(); err != nil {
 			return err
 		}
 	}
