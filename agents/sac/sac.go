@@ -6,7 +6,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
@@ -263,9 +262,9 @@ func (s *Learner) drawOne(q policies.Query) (policies.Draw, chosenDraw) {
 // Act returns one action per row of obs, [N*S] -> [N*A]. N may vary, but each new N
 // compiles a graph. Random draws depend only on the seed and the number of the call.
 func (s *Learner) Act(obs []float32, greedy bool) ([]float32, error) {
-	n := len(obs) / s.spec.ObsDim
-	if n == 0 || n*s.spec.ObsDim != len(obs) {
-		return nil, fmt.Errorf("sac: got %d numbers, not a multiple of the observation size %d", len(obs), s.spec.ObsDim)
+	n, err := agents.Rows(obs, s.spec.ObsDim)
+	if err != nil {
+		return nil, fmt.Errorf("sac: %w", err)
 	}
 	exec, k := s.acting, random.KeyOf(s.seed, actStream, s.state.Acts)
 	if greedy {
@@ -283,10 +282,8 @@ func (s *Learner) Act(obs []float32, greedy bool) ([]float32, error) {
 	if err := tensors.ConstFlatData(out[0], func(flat []float32) { copy(s.action, flat) }); err != nil {
 		return nil, fmt.Errorf("sac: acting: %w", err)
 	}
-	for i, a := range s.action {
-		if math.IsNaN(float64(a)) {
-			return nil, fmt.Errorf("sac: action %d of row %d is %v", i%s.spec.ActDim, i/s.spec.ActDim, a)
-		}
+	if err := agents.CheckActions(s.action, s.spec.ActDim); err != nil {
+		return nil, fmt.Errorf("sac: %w", err)
 	}
 	return s.action, nil
 }
@@ -390,23 +387,12 @@ func (s *Learner) call(b *replay.Batch, first, n int, due bool, sums []float64) 
 	}
 	s.state.Updates += uint64(done)
 	if int(done) < n {
-		return fmt.Errorf("sac: update %d was undone: %s", s.state.Updates, s.notFinite(figures))
+		return fmt.Errorf("sac: update %d was undone: %s", s.state.Updates, agents.NotFinite(s.figures, figures))
 	}
 	for i, x := range figures {
 		sums[i] += float64(x)
 	}
 	return nil
-}
-
-// notFinite lists the figures that are not finite.
-func (s *Learner) notFinite(sums []float32) string {
-	var all []string
-	for i, x := range sums {
-		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
-			all = append(all, fmt.Sprintf("%s is %v", s.figures[i], x))
-		}
-	}
-	return strings.Join(all, ", ")
 }
 
 // AbsError is the critics' absolute error in each row of the last Update's batch, for a
