@@ -52,8 +52,8 @@ type Reseeder interface{ SeedGreedy(seed uint64) }
 // Metrics are scalars by Stable-Baselines3's names, such as train/critic_loss.
 type Metrics = map[string]float64
 
-// A Recorder receives figures during training; step counts environment steps. It must not
-// keep m.
+// A Recorder receives a Loop's figures; step counts environment steps. It must not keep m.
+// A run folder's implementation is in package runs, which this package does not import.
 type Recorder interface {
 	Record(step int64, m Metrics) error
 }

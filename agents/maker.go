@@ -21,6 +21,16 @@ type Maker interface {
 	Check(policy policies.Policy) error
 }
 
+// A Return is what the critics of a Maker estimate: rewards discounted by γ per step.
+// Makers embed it.
+type Return struct {
+	Gamma float64 `yaml:"gamma" want:"> 0, <= 1"` // discount per environment step
+	NStep int     `yaml:"n_step" want:">= 1"`     // rewards summed before the critic is asked
+}
+
+// Discount is Maker's.
+func (r Return) Discount() (gamma float64, steps int) { return r.Gamma, r.NStep }
+
 // A Task describes what a learner is built for.
 type Task struct {
 	Backend  compute.Backend

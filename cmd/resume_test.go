@@ -49,7 +49,8 @@ func TestResumeFinished(t *testing.T) {
 }
 
 // Ensure that a run which was killed before its first checkpoint is listed, and begun
-// again by --resume, and by the same command with the seed that was drawn for it.
+// again by --resume, and by the same command with the seed that was drawn for it. The
+// environment stops the run at its 61st step, to be killed there.
 func TestKilledBeforeFirstCheckpoint(t *testing.T) {
 	if testing.Short() {
 		t.Skip("trains in processes of its own")
@@ -60,11 +61,17 @@ func TestKilledBeforeFirstCheckpoint(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "run")
-			command := []string{"train", "--config", "pendulum/sac", "--run-dir", dir, "--backend", "go:ops_sequential", "--eval-freq", "0", "--eval-episodes", "1",
+			until := filepath.Join(t.TempDir(), "until")
+			command := []string{"train", "--config", "pendulum/sac", "--run-dir", dir,
+				"--env", "faulty:Faulty-v0", "--set", "env.kwargs={mode: wait, after: 60, until: " + until + "}",
+				"--backend", "go:ops_sequential", "--eval-freq", "0", "--eval-episodes", "1",
 				"--steps", "100", "--set", "policy={hidden: [8]}", "--set", "agent={critic: {hidden: [8]}, batch_size: 8, random_steps: 40, learning_starts: 40}"}
-			killed(t, stein(command...), func() bool { return there(dir, "run.json") })
-			if there(dir, "checkpoints", "step-000000100") {
-				t.Skip("it was killed too late")
+			killed(t, stein(command...), func() bool { return there(until + ".waiting") })
+			if list, _ := filepath.Glob(filepath.Join(dir, "checkpoints", "step-*")); len(list) > 0 {
+				t.Fatalf("before step 61 of 100 there is %v", list)
+			}
+			if err := os.WriteFile(until, nil, 0o600); err != nil {
+				t.Fatal(err)
 			}
 			seed := decode[struct{ Seed uint64 }](t, string(must(os.ReadFile(filepath.Join(dir, "run.json"))))).Seed
 			if code, stdout, stderr := run(t, "runs", "list", dir); code != 0 || !strings.Contains(stdout, "0/100") {

@@ -47,7 +47,8 @@ type member struct {
 
 	endpoint string   // remote: tcp://host:port
 	key      *Key     // remote: may be nil for loopback
-	host     Host     // remote: provides the endpoint; nil: endpoint is set
+	host     Host     // remote: provides the endpoint for post; nil: endpoint is set
+	post     Post     //
 	python   string   // local: interpreter, variables, folder of sockets
 	env      []string //
 	dir      string   //

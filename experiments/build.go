@@ -1,7 +1,6 @@
 package experiments
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,8 +37,8 @@ func (e Engine) open(log *slog.Logger) (compute.Backend, engine.Choice, error) {
 // A link describes how a bridge reports to a run.
 type link struct {
 	log        *slog.Logger
-	run        string      // id of the run
-	purpose    string      // training or evaluation
+	run        string // id of the run
+	purpose    envbridge.Purpose
 	prometheus *Prometheus // may be nil
 }
 
@@ -81,7 +80,7 @@ func (e Env) connect(ctx context.Context, l link) (envs, error) {
 		}
 		switch {
 		case e.host != nil:
-			return envbridge.Place(ctx, e.host, []string{fmt.Sprintf("%s%d", cmp.Or(e.role, "training-"), i)}, w)
+			return envbridge.Place(ctx, e.host, []envbridge.Post{{For: l.purpose, Number: i}}, w)
 		case len(e.Endpoints) > 0:
 			return envbridge.Dial(ctx, e.Endpoints[i], w)
 		}
@@ -169,7 +168,7 @@ func warnCut(log *slog.Logger, e agents.Evaluation) {
 // forEval configures the environment for a number of evaluation episodes, run
 // concurrently in one copy each.
 func (e Env) forEval(episodes int, render bool) Env {
-	e.Workers, e.Copies, e.render, e.role = 1, min(episodes, maxEvalCopies), render, "evaluation-"
+	e.Workers, e.Copies, e.render = 1, min(episodes, maxEvalCopies), render
 	if len(e.Endpoints) > 1 {
 		e.Endpoints = e.Endpoints[:1] // a worker serves several clients
 	}

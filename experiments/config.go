@@ -57,19 +57,18 @@ type Env struct {
 	StartTimeout time.Duration  // of a worker's start; 0: one minute per copy
 	render       bool           // images are needed
 	host         envbridge.Host // opened from Hosts; nil: local workers
-	role         string         // prefix of worker names on a host
 	inGo         simulators     // from the catalog
 }
 
 // PlaceOn makes a host run the workers.
 func (e *Env) PlaceOn(h envbridge.Host) { e.host = h }
 
-// Replay configures the replay memory.
+// Replay configures the replay memory. In YAML, keys of another kind are errors.
 type Replay struct {
 	Kind     string  `want:"uniform|prioritized"`
 	Capacity int     `want:">= 1"`
-	Exponent float64 `want:">= 0, <= 1"` // of priorities; prioritized only
-	Weight   float64 `want:">= 0, <= 1"` // initial exponent of importance weights; prioritized only
+	Exponent float64 `kinds:"prioritized" default:"0.6" want:">= 0, <= 1"` // of priorities
+	Weight   float64 `kinds:"prioritized" default:"0.4" want:">= 0, <= 1"` // initial exponent of importance weights
 }
 
 // Normalise selects what is scaled to zero mean and unit variance by running statistics.

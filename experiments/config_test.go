@@ -11,6 +11,7 @@ import (
 
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/agents/sac"
+	"github.com/stein-rl/stein/images/ebm"
 	"github.com/stein-rl/stein/internal/settings"
 	"github.com/stein-rl/stein/policies"
 )
@@ -137,6 +138,62 @@ func TestResolveErrors(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s %v: error\n%v, want\n%s", c.name, c.sets, err, want)
 			}
+		}
+	}
+}
+
+// Ensure that each kind refuses the keys of the others by name, and says what it takes.
+func TestKeysOfAnotherKind(t *testing.T) {
+	for _, c := range []struct {
+		images bool
+		config string
+		set    string
+		want   string // empty: valid
+	}{
+		{false, "walker2d/sac", "replay.exponent=0.5", "replay.exponent: kind uniform has no exponent (prioritized has); it takes capacity"},
+		{false, "walker2d/sac", "replay={kind: uniform, weight: 0.5}", "replay.weight: kind uniform has no weight (prioritized has); it takes capacity"},
+		{false, "walker2d/sac", "replay={kind: prioritized, exponent: 0.5, weight: 0.5}", ""},
+		{false, "walker2d/sac", "replay={kind: prioritised}", "did you mean prioritized?"},
+		{false, "walker2d/p-svgd", "policy.sampler.bound.alpha=0.5", "policy.sampler.bound.alpha: kind off has no alpha (spectral, frobenius have); it takes no other key"},
+		{false, "walker2d/p-svgd", "policy.sampler.bound={kind: frobenius, alpha: 0.5}", ""},
+		{false, "walker2d/p-svgd", "policy.sampler.bound.kind=spektral", "did you mean spectral?"},
+		{false, "walker2d/p-svgd", "policy.sampler.step_size.rate=0.5", "policy.sampler.step_size.rate: kind fixed has no rate (decaying has); it takes value"},
+		{false, "walker2d/p-svgd", "policy.sampler.bandwidth.value=0.5", "policy.sampler.bandwidth.value: kind median has no value (fixed, learned, per-step, network, decaying have); it takes no other key"},
+		{false, "walker2d/p-svgd", "policy.log_std_min=1", "policy.log_std_min: unknown key"},
+		{false, "walker2d/td3", "agent.alpha=1", "agent.alpha: unknown key"},
+		{true, "ebm/langevin", "model.initial.levels=3", "model.initial.levels: kind gaussian has no levels (glow has); it takes start, std, std_min, std_max"},
+		{true, "ebm/langevin", "model.initial.components=3", "model.initial.components: kind gaussian has no components (mixture has); it takes start, std, std_min, std_max"},
+		{true, "ebm/glow", "model.initial.std=3", "model.initial.std: kind glow has no std (gaussian, mixture have); it takes levels, steps, hidden"},
+		{true, "ebm/met-sigma-eps-far", "model.initial.components=3", ""},
+		{true, "ebm/glow", "model.initial.levels=1", ""},
+		{true, "ebm/p-svgd", "model.sampler.bound.clamp=leaky", "model.sampler.bound.clamp: kind off has no clamp (spectral, frobenius have); it takes no other key"},
+	} {
+		resolve := func() error { _, err := Builtin().Resolve(c.config, []string{c.set}); return err }
+		if c.images {
+			resolve = func() error { _, err := ResolveImages(c.config, "", []string{c.set}); return err }
+		}
+		err := resolve()
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), "--set "+c.set) || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s --set %s: error %v, want %q", c.config, c.set, err, c.want)
+		}
+	}
+}
+
+// Ensure that a change of kind brings the defaults of the new one, and that a size applies
+// to the kind that a configuration selects.
+func TestDefaultsOfKinds(t *testing.T) {
+	cfg, err := Builtin().Resolve("walker2d/sac", []string{"replay.kind=prioritized"})
+	if want := (Replay{Kind: "prioritized", Capacity: 1_000_000, Exponent: 0.6, Weight: 0.4}); err != nil || cfg.Replay != want {
+		t.Errorf("%+v, want %+v; error %v", cfg.Replay, want, err)
+	}
+	for name, want := range map[string]ebm.Initial{
+		"ebm/glow":              {Kind: "glow", Levels: 3, Steps: 16, Hidden: 256},
+		"ebm/met-sigma-eps":     {Kind: "gaussian", Start: "data", Std: 0.5, StdMin: 0.01, StdMax: 2},
+		"ebm/met-sigma-eps-far": {Kind: "mixture", Start: "data", Std: 0.5, StdMin: 0.01, StdMax: 2, Components: 32},
+	} {
+		cfg, err := ResolveImages(name, "paper", nil)
+		if err != nil || cfg.Model.Initial != want {
+			t.Errorf("%s: %+v, want %+v; error %v", name, cfg.Model.Initial, want, err)
 		}
 	}
 }

@@ -64,7 +64,7 @@ func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
 		return m, err
 	}
 	defer backend.Finalize()
-	env, err := m.Config.Env.connectEval(ctx, x.Episodes, link{log: x.Log, run: info.ID, purpose: "evaluation"})
+	env, err := m.Config.Env.connectEval(ctx, x.Episodes, link{log: x.Log, run: info.ID, purpose: envbridge.Evaluation})
 	if err != nil {
 		return m, runs.Brief(err)
 	}
@@ -115,7 +115,7 @@ func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
 // film repeats the first evaluated episode and writes it as a video. Like Evaluate, it
 // truncates an episode that does not end.
 func film(ctx context.Context, x Exam, run string, env Env, agent agents.Agent, norm agents.Normalizer, seed int64) (frames int, err error) {
-	stage, err := env.forEval(1, true).connect(ctx, link{log: x.Log, run: run, purpose: "video"})
+	stage, err := env.forEval(1, true).connect(ctx, link{log: x.Log, run: run, purpose: envbridge.Video})
 	if err != nil {
 		return 0, runs.Brief(err)
 	}

@@ -110,13 +110,18 @@ func ImageName(name string) string {
 // paper, if size is not empty, and the assignments in order.
 func ResolveImages(name, size string, sets []string) (ImageConfig, error) {
 	name = ImageName(name)
-	chain := []string{imageDefaults, name}
-	if size != "" {
-		chain = append(chain, "parts/image-"+size)
-	}
-	layers, err := ladder.Layers(name, chain...)
+	layers, err := ladder.Layers(name, imageDefaults, name)
 	if err != nil {
 		return ImageConfig{}, err
+	}
+	if size != "" {
+		sizes, err := ladder.Layers(name, "parts/image-"+size)
+		if err != nil {
+			return ImageConfig{}, err
+		}
+		for _, s := range sizes {
+			layers = append(layers, s.AnyKind()) // sizes of Glow do not apply to a Gaussian
+		}
 	}
 	cfg := ImageConfig{}
 	if err := ladder.Decode(name, &cfg, layers, sets, nil); err != nil {

@@ -3,6 +3,7 @@ package experiments
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/stein-rl/stein/internal/settings"
@@ -19,6 +20,33 @@ func CurrentKey(key string) string {
 		}
 	}
 	return key
+}
+
+// ofKinds are the keys that belong to some kinds only, but that earlier versions wrote
+// into run folders for every kind.
+var ofKinds = []struct {
+	under string // path of the kind
+	kinds []string
+	keys  []string
+}{
+	{"replay", []string{"prioritized"}, []string{"exponent", "weight"}},
+	{"policy.sampler.bound", []string{"spectral", "frobenius"}, []string{"alpha", "clamp", "estimate"}},
+	{"model.sampler.bound", []string{"spectral", "frobenius"}, []string{"alpha", "clamp", "estimate"}},
+	{"model.initial", []string{"gaussian", "mixture"}, []string{"start", "std", "std_min", "std_max"}},
+	{"model.initial", []string{"mixture"}, []string{"components"}},
+	{"model.initial", []string{"glow"}, []string{"levels", "steps", "hidden"}},
+}
+
+// OfOtherKind reports whether a run folder's setting belongs to another kind than the one
+// selected there, and so has no effect. get returns the setting of a key.
+func OfOtherKind(key string, get func(key string) string) bool {
+	for _, o := range ofKinds {
+		name, under := strings.CutPrefix(key, o.under+".")
+		if under && slices.Contains(o.keys, name) {
+			return !slices.Contains(o.kinds, get(o.under+".kind"))
+		}
+	}
+	return false
 }
 
 // migrate converts settings of version 1, and single settings with old names, to version

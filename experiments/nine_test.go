@@ -14,6 +14,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stein-rl/stein/agents"
@@ -51,9 +52,12 @@ func bars(t *testing.T) string {
 // small makes a configuration one that runs in seconds, on those pictures.
 func small(t *testing.T, name, pictures string, more ...string) ImageConfig {
 	t.Helper()
+	if strings.Contains(name, "glow") {
+		more = append([]string{"model.initial={levels: 1, steps: 1, hidden: 4}"}, more...)
+	}
 	cfg, err := ResolveImages(name, "", append([]string{
 		"seed=1", "data={name: folder, path: " + pictures + ", size: 8, grey: true}",
-		"model={particles: 6, batch_size: 6, energy: {channels: [4]}, initial: {levels: 1, steps: 1, hidden: 4}}",
+		"model={particles: 6, batch_size: 6, energy: {channels: [4]}}",
 		"eval={extractor: none, every: 0, samples: 6, pictures: 0}", "log.every=1", "updates=20",
 	}, more...))
 	if err != nil {

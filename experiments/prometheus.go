@@ -102,14 +102,14 @@ func (c bridgeClock) Stepped(taken, waited time.Duration) {
 }
 
 // clock is the clock of a numbered bridge, for training or evaluation.
-func (p *Prometheus) clock(purpose string, number int) envbridge.Clock {
+func (p *Prometheus) clock(purpose envbridge.Purpose, number int) envbridge.Clock {
 	bridge := strconv.Itoa(number)
-	return bridgeClock{p.taken.WithLabelValues(purpose, bridge), p.waited.WithLabelValues(purpose, bridge)}
+	return bridgeClock{p.taken.WithLabelValues(string(purpose), bridge), p.waited.WithLabelValues(string(purpose), bridge)}
 }
 
 // watch exposes the fault counts of a bridge's workers.
-func (p *Prometheus) watch(purpose string, number int, b *envbridge.Bridge) {
-	labels := prometheus.Labels{"for": purpose, "bridge": strconv.Itoa(number)}
+func (p *Prometheus) watch(purpose envbridge.Purpose, number int, b *envbridge.Bridge) {
+	labels := prometheus.Labels{"for": string(purpose), "bridge": strconv.Itoa(number)}
 	for _, c := range []struct {
 		name, help string
 		value      func(envbridge.Stats) uint64

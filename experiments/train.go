@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/replay/normalize"
 	"github.com/stein-rl/stein/runs"
 	"github.com/stein-rl/stein/runs/checkpoint"
@@ -113,13 +114,13 @@ func (r *run) Build(ctx context.Context, k *runs.Keeper) (chosen string, err err
 		return "", err
 	}
 	k.OnClose(func() error { backend.Finalize(); return nil })
-	if r.env, err = c.Env.connect(ctx, r.link("training")); err != nil {
+	if r.env, err = c.Env.connect(ctx, r.link(envbridge.Training)); err != nil {
 		return "", err
 	}
 	k.OnClose(r.env.Close)
 	warnEndless(r.Log, r.env.Spec())
 	if c.Eval.Every > 0 {
-		if r.evalEnv, err = c.Env.connectEval(ctx, c.Eval.Episodes, r.link("evaluation")); err != nil {
+		if r.evalEnv, err = c.Env.connectEval(ctx, c.Eval.Episodes, r.link(envbridge.Evaluation)); err != nil {
 			return "", fmt.Errorf("starting environments for evaluation (eval.every=0 disables it): %w", err)
 		}
 		k.OnClose(r.evalEnv.Close)
@@ -157,9 +158,9 @@ func (r *run) Build(ctx context.Context, k *runs.Keeper) (chosen string, err err
 }
 
 // link describes the run's environments for training or evaluation.
-func (r *run) link(purpose string) link {
+func (r *run) link(purpose envbridge.Purpose) link {
 	l := link{log: r.Log, run: r.Folder.Info.ID, purpose: purpose, prometheus: r.Prometheus}
-	if purpose != "training" {
+	if purpose != envbridge.Training {
 		l.log = l.log.With("for", purpose)
 	}
 	return l

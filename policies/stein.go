@@ -62,7 +62,7 @@ func NewStein() Stein {
 		Sampler: sampler.Config{
 			Algorithm: "svgd", Steps: 3, Kernel: "rbf",
 			Bandwidth: sampler.ScaleConfig{Kind: "half-mean"}, StepSize: sampler.ScaleConfig{Kind: "fixed", Value: 0.1},
-			Bound:   sampler.BoundConfig{Kind: "off", Alpha: 0.9, Clamp: "hard"},
+			Bound:   sampler.BoundConfig{Kind: "off"},
 			Density: "first-order",
 			Trace:   sampler.TraceConfig{SelfTerm: "exact", Probes: 1, Probe: "rademacher"},
 			Control: "none",

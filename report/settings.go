@@ -36,11 +36,14 @@ func ParseSettings(text []byte) (Settings, error) {
 	return s.current(), nil
 }
 
-// current renames settings of older versions to their current names, so that they are
-// comparable.
+// current renames settings of older versions to their current names and drops those of
+// kinds that were not selected, so that they are comparable.
 func (s Settings) current() Settings {
 	now := Settings{}
 	for key, value := range s {
+		if experiments.OfOtherKind(key, func(key string) string { return s[key] }) {
+			continue
+		}
 		now[experiments.CurrentKey(key)] = value
 	}
 	if s["version"] == "1" {

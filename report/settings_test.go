@@ -17,6 +17,19 @@ func TestOldSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	before := "version: 2\nreplay: {kind: uniform, capacity: 9, exponent: 0.6, weight: 0.4}\npolicy: {sampler: {bound: {kind: \"off\", alpha: 0.9}}}"
+	after := "version: 2\nreplay: {kind: uniform, capacity: 9}\npolicy: {sampler: {bound: {kind: \"off\"}}}"
+	a, err := report.ParseSettings([]byte(before))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := report.ParseSettings([]byte(after))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := report.Diff(a, b); len(d) > 0 {
+		t.Errorf("keys of other kinds: %v", d)
+	}
 	if d := report.Diff(old, now); len(d) != 1 || d[0].Key != "agent.gamma" {
 		t.Errorf("%v", d)
 	}

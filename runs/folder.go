@@ -2,6 +2,7 @@ package runs
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -67,6 +68,11 @@ type Build struct {
 	Platform string `json:"platform"`
 }
 
+// The version and revision of a release, set by scripts/release.sh. Go stamps neither into
+// a build from a work tree of git or from an unpacked archive, and calls a commit without
+// a tag v0.0.0.
+var releaseVersion, releaseRevision string
+
 // ThisBuild describes the running binary.
 func ThisBuild() Build {
 	b := Build{Version: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
@@ -89,6 +95,8 @@ func ThisBuild() Build {
 	if b.Revision != "" {
 		b.Revision += changed
 	}
+	b.Version = cmp.Or(releaseVersion, b.Version)
+	b.Revision = cmp.Or(releaseRevision, b.Revision)
 	return b
 }
 

@@ -74,7 +74,7 @@ func (l Ladder) Reread(dir string) (layers []*settings.Tree, path string, err er
 		return nil, path, fmt.Errorf("%s: %w", path, l.CheckVersion(version))
 	}
 	ours, err := settings.Set(fmt.Sprintf("version=%d", l.Version))
-	return []*settings.Tree{tree.Recorded(), ours}, path, err
+	return []*settings.Tree{tree.AnyKind(), ours}, path, err
 }
 
 // CheckVersion returns an error that says what to do if the format version is not

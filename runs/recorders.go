@@ -13,6 +13,9 @@ type Metrics = map[string]float64
 
 // A Recorder receives figures during training. step counts environment steps, or updates.
 // It must not keep m.
+//
+// agents.Recorder and ebm.Recorder have the same method. Each loop declares what it calls,
+// so that neither imports this package: a loop can be used without a run folder.
 type Recorder interface {
 	Record(step int64, m Metrics) error
 }

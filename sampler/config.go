@@ -47,13 +47,13 @@ type ScaleConfig struct {
 	PerDimension bool    `yaml:"per_dimension" kinds:"learned|per-step"` // σ: one per dimension [false]
 }
 
-// A BoundConfig configures the bound on ε.
+// A BoundConfig configures the bound on ε. In YAML, kind off has no other keys.
 type BoundConfig struct {
-	Kind  string  `yaml:"kind"`  // off | spectral | frobenius [off]
-	Alpha float64 `yaml:"alpha"` // [0.9]
-	Clamp string  `yaml:"clamp"` // hard | leaky [hard]
+	Kind  string  `yaml:"kind" want:"off|spectral|frobenius"`              // [off]
+	Alpha float64 `yaml:"alpha" kinds:"spectral|frobenius" default:"0.9"`  // [0.9]
+	Clamp string  `yaml:"clamp" kinds:"spectral|frobenius" default:"hard"` // hard | leaky [hard]
 	// Estimate of Tr JᵀJ: gram, with all terms of A, or probe, ‖Jv‖² [gram].
-	Estimate string `yaml:"estimate"`
+	Estimate string `yaml:"estimate" kinds:"spectral|frobenius"`
 }
 
 // A TraceConfig configures the divergence T.

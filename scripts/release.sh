@@ -25,7 +25,11 @@ mkdir -p "$root" dist
 
 echo "release: building $name"
 buildvcs=$(git status >/dev/null 2>&1 && echo true || echo false)
-go build -trimpath -buildvcs="$buildvcs" -ldflags='-s -w' -o "$root/stein" ./cmd/stein
+revision=$(git rev-parse HEAD 2>/dev/null || true)
+[ -z "$(git status --porcelain --untracked-files=no 2>/dev/null)" ] || revision+=+
+runs=github.com/stein-rl/stein/runs
+go build -trimpath -buildvcs="$buildvcs" -o "$root/stein" \
+	-ldflags="-s -w -X $runs.releaseVersion=$version -X $runs.releaseRevision=$revision" ./cmd/stein
 cp LICENSE NOTICE THIRD_PARTY.md README.md CHANGELOG.md CITATION.cff "$root"
 cp deploy/INSTALL.md "$root"
 
@@ -51,8 +55,9 @@ cp report/web/uplot/LICENSE "$root/licences/uplot"
 [ "$missing" = 0 ] || exit 1
 find "$root" -type d -exec chmod 755 {} + && find "$root" -type f -exec chmod 644 {} + && chmod 755 "$root/stein"
 
-# Check that it runs from the unpacked folder.
+# Check that it runs from the unpacked folder, and is what the archive is named after.
 "$root/stein" version
+[ "$("$root/stein" --version)" = "stein $version" ]
 "$root/stein" configs >/dev/null
 echo "release: needs $(readelf -d "$root/stein" | sed -nE 's/.*NEEDED.*\[(.*)\]/\1/p' | paste -sd' ')," \
 	"glibc $(objdump -T "$root/stein" | grep -oE 'GLIBC_[0-9.]+' | sort -Vu | tail -n 1 | cut -d_ -f2) or newer"

@@ -12,12 +12,11 @@ import (
 // Config holds the settings of the learner.
 type Config struct {
 	// The objective.
-	Gamma         float64  `yaml:"gamma" want:"> 0, <= 1"` // discount per environment step
-	NStep         int      `yaml:"n_step" want:">= 1"`     // rewards summed before bootstrapping
-	Alpha         float64  `yaml:"alpha" want:"> 0"`       // entropy temperature, or its initial value if learned
-	AutoAlpha     bool     `yaml:"auto_alpha"`             // learn α so that the entropy approaches TargetEntropy
-	TargetEntropy *float64 `yaml:"target_entropy"`         // nats per action; null: −1 per action dimension
-	Particles     int      `yaml:"particles" want:">= 1"`  // M, actions per state averaged in target and loss
+	agents.Return          // gamma and n_step
+	Alpha         float64  `yaml:"alpha" want:"> 0"`      // entropy temperature, or its initial value if learned
+	AutoAlpha     bool     `yaml:"auto_alpha"`            // learn α so that the entropy approaches TargetEntropy
+	TargetEntropy *float64 `yaml:"target_entropy"`        // nats per action; null: −1 per action dimension
+	Particles     int      `yaml:"particles" want:">= 1"` // M, actions per state averaged in target and loss
 
 	// TargetParticles is the number of next actions that the critics' target averages;
 	// 0: Particles. They are drawn and moved separately, so fewer particles also interact
@@ -89,7 +88,7 @@ type Config struct {
 func Defaults() Config {
 	tau := 0.005
 	return Config{
-		Gamma: 0.99, NStep: 1, Alpha: 1, AutoAlpha: true, Particles: 1, Target: "particles", PolicyLoss: "particles",
+		Return: agents.Return{Gamma: 0.99, NStep: 1}, Alpha: 1, AutoAlpha: true, Particles: 1, Target: "particles", PolicyLoss: "particles",
 		Critic: nn.Network{Hidden: []int{256, 256}, Activation: "relu", Norm: "none"}, Value: "min",
 		ActorLR: 3e-4, CriticLR: 3e-4, AlphaLR: 3e-4, LRSchedule: "constant", AdamEps: 1e-8, AdamBeta1: 0.9,
 		Tau: &tau, PolicyDelay: 1,
@@ -121,9 +120,6 @@ func (c Config) Make(t agents.Task) (agents.Learner, error) {
 	}
 	return s, nil
 }
-
-// Discount returns how the replay memory sums rewards.
-func (c Config) Discount() (gamma float64, steps int) { return c.Gamma, c.NStep }
 
 // Check reports whether the settings fit a policy.
 func (c Config) Check(policy policies.Policy) error {

@@ -19,10 +19,9 @@ import (
 // An Oracle is an agents.Oracle with one set of graphs compiled per batch size.
 type Oracle struct {
 	sac           *Learner
-	sizes         []int // rows of a batch, ascending
+	batches       agents.Batches
 	drawn, greedy *model.Exec
 	both          *model.Exec // replaces the other two if greedy actions come from the policy's draw
-	padded        []float32
 }
 
 var _ agents.Oracle = (*Oracle)(nil)
@@ -37,11 +36,11 @@ func (s *Learner) Oracle(sizes []int) (agents.Oracle, error) {
 }
 
 func newOracle(s *Learner, sizes []int) (*Oracle, error) {
-	sizes = slices.Compact(slices.Sorted(slices.Values(sizes)))
-	if len(sizes) == 0 || sizes[0] < 1 {
-		return nil, fmt.Errorf("sac: oracle with batch sizes %v: want at least one, each at least 1", sizes)
+	batches, err := agents.NewBatches(sizes)
+	if err != nil {
+		return nil, fmt.Errorf("sac: oracle: %w", err)
 	}
-	o := &Oracle{sac: s, sizes: sizes}
+	o := &Oracle{sac: s, batches: batches}
 	graphs := map[**model.Exec]func(*model.Scope, *Node, *Node, *Node) []*Node{&o.drawn: s.drawnGraph, &o.greedy: s.chosenGraph}
 	if _, ok := s.policy.(policies.Chooser); ok {
 		// Samplers are slow to compile, so one graph serves both.
@@ -61,7 +60,7 @@ func newOracle(s *Learner, sizes []int) (*Oracle, error) {
 }
 
 func (o *Oracle) compile(exec *model.Exec) error {
-	for _, n := range o.sizes {
+	for _, n := range o.batches.Sizes {
 		if _, err := exec.Compile(shapes.Make(dtypes.Float32), RNGStateShape, shapes.Make(dtypes.Float32, n, o.sac.spec.ObsDim)); err != nil {
 			return fmt.Errorf("batch of %d: %w", n, err)
 		}
@@ -70,37 +69,25 @@ func (o *Oracle) compile(exec *model.Exec) error {
 }
 
 // Batch is the largest number of rows computed in one call.
-func (o *Oracle) Batch() int { return o.sizes[len(o.sizes)-1] }
+func (o *Oracle) Batch() int { return o.batches.Largest() }
 
 // Ask answers obs [n*S], for any n; it pads batches with zeros. Random draws depend on
 // seed, call and row. If the networks overflow on an observation, its answer is not
 // finite; other rows are not affected.
 func (o *Oracle) Ask(obs []float32, greedy bool, seed, call uint64) (agents.Answer, error) {
-	width := o.sac.spec.ObsDim
-	n := len(obs) / width
-	if n == 0 || n*width != len(obs) {
-		return agents.Answer{}, fmt.Errorf("sac: oracle: got %d numbers, not a multiple of the observation size %d", len(obs), width)
-	}
 	var all agents.Answer
-	for from := 0; from < n; from += o.Batch() {
-		to := min(n, from+o.Batch())
-		k := random.KeyOf(random.Mix(seed, call), oracleStream, uint64(from))
-		if err := o.ask(&all, obs[from*width:to*width], to-from, greedy, k); err != nil {
-			return agents.Answer{}, fmt.Errorf("sac: oracle: %w", err)
-		}
+	err := o.batches.Each(obs, o.sac.spec.ObsDim, func(first, rows, size int, batch []float32) error {
+		k := random.KeyOf(random.Mix(seed, call), oracleStream, uint64(first))
+		return o.ask(&all, batch, rows, size, greedy, k)
+	})
+	if err != nil {
+		return agents.Answer{}, fmt.Errorf("sac: oracle: %w", err)
 	}
 	return all, nil
 }
 
-// ask appends the answers to n observations, at most one batch.
-func (o *Oracle) ask(all *agents.Answer, obs []float32, n int, greedy bool, k [3]uint64) error {
-	at, _ := slices.BinarySearch(o.sizes, n)
-	size, width := o.sizes[at], o.sac.spec.ObsDim
-	if size > n {
-		o.padded = sized(o.padded, size*width)
-		clear(o.padded[copy(o.padded, obs):])
-		obs = o.padded
-	}
+// ask appends the answers to the first n rows of a batch of a size.
+func (o *Oracle) ask(all *agents.Answer, batch []float32, n, size int, greedy bool, k [3]uint64) error {
 	exec := o.both
 	switch {
 	case exec != nil:
@@ -109,7 +96,7 @@ func (o *Oracle) ask(all *agents.Answer, obs []float32, n int, greedy bool, k [3
 	default:
 		exec = o.drawn
 	}
-	out, err := exec.Call(o.sac.progress, tensors.FromFlatDataAndDimensions(k[:], 3), tensors.FromFlatDataAndDimensions(obs, size, width))
+	out, err := exec.Call(o.sac.progress, tensors.FromFlatDataAndDimensions(k[:], 3), tensors.FromFlatDataAndDimensions(batch, size, o.sac.spec.ObsDim))
 	if err != nil {
 		return err
 	}

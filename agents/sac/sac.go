@@ -6,7 +6,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
@@ -106,11 +105,11 @@ func (s *Learner) create() error {
 		// Targets and averages need their sources first.
 		if s.cfg.Tau != nil {
 			s.critics(scope.At(targetScope)).Each(b.obs, InsertAxes(b.action, 1))
-			freeze(scope.At(targetScope))
+			nn.Freeze(scope.At(targetScope))
 		}
 		if s.cfg.CriticAverage > 0 {
 			s.critics(scope.At(steadyScope)).Each(b.obs, InsertAxes(b.action, 1))
-			freeze(scope.At(steadyScope))
+			nn.Freeze(scope.At(steadyScope))
 		}
 		key := random.NewKey(Reshape(in[inKeys], 3))
 		if s.cfg.PolicyLoss == "start" { // the sampler's variables do not train, but exist
@@ -118,7 +117,7 @@ func (s *Learner) create() error {
 		}
 		if s.cfg.PolicyAverage > 0 {
 			s.policy.Sample(s.query(scope, averageScope, b.obs, key, in[inProgress]))
-			freeze(scope.At(averageScope))
+			nn.Freeze(scope.At(averageScope))
 		}
 		o := s.step(scope, b, key, in[inProgress], true)
 		s.figures = slices.Sorted(maps.Keys(o.critics))
@@ -127,49 +126,13 @@ func (s *Learner) create() error {
 	})
 }
 
-// freeze excludes the variables of a scope from gradients.
-func freeze(scope *model.Scope) {
-	for v := range scope.IterVariables() {
-		v.SetTrainable(false)
-	}
-}
-
-// initialise sets the variables outside networks, and copies the critics to their
-// targets.
+// initialise sets the variables outside networks, and those of the copies.
 func (s *Learner) initialise() error {
 	if err := s.logAlpha(s.store.RootScope()).SetValue(tensors.FromScalar(float32(math.Log(s.cfg.Alpha)))); err != nil {
 		return err
 	}
-	if s.cfg.Tau != nil {
-		if err := s.copyScope(criticScope, targetScope); err != nil {
-			return err
-		}
-	}
-	if s.cfg.CriticAverage > 0 {
-		if err := s.copyScope(criticScope, steadyScope); err != nil {
-			return err
-		}
-	}
-	if s.cfg.PolicyAverage > 0 {
-		return s.copyScope(policyScope, averageScope)
-	}
-	return nil
-}
-
-// copyScope copies the variables of one scope to their counterparts in another.
-func (s *Learner) copyScope(from, to string) error {
-	for v := range s.store.Scope(from).IterVariables() {
-		if !v.Trainable && !nn.IsRunning(v) {
-			continue
-		}
-		value, err := v.Value()
-		if err != nil {
-			return err
-		}
-		if value, err = value.LocalClone(); err != nil {
-			return err
-		}
-		if err := s.store.GetVariable(copyOf(v, from, to)).SetValue(value); err != nil {
+	for _, c := range s.copies() {
+		if err := c.Reset(); err != nil {
 			return err
 		}
 	}
@@ -299,9 +262,9 @@ func (s *Learner) drawOne(q policies.Query) (policies.Draw, chosenDraw) {
 // Act returns one action per row of obs, [N*S] -> [N*A]. N may vary, but each new N
 // compiles a graph. Random draws depend only on the seed and the number of the call.
 func (s *Learner) Act(obs []float32, greedy bool) ([]float32, error) {
-	n := len(obs) / s.spec.ObsDim
-	if n == 0 || n*s.spec.ObsDim != len(obs) {
-		return nil, fmt.Errorf("sac: got %d numbers, not a multiple of the observation size %d", len(obs), s.spec.ObsDim)
+	n, err := agents.Rows(obs, s.spec.ObsDim)
+	if err != nil {
+		return nil, fmt.Errorf("sac: %w", err)
 	}
 	exec, k := s.acting, random.KeyOf(s.seed, actStream, s.state.Acts)
 	if greedy {
@@ -319,10 +282,8 @@ func (s *Learner) Act(obs []float32, greedy bool) ([]float32, error) {
 	if err := tensors.ConstFlatData(out[0], func(flat []float32) { copy(s.action, flat) }); err != nil {
 		return nil, fmt.Errorf("sac: acting: %w", err)
 	}
-	for i, a := range s.action {
-		if math.IsNaN(float64(a)) {
-			return nil, fmt.Errorf("sac: action %d of row %d is %v", i%s.spec.ActDim, i/s.spec.ActDim, a)
-		}
+	if err := agents.CheckActions(s.action, s.spec.ActDim); err != nil {
+		return nil, fmt.Errorf("sac: %w", err)
 	}
 	return s.action, nil
 }
@@ -426,23 +387,12 @@ func (s *Learner) call(b *replay.Batch, first, n int, due bool, sums []float64) 
 	}
 	s.state.Updates += uint64(done)
 	if int(done) < n {
-		return fmt.Errorf("sac: update %d was undone: %s", s.state.Updates, s.notFinite(figures))
+		return fmt.Errorf("sac: update %d was undone: %s", s.state.Updates, agents.NotFinite(s.figures, figures))
 	}
 	for i, x := range figures {
 		sums[i] += float64(x)
 	}
 	return nil
-}
-
-// notFinite lists the figures that are not finite.
-func (s *Learner) notFinite(sums []float32) string {
-	var all []string
-	for i, x := range sums {
-		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
-			all = append(all, fmt.Sprintf("%s is %v", s.figures[i], x))
-		}
-	}
-	return strings.Join(all, ", ")
 }
 
 // AbsError is the critics' absolute error in each row of the last Update's batch, for a

@@ -1,8 +1,6 @@
 package sac
 
 import (
-	"strings"
-
 	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
@@ -35,10 +33,10 @@ func (s *Learner) step(scope *model.Scope, b minibatch, key random.Key, progress
 	out.absError = absError
 	out.ok = s.descend(scope, progress, out.critics, nn.Part{Scope: criticScope, Loss: loss, Rate: s.cfg.CriticLR, Clip: s.cfg.GradClip})
 	if s.cfg.Tau != nil {
-		s.follow(g, criticScope, targetScope, *s.cfg.Tau)
+		s.copyOf(criticScope, targetScope).Follow(g, *s.cfg.Tau)
 	}
 	if s.cfg.CriticAverage > 0 {
-		s.follow(g, criticScope, steadyScope, 1-s.cfg.CriticAverage)
+		s.copyOf(criticScope, steadyScope).Follow(g, 1-s.cfg.CriticAverage)
 	}
 	if due {
 		out.ok = And(out.ok, s.policyStep(scope, b, key.Fold(0), progress, next.Alpha, out.policy))
@@ -61,7 +59,7 @@ func (s *Learner) policyStep(scope *model.Scope, b minibatch, key random.Key, pr
 		ok = And(ok, s.descend(scope, progress, stats, nn.Part{Scope: alphaScope, Loss: alphaLoss, Rate: s.cfg.AlphaLR}))
 	}
 	if s.cfg.PolicyAverage > 0 {
-		s.follow(b.obs.Graph(), policyScope, averageScope, 1-s.cfg.PolicyAverage)
+		s.copyOf(policyScope, averageScope).Follow(b.obs.Graph(), 1-s.cfg.PolicyAverage)
 	}
 	return ok
 }
@@ -86,23 +84,21 @@ func (s *Learner) rateShare(progress *Node) *Node {
 	return nil
 }
 
-// follow moves every variable of the scope follower by a share towards its counterpart in
-// leader.
-func (s *Learner) follow(g *Graph, leader, follower string, share float64) {
-	for v := range s.store.Scope(leader).IterVariables() {
-		if !v.Trainable && !nn.IsRunning(v) { // the optimiser's variables are in this scope too
-			continue
-		}
-		behind := s.store.GetVariable(copyOf(v, leader, follower))
-		old := behind.NodeValue(g)
-		behind.SetNodeValue(Add(old, MulScalar(Sub(v.NodeValue(g), old), share)))
+// copies are the copies of networks that the settings ask for.
+func (s *Learner) copies() (all []nn.Copy) {
+	if s.cfg.Tau != nil {
+		all = append(all, s.copyOf(criticScope, targetScope))
 	}
+	if s.cfg.CriticAverage > 0 {
+		all = append(all, s.copyOf(criticScope, steadyScope))
+	}
+	if s.cfg.PolicyAverage > 0 {
+		all = append(all, s.copyOf(policyScope, averageScope))
+	}
+	return all
 }
 
-// copyOf is the path of a variable's counterpart in another scope.
-func copyOf(v *model.Variable, from, to string) string {
-	return model.JoinPath("/", to, strings.TrimPrefix(v.Path(), "/"+from))
-}
+func (s *Learner) copyOf(from, to string) nn.Copy { return nn.Copy{Store: s.store, From: from, To: to} }
 
 // The inputs of the update graph, N = K·B rows in all.
 const (

@@ -14,8 +14,7 @@ import (
 
 // Config holds the settings of the learner.
 type Config struct {
-	Gamma float64 `yaml:"gamma" want:"> 0, <= 1"` // discount per environment step
-	NStep int     `yaml:"n_step" want:">= 1"`     // rewards summed before the critic is asked
+	agents.Return // gamma and n_step
 
 	Actor    nn.Network `yaml:"actor"` // before tanh
 	Critic   nn.Network `yaml:"critic"`
@@ -34,7 +33,7 @@ type Config struct {
 func Defaults() Config {
 	net := nn.Network{Hidden: []int{400, 300}, Activation: "relu", Norm: "none"}
 	return Config{
-		Gamma: 0.99, NStep: 1, Actor: net, Critic: net, ActorLR: 1e-3, CriticLR: 1e-3, Tau: 0.005,
+		Return: agents.Return{Gamma: 0.99, NStep: 1}, Actor: net, Critic: net, ActorLR: 1e-3, CriticLR: 1e-3, Tau: 0.005,
 		PolicyDelay: 2, TargetNoise: 0.2, NoiseClip: 0.5, Noise: 0.1,
 	}
 }
@@ -63,10 +62,6 @@ func (c Config) Make(t agents.Task) (agents.Learner, error) {
 	}
 	return s, nil
 }
-
-// Discount returns γ and the number of steps that the rewards of a transition are summed
-// over.
-func (c Config) Discount() (gamma float64, steps int) { return c.Gamma, c.NStep }
 
 // Check rejects a policy: the actor is the policy.
 func (c Config) Check(policy policies.Policy) error {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"maps"
-	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -80,9 +79,7 @@ func (s *Learner) build(t agents.Task) (err error) {
 			s.critic(at, 0, in[inObs], in[inAction])
 			s.critic(at, 1, in[inObs], in[inAction])
 		}
-		for v := range target.IterVariables() {
-			v.SetTrainable(false)
-		}
+		nn.Freeze(target)
 		for i := range s.updating {
 			_, _, stats := s.step(scope, in, i == 1)
 			s.updating[i].figures = slices.Sorted(maps.Keys(stats))
@@ -96,12 +93,8 @@ func (s *Learner) build(t agents.Task) (err error) {
 			return err
 		}
 	}
-	for v, target := range s.followed() {
-		value, err := v.MustValue().LocalClone()
-		if err != nil {
-			return err
-		}
-		if err := target.SetValue(value); err != nil {
+	for _, target := range s.targets() {
+		if err := target.Reset(); err != nil {
 			return err
 		}
 	}
@@ -150,9 +143,9 @@ func (s *Learner) inputShapes(b int) []shapes.Shape {
 
 // Act returns μ(s), [N*S] -> [N*A], with noise unless greedy.
 func (s *Learner) Act(obs []float32, greedy bool) ([]float32, error) {
-	n := len(obs) / s.spec.ObsDim
-	if n == 0 || n*s.spec.ObsDim != len(obs) {
-		return nil, fmt.Errorf("td3: got %d numbers, not a multiple of the observation size %d", len(obs), s.spec.ObsDim)
+	n, err := agents.Rows(obs, s.spec.ObsDim)
+	if err != nil {
+		return nil, fmt.Errorf("td3: %w", err)
 	}
 	out, err := s.acting.Call(tensors.FromFlatDataAndDimensions(obs, n, s.spec.ObsDim))
 	if err != nil {
@@ -170,10 +163,8 @@ func (s *Learner) Act(obs []float32, greedy bool) ([]float32, error) {
 	if !greedy {
 		s.state.Acts++
 	}
-	for i, a := range s.action {
-		if math.IsNaN(float64(a)) {
-			return nil, fmt.Errorf("td3: action %d of row %d is %v", i%s.spec.ActDim, i/s.spec.ActDim, a)
-		}
+	if err := agents.CheckActions(s.action, s.spec.ActDim); err != nil {
+		return nil, fmt.Errorf("td3: %w", err)
 	}
 	return s.action, nil
 }
@@ -234,7 +225,7 @@ func (s *Learner) update(b *replay.Batch, first int, noise []float32, sums, coun
 	}
 	figures := tensors.MustCopyFlatData[float32](out[2])
 	if tensors.ToScalar[int32](out[0]) == 0 {
-		return fmt.Errorf("td3: update %d was undone: a figure is not finite: %s: %v", s.state.Updates, strings.Join(u.figures, ", "), figures)
+		return fmt.Errorf("td3: update %d was undone: %s", s.state.Updates, agents.NotFinite(u.figures, figures))
 	}
 	s.absError = append(s.absError, tensors.MustCopyFlatData[float32](out[1])...)
 	for i, name := range u.figures {

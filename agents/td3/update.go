@@ -69,27 +69,18 @@ func (s *Learner) step(scope *model.Scope, in []*Node, delayed bool) (ok, absErr
 		norm := adam.Step(scope, nn.Part{Scope: actorScope, Loss: loss, Rate: s.cfg.ActorLR})
 		ok = And(ok, And(IsFinite(loss), IsFinite(norm)))
 		stats["train/actor_loss"], stats["train/grad_norm_actor"] = loss, norm
-		s.follow(in[inObs].Graph())
+		for _, target := range s.targets() {
+			target.Follow(in[inObs].Graph(), s.cfg.Tau)
+		}
 	}
 	before.Unless(ok)
 	return ok, absError, stats
 }
 
-// follow moves every target by a fraction Tau towards its network.
-func (s *Learner) follow(g *Graph) {
-	for v, target := range s.followed() {
-		old := target.NodeValue(g)
-		target.SetNodeValue(Add(old, MulScalar(Sub(v.NodeValue(g), old), s.cfg.Tau)))
+// targets are the target networks of actor and critics.
+func (s *Learner) targets() []nn.Copy {
+	copyOf := func(part string) nn.Copy {
+		return nn.Copy{Store: s.store, From: part, To: targetScope + "/" + part}
 	}
-}
-
-// followed maps the variables of actor and critics to their targets.
-func (s *Learner) followed() map[*model.Variable]*model.Variable {
-	all := map[*model.Variable]*model.Variable{}
-	for v := range s.store.IterVariables() {
-		if target := s.store.GetVariable("/" + targetScope + v.Path()); v.Trainable && target != nil {
-			all[v] = target
-		}
-	}
-	return all
+	return []nn.Copy{copyOf(actorScope), copyOf(criticScope)}
 }

@@ -43,9 +43,7 @@ func (c Single) Make(t agents.Task) (agents.Learner, error) {
 	l := &learner{Single: c, Task: t, store: model.NewStore()}
 	err := nn.Create(t.Backend, l.store, t.Seed, l.inputs(2), func(scope *model.Scope, in []*Node) {
 		l.value(scope.At("target"), in[1], InsertAxes(in[2], 1))
-		for v := range scope.At("target").IterVariables() {
-			v.SetTrainable(false)
-		}
+		nn.Freeze(scope.At("target"))
 		l.updateGraph(scope, in)
 	})
 	if err != nil {
@@ -100,12 +98,7 @@ func (l *learner) updateGraph(scope *model.Scope, in []*Node) []*Node {
 	now := l.draw(scope, key.Fold(1), obs)
 	policy := ReduceAllMean(Sub(MulScalar(now.LogProb, l.Alpha), l.value(scope, obs, now.Action)))
 	norm = Add(norm, adam.Step(scope, nn.Part{Scope: "policy", Loss: policy, Rate: l.Rate, Clip: 10}))
-	for v := range l.store.Scope("critic").IterVariables() {
-		if target := l.store.GetVariable("/target" + v.Path()); target != nil { // an optimiser's variables have none
-			old := target.NodeValue(obs.Graph())
-			target.SetNodeValue(Add(old, MulScalar(Sub(v.NodeValue(obs.Graph()), old), l.Tau)))
-		}
-	}
+	nn.Copy{Store: l.store, From: "critic", To: "target/critic"}.Follow(obs.Graph(), l.Tau)
 	before.Unless(IsFinite(Add(Add(critic, policy), norm)))
 	return []*Node{critic, policy}
 }

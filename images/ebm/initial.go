@@ -15,21 +15,21 @@ import (
 )
 
 // Initial configures q⁰, the distribution that particles start from. It learns with the
-// sampler.
+// sampler. In YAML, keys of another kind are errors.
 type Initial struct {
 	Kind string `want:"gaussian|mixture|glow"`
 	// Start: with data, a gaussian starts from the mean and deviation of each value over
 	// the training images, and a mixture from those of groups of similar images; with
 	// noise, from mean 0 and deviation Std.
-	Start      string  `want:"data|noise"`
-	Std        float64 `want:"> 0"`
-	StdMin     float64 `want:"> 0"` // bounds of the deviations
-	StdMax     float64 `want:"> 0"`
-	Components int     `want:">= 1"` // of a mixture
+	Start      string  `kinds:"gaussian|mixture" default:"data" want:"data|noise"`
+	Std        float64 `kinds:"gaussian|mixture" default:"0.5" want:"> 0"`
+	StdMin     float64 `kinds:"gaussian|mixture" default:"0.01" want:"> 0"` // bounds of the deviations
+	StdMax     float64 `kinds:"gaussian|mixture" default:"2" want:"> 0"`
+	Components int     `kinds:"mixture" default:"32" want:">= 1"`
 
-	Levels int `want:">= 1"` // of Glow: L, K and the coupling networks' channels
-	Steps  int `want:">= 1"`
-	Hidden int `want:">= 1"`
+	Levels int `kinds:"glow" default:"2" want:">= 1"`  // L
+	Steps  int `kinds:"glow" default:"4" want:">= 1"`  // K
+	Hidden int `kinds:"glow" default:"32" want:">= 1"` // channels of the coupling networks
 }
 
 func (i Initial) validate() error {

@@ -103,9 +103,7 @@ func NewSampler(backend compute.Backend, cfg Config, shape Shape, seed uint64) (
 	err := nn.Create(backend, m.store, seed, m.inputShapes(), func(scope *model.Scope, in []*Node) {
 		if m.contrastive() { // the average needs its sources first
 			cfg.Energy.build(scope.At(averageScope), in[inData].Graph(), shape)
-			for v := range scope.At(averageScope).IterVariables() {
-				v.SetTrainable(false)
-			}
+			nn.Freeze(scope.At(averageScope))
 		}
 		figures, _, _ := m.step(scope, in)
 		m.figures = names(figures)

@@ -15,7 +15,8 @@ type Pictures interface {
 	Draw(dst []float32, rng *rand.Rand)
 }
 
-// A Recorder receives figures during training. It must not keep m.
+// A Recorder receives a Loop's figures. It must not keep m. A run folder's implementation
+// is in package runs, which this package does not import.
 type Recorder interface {
 	Record(update int64, m map[string]float64) error
 }

@@ -32,8 +32,14 @@ type Driver struct {
 
 	mu      sync.Mutex
 	number  int
-	waiting map[int]chan<- Reply
+	waiting map[int]request
 	end     error // why it ended; valid after ended
+}
+
+// A request waits for replies.
+type request struct {
+	replies   chan Reply
+	forgotten chan struct{} // closed by Forget
 }
 
 // A Reply is one line of the driver's output.
@@ -47,8 +53,14 @@ type Reply struct {
 // errGone is wrapped by the error of a call to a driver that has ended.
 var errGone = errors.New("the driver process has ended")
 
-// Start starts a module of stein_env.cluster with an interpreter (empty: found). What it prints goes to log.
+// Start starts a module of stein_env.cluster with an interpreter (empty: found). What it
+// prints goes to log.
 func Start(module, interpreter string, log io.Writer) (*Driver, error) {
+	return start(module, interpreter, log, "-m", "stein_env.cluster."+module)
+}
+
+// start starts a program, given by the interpreter's arguments.
+func start(name, interpreter string, log io.Writer, program ...string) (*Driver, error) {
 	interpreter, err := python.Find(interpreter)
 	if err != nil {
 		return nil, err
@@ -61,8 +73,8 @@ func Start(module, interpreter string, log io.Writer) (*Driver, error) {
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	d := &Driver{name: module, Dir: dir, ended: make(chan struct{}), waiting: map[int]chan<- Reply{}}
-	d.cmd = python.Command(context.Background(), interpreter, env, "-m", "stein_env.cluster."+module)
+	d := &Driver{name: name, Dir: dir, ended: make(chan struct{}), waiting: map[int]request{}}
+	d.cmd = python.Command(context.Background(), interpreter, env, program...)
 	d.cmd.SysProcAttr = apart()
 	last := &lastLines{to: log, interpreter: interpreter}
 	d.cmd.Stderr = last
@@ -102,10 +114,14 @@ func (d *Driver) run(started chan<- error, out io.Reader, last *lastLines) {
 			continue // output of a library that wrote to the pipe
 		}
 		d.mu.Lock()
-		to := d.waiting[r.ID]
+		to, waits := d.waiting[r.ID]
 		d.mu.Unlock()
-		if to != nil {
-			to <- r
+		if !waits {
+			continue
+		}
+		select {
+		case to.replies <- r:
+		case <-to.forgotten:
 		}
 	}
 	err = d.cmd.Wait()
@@ -122,8 +138,8 @@ func (d *Driver) Send(op string, with func(number int) any) (number int, replies
 	if err != nil {
 		return 0, nil, fmt.Errorf("driver: %w", err)
 	}
-	c := make(chan Reply, 16)
-	d.waiting[d.number] = c
+	r := request{make(chan Reply, 16), make(chan struct{})}
+	d.waiting[d.number] = r
 	if _, err := d.stdin.Write(append(line, '\n')); err != nil {
 		delete(d.waiting, d.number)
 		select {
@@ -133,7 +149,7 @@ func (d *Driver) Send(op string, with func(number int) any) (number int, replies
 			return 0, nil, fmt.Errorf("%s: %w", d.name, err)
 		}
 	}
-	return d.number, c, nil
+	return d.number, r.replies, nil
 }
 
 // Ended is closed when the driver has ended. Err says why.
@@ -146,7 +162,14 @@ func (d *Driver) Err() error { return d.end }
 func (d *Driver) Forget(number int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.waiting, number)
+	d.forget(number)
+}
+
+func (d *Driver) forget(number int) {
+	if r, waits := d.waiting[number]; waits {
+		close(r.forgotten)
+		delete(d.waiting, number)
+	}
 }
 
 // Call sends a request and waits for its answer. The end of ctx only ends the wait.
@@ -183,9 +206,14 @@ func (r Reply) Decode(answer any) error {
 // goodbye is the time that a driver has to exit.
 const goodbye = 20 * time.Second
 
-// Close tells the driver to exit, and waits.
+// Close forgets all requests, tells the driver to exit, and waits.
 func (d *Driver) Close() error {
 	_ = d.stdin.Close()
+	d.mu.Lock()
+	for number := range d.waiting {
+		d.forget(number)
+	}
+	d.mu.Unlock()
 	select {
 	case <-d.ended:
 	case <-time.After(goodbye):

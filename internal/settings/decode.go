@@ -129,13 +129,13 @@ func (t *Tree) decodeStruct(n *yaml.Node, path []string, v reflect.Value) []erro
 		at := append(slices.Clip(path), key.Value)
 		f := slices.IndexFunc(fields, func(f field) bool { return f.key == key.Value })
 		switch {
-		case f < 0 && isRetired(v, key.Value), f >= 0 && t.recorded && !fields[f].of(kind):
+		case f < 0 && isRetired(v, key.Value), f >= 0 && t.anyKind && !fields[f].of(kind):
 			continue
 		case f >= 0 && !fields[f].of(kind):
-			all = append(all, t.problem(key, at, "%s", otherKind(fields[f], kind)))
+			all = append(all, t.problem(key, at, "%s", otherKind(fields[f], kind, fields)))
 			continue
 		case f < 0:
-			all = append(all, t.problem(key, at, "unknown key%s", allowed(key.Value, keys(fields))))
+			all = append(all, t.problem(key, at, "unknown key%s", allowed(key.Value, keys(ofKind(fields, kind)))))
 			continue
 		}
 		target := v.FieldByIndex(fields[f].index)

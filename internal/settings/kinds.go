@@ -62,13 +62,23 @@ func change(fields []field, v reflect.Value, before, after string) {
 	}
 }
 
-// otherKind is the error for a key that the kind lacks.
-func otherKind(f field, kind string) string {
+// ofKind returns the fields that a kind has.
+func ofKind(fields []field, kind string) []field {
+	return slices.DeleteFunc(slices.Clone(fields), func(f field) bool { return !f.of(kind) })
+}
+
+// otherKind is the error for a key that the kind lacks: the kinds that have it, and the
+// keys that this kind takes.
+func otherKind(f field, kind string, fields []field) string {
 	verb := "has"
 	if len(f.kinds) > 1 {
 		verb = "have"
 	}
-	return fmt.Sprintf("kind %s has no %s (%s %s)", kind, f.key, strings.Join(f.kinds, ", "), verb)
+	takes := keys(slices.DeleteFunc(ofKind(fields, kind), func(f field) bool { return f.key == "kind" }))
+	if len(takes) == 0 {
+		takes = []string{"no other key"}
+	}
+	return fmt.Sprintf("kind %s has no %s (%s %s); it takes %s", kind, f.key, strings.Join(f.kinds, ", "), verb, strings.Join(takes, ", "))
 }
 
 // retired is implemented by settings with keys of earlier versions, which are accepted
@@ -83,9 +93,10 @@ func isRetired(v reflect.Value, key string) bool {
 	return ok && slices.Contains(r.RetiredKeys(), key)
 }
 
-// Recorded marks a tree as written by Stein, not by a person: keys of other kinds are
-// ignored, since earlier versions wrote them.
-func (t *Tree) Recorded() *Tree {
-	t.recorded = true
+// AnyKind makes Decode ignore keys of other kinds in this tree. It is for files that Stein
+// wrote, since earlier versions wrote the keys of all kinds, and for settings that apply to
+// whichever kind another layer selects.
+func (t *Tree) AnyKind() *Tree {
+	t.anyKind = true
 	return t
 }

@@ -27,9 +27,9 @@ const maxNodes = 10_000
 
 // A Tree is YAML that records the source of each value.
 type Tree struct {
-	root     *yaml.Node
-	source   map[*yaml.Node]string
-	recorded bool
+	root    *yaml.Node
+	source  map[*yaml.Node]string
+	anyKind bool // ignore keys of other kinds
 }
 
 // Parse parses one YAML document, which must be a mapping. name is used in errors.

@@ -2,7 +2,6 @@ package ray
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/stein-rl/stein/envbridge"
@@ -36,19 +35,23 @@ func OpenHosts(ctx context.Context, c Cluster, cpus float64) (*Hosts, error) {
 	return &Hosts{d, key, cpus}, nil
 }
 
-// Place starts a worker, replacing the previous one of that name.
-func (h *Hosts) Place(ctx context.Context, name string) (at envbridge.Location, err error) {
+// Place starts a worker, replacing the previous one of that post.
+func (h *Hosts) Place(ctx context.Context, p envbridge.Post) (at envbridge.Location, err error) {
 	var where struct{ Endpoint, Public string }
-	cpus := h.cpus
-	if strings.HasPrefix(name, "evaluation") {
-		cpus = 0 // it works while the training waits for it
-	}
 	err = h.driver.Call(ctx, "place", map[string]any{
-		"name": name, "client": h.client.Public, "cpus": cpus, "seconds": room.Seconds(),
+		"name": p.String(), "client": h.client.Public, "cpus": h.cpusOf(p), "seconds": room.Seconds(),
 	}, &where)
 	key := h.client
 	key.Peer = where.Public
 	return envbridge.Location{Endpoint: where.Endpoint, Key: &key}, err
+}
+
+// cpusOf is the number of processors that a worker requests.
+func (h *Hosts) cpusOf(p envbridge.Post) float64 {
+	if p.For != envbridge.Training {
+		return 0 // it works while no training worker does
+	}
+	return h.cpus
 }
 
 // Close ends the workers and leaves the cluster.
