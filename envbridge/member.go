@@ -386,6 +386,8 @@ func (m *member) explain(err error) error {
 			how = missing
 		}
 		return &WorkerError{Worker: m.name, Failures: 1, Stderr: words, Err: fmt.Errorf("%w: %s", err, how)}
+	case errors.As(err, new(*WorkerError)): // by replace
+		return err
 	case errors.Is(err, errHung):
 		return &WorkerError{Worker: m.name, Failures: 1, Stderr: m.tail.last(), Err: err}
 	}
@@ -403,8 +405,11 @@ func (m *member) leave() {
 func (m *member) gone() {
 	if m.proc != nil {
 		patience := farewell
-		if m.spec.Copies == 0 { // it never answered, and may still be loading a simulator
+		switch {
+		case m.spec.Copies == 0: // it never answered, and may still be loading a simulator
 			patience = farewell / 10
+		case m.action != nil && !m.answered: // a step in progress, which may hang
+			patience = farewell / 3
 		}
 		m.proc.end(patience)
 		m.proc = nil
