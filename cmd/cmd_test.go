@@ -50,6 +50,17 @@ func TestUsageErrors(t *testing.T) {
 	}
 }
 
+// Ensure that a command that a signal ends early says so, in words of its own.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errs bytes.Buffer
+	code := cmd.Execute(ctx, experiments.Builtin(), []string{"env", "check", "Pendulum-v1"}, &out, &errs)
+	if code != 1 || !strings.Contains(errs.String(), "interrupted") || strings.Contains(errs.String(), "context") {
+		t.Errorf("code %d, %s", code, &errs)
+	}
+}
+
 func TestConfigs(t *testing.T) {
 	code, stdout, _ := run(t, "configs")
 	if code != 0 || !strings.Contains(stdout, "walker2d/sac") {

@@ -167,6 +167,9 @@ func (e *envCheck) inPython(ctx context.Context) (failed int, err error) {
 		}
 	}
 	err = cmd.Wait()
+	if ctx.Err() != nil {
+		return failed, fmt.Errorf("checking %s: %w after %d checks", e.id, ctx.Err(), found)
+	}
 	var exit *exec.ExitError
 	if err != nil && (failed == 0 || !errors.As(err, &exit)) {
 		return failed, fmt.Errorf("checking %s with %s: %w after %d checks", e.id, interpreter, err, found)

@@ -54,7 +54,11 @@ func Execute(ctx context.Context, catalog experiments.Catalog, args []string, st
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(stderr, "stein: %s\n", strings.TrimSpace(err.Error()))
+	text := strings.TrimSpace(err.Error())
+	if errors.Is(ctx.Err(), context.Canceled) { // by a signal
+		text = strings.ReplaceAll(text, context.Canceled.Error(), "interrupted")
+	}
+	fmt.Fprintf(stderr, "stein: %s\n", text)
 	var usage usageError
 	if errors.As(err, &usage) || !a.started { // cobra's own errors come before a command starts
 		if !a.started {

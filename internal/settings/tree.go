@@ -196,7 +196,11 @@ func Set(assignment string) (*Tree, error) {
 	}
 	var doc yaml.Node
 	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
-		return nil, fmt.Errorf("--set %s: the value is not valid YAML: %s; if it is a text, quote it: %s=%s", assignment, strings.TrimPrefix(err.Error(), "yaml: "), key, strconv.Quote(text))
+		instead := ""
+		if !strings.ContainsAny(text, "[{") {
+			instead = fmt.Sprintf("; if it is a text, quote it: %s=%s", key, strconv.Quote(text))
+		}
+		return nil, fmt.Errorf("--set %s: the value is not valid YAML: %s%s", assignment, strings.TrimPrefix(err.Error(), "yaml: "), instead)
 	}
 	if commented(&doc) || doc.Kind == 0 && strings.TrimSpace(text) != "" {
 		return nil, fmt.Errorf("--set %s: in YAML, # begins a comment; if it is part of a text, quote it: %s=%s", assignment, key, strconv.Quote(text))
