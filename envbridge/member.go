@@ -327,7 +327,7 @@ func (m *member) reopen(ctx context.Context) error {
 		return err
 	}
 	if !spec.Equal(m.spec) {
-		return fmt.Errorf("%w: it has %+v after a restart, want %+v", errRefused, spec, m.spec)
+		return fmt.Errorf("%w: after a restart its environment is another one, with %s; before: %s", errRefused, spec, m.spec)
 	}
 	if err := m.sendReset(m.seed); err != nil {
 		return err

@@ -31,6 +31,8 @@ NUMBERS = frozenset({float, bool, np.float64, np.float32})
 BOOLS = frozenset({bool, np.bool_})
 """Types of terminated and truncated that are accepted without a check."""
 
+TEXT_CHARS = 1000
+
 _INSTALLED = (
     os.path.dirname(__file__),
     *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib")),
@@ -86,7 +88,8 @@ def described(e: BaseException) -> str:
     """Return an exception's type and text, even if the text cannot be computed."""
     if isinstance(e, SyntaxError):  # without the lines of the file
         return f"{type(e).__name__}: {e}"
-    return "".join(traceback.format_exception_only(e)).strip()
+    text = "".join(traceback.format_exception_only(e)).strip()
+    return text if len(text) <= TEXT_CHARS else text[:TEXT_CHARS] + "…"
 
 
 def described_with_place(e: BaseException) -> str:

@@ -369,7 +369,7 @@ def make(hello: pb.Hello) -> gym.Env[Any, Any]:
         raise Refusal(
             pb.Failure.RAISED,
             f"{hello.env}: can't be made:"
-            f" {_short(answers.described_with_place(e), 500)}{hint}",
+            f" {_short(answers.described_with_place(e), 2000)}{hint}",
             traceback=traceback.format_exc()[-TRACEBACK_CHARS:],
         ) from e
     if hello.render:

@@ -321,6 +321,7 @@ class Rude(gym.Env[Any, Any]):
         "unprintable": Unprintable,
         "bytes": lambda: ValueError("caf\udce9 \x1b[31m"),
         "assert": AssertionError,
+        "long": lambda: ValueError("x" * 10**6),
     }
 
     def __init__(self, where: str, what: str, render_mode: str | None = None) -> None:

@@ -251,6 +251,7 @@ def test_a_wrapper_that_unpacks_another_number_of_values() -> None:
         ("unprintable", "Unprintable: <exception str() failed>"),
         ("bytes", "ValueError: caf\\udce9 \\x1b[31m"),
         ("assert", "AssertionError"),
+        ("long", "xxx…"),
     ],
 )
 def test_whatever_is_raised_is_reported_with_its_place(
