@@ -149,7 +149,7 @@ func (e *envCheck) inPython(ctx context.Context) (failed int, err error) {
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
-	found := 0
+	found, complete := 0, false
 	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -159,6 +159,7 @@ func (e *envCheck) inPython(ctx context.Context) (failed int, err error) {
 			continue
 		}
 		found++
+		complete = complete || f.Check == lastCheck
 		if f.State == broken {
 			failed++
 		}
@@ -174,8 +175,14 @@ func (e *envCheck) inPython(ctx context.Context) (failed int, err error) {
 	if err != nil && (failed == 0 || !errors.As(err, &exit)) {
 		return failed, fmt.Errorf("checking %s with %s: %w after %d checks", e.id, interpreter, err, found)
 	}
+	if failed == 0 && !complete {
+		return 0, fmt.Errorf("checking %s with %s: the environment ended the process after %d checks", e.id, interpreter, found)
+	}
 	return failed, lines.Err()
 }
+
+// lastCheck is the last one of stein_env/check.py that is always run.
+const lastCheck = "speed"
 
 const bridgeCheckSeconds = 1
 

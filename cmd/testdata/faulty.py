@@ -1,5 +1,7 @@
 """An environment for tests that goes wrong after a number of steps."""
 
+import os
+
 import gymnasium
 import numpy as np
 
@@ -20,6 +22,8 @@ class Faulty(gymnasium.Env):
         reward = 1.0
         if self.left < 0 and self.mode == "raise":
             raise ValueError("the leg came off")
+        if self.left < 0 and self.mode == "exit":
+            os._exit(0)
         if self.left < 0 and self.mode == "nan":
             reward = float("nan")
         return self._obs(), reward, False, self.np_random.random() < 0.05, {}

@@ -448,7 +448,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             line = f"{finding.state:4}  {finding.check:8}  {finding.detail}"
             if args.json:
                 line = json.dumps(asdict(finding))
-            print(line, file=out, flush=True)
+            try:
+                print(line, file=out, flush=True)
+            except BrokenPipeError:
+                os._exit(1)  # nobody reads the rest
     return int(failed)
 
 
