@@ -29,7 +29,14 @@ func TestUsageErrors(t *testing.T) {
 	}{
 		{"configz", `unknown command "configz" for "stein"; did you mean configs?`},
 		{"configs shw", `unknown command "shw" for "stein configs"; did you mean show?`},
-		{"configs show", "accepts 1 arg(s), received 0"},
+		{"configs show", "got no argument; want stein configs show NAME [flags]"},
+		{"train pendulum/sac", `got ["pendulum/sac"]; want stein train [flags]`},
+		{"eval runs/x --episodes y", `--episodes "y": want a whole number`},
+		{"eval runs/x --seed -1", `--seed "-1": want a whole number from 0 to`},
+		{"train --json=maybe", `--json "maybe": want true or false`},
+		{"env check Pendulum-v1 --kwargs [1]", `--kwargs [1]: want a JSON object, such as {"level": 3}`},
+		{"env check Pendulum-v1 --kwargs null", "--kwargs null: want a JSON object"},
+		{"env check Pendulum-v1 --kwargs {}{}", "--kwargs {}{}: want a JSON object"},
 		{"configs show walker2/sac", "did you mean walker2d/sac?"},
 		{"configs show walker2d/sac --set agent.gama=1", "agent.gama: unknown key; did you mean gamma?"},
 		{"doctor --jsn", "unknown flag: --jsn; did you mean --json?"},
@@ -40,6 +47,17 @@ func TestUsageErrors(t *testing.T) {
 		if code != 2 || stdout != "" || !strings.Contains(stderr, c.want) {
 			t.Errorf("stein %s: code %d, stdout %q, stderr %q; want %q", c.args, code, stdout, stderr, c.want)
 		}
+	}
+}
+
+// Ensure that a command that a signal ends early says so, in words of its own.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errs bytes.Buffer
+	code := cmd.Execute(ctx, experiments.Builtin(), []string{"env", "check", "Pendulum-v1"}, &out, &errs)
+	if code != 1 || !strings.Contains(errs.String(), "interrupted") || strings.Contains(errs.String(), "context") {
+		t.Errorf("code %d, %s", code, &errs)
 	}
 }
 

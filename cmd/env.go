@@ -77,13 +77,9 @@ type envFinding struct {
 }
 
 func (e *envCheck) run(ctx context.Context) error {
-	var kwargs map[string]any
-	if e.kwargs != "" {
-		numbers := json.NewDecoder(strings.NewReader(e.kwargs))
-		numbers.UseNumber() // keep integers as integers for Python
-		if err := numbers.Decode(&kwargs); err != nil {
-			return usageError{fmt.Errorf("--kwargs %q: want a JSON object: %w", e.kwargs, err)}
-		}
+	kwargs, err := jsonObject(e.kwargs)
+	if err != nil {
+		return usageError{fmt.Errorf("--kwargs %s: want a JSON object, such as {\"level\": 3}%w", e.kwargs, err)}
 	}
 	if experiments.InProcess(e.id) {
 		return e.inGo(ctx, kwargs)
@@ -105,6 +101,24 @@ func (e *envCheck) run(ctx context.Context) error {
 		return fmt.Errorf("cannot train on %s: see the lines marked FAIL", e.id)
 	}
 	return nil
+}
+
+// jsonObject parses one JSON object; nothing is an empty one. The error adds to a message.
+func jsonObject(text string) (map[string]any, error) {
+	if text == "" {
+		return nil, nil
+	}
+	in := json.NewDecoder(strings.NewReader(text))
+	in.UseNumber() // keep integers as integers for Python
+	var value any
+	if err := in.Decode(&value); err != nil {
+		return nil, fmt.Errorf(": %w", err)
+	}
+	object, ok := value.(map[string]any)
+	if _, err := in.Token(); !ok || !errors.Is(err, io.EOF) {
+		return nil, errors.New("")
+	}
+	return object, nil
 }
 
 // inPython runs stein_env.check, prints its findings, and counts failures.
@@ -135,7 +149,7 @@ func (e *envCheck) inPython(ctx context.Context) (failed int, err error) {
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
-	found := 0
+	found, complete := 0, false
 	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -145,6 +159,7 @@ func (e *envCheck) inPython(ctx context.Context) (failed int, err error) {
 			continue
 		}
 		found++
+		complete = complete || f.Check == lastCheck
 		if f.State == broken {
 			failed++
 		}
@@ -153,12 +168,21 @@ func (e *envCheck) inPython(ctx context.Context) (failed int, err error) {
 		}
 	}
 	err = cmd.Wait()
+	if ctx.Err() != nil {
+		return failed, fmt.Errorf("checking %s: %w after %d checks", e.id, ctx.Err(), found)
+	}
 	var exit *exec.ExitError
 	if err != nil && (failed == 0 || !errors.As(err, &exit)) {
 		return failed, fmt.Errorf("checking %s with %s: %w after %d checks", e.id, interpreter, err, found)
 	}
+	if failed == 0 && !complete {
+		return 0, fmt.Errorf("checking %s with %s: the environment ended the process after %d checks", e.id, interpreter, found)
+	}
 	return failed, lines.Err()
 }
+
+// lastCheck is the last one of stein_env/check.py that is always run.
+const lastCheck = "speed"
 
 const bridgeCheckSeconds = 1
 

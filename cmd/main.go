@@ -54,7 +54,11 @@ func Execute(ctx context.Context, catalog experiments.Catalog, args []string, st
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(stderr, "stein: %s\n", strings.TrimSpace(err.Error()))
+	text := strings.TrimSpace(err.Error())
+	if errors.Is(ctx.Err(), context.Canceled) { // by a signal
+		text = strings.ReplaceAll(text, context.Canceled.Error(), "interrupted")
+	}
+	fmt.Fprintf(stderr, "stein: %s\n", text)
 	var usage usageError
 	if errors.As(err, &usage) || !a.started { // cobra's own errors come before a command starts
 		if !a.started {
@@ -119,11 +123,31 @@ command line or configuration.`,
 		Args: knownCommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.SetFlagErrorFunc(nearFlag)
+	root.SetFlagErrorFunc(flagError)
 	root.SetVersionTemplate("stein {{.Version}}\n")
 	a.logs.register(root.PersistentFlags())
 	root.AddCommand(a.trainCmd(), a.evalCmd(), a.serveCmd(), a.exportCmd(), a.importCmd(), a.configsCmd(), a.envCmd(), newSampleCmd(), a.ebmCmd(), newKeysCmd(), newHealthCmd(), a.setupCmd(), a.doctorCmd(), a.versionCmd(), a.reportCmd(), a.sweepCmd(), a.tuneCmd(), a.watchCmd(), a.runsCmd())
+	plainArgs(root)
 	return root
+}
+
+// plainArgs makes cobra's errors about the number of arguments name what is wanted.
+func plainArgs(c *cobra.Command) {
+	if check := c.Args; check != nil && !c.HasSubCommands() {
+		c.Args = func(c *cobra.Command, args []string) error {
+			if check(c, args) == nil {
+				return nil
+			}
+			got := "no argument"
+			if len(args) > 0 {
+				got = fmt.Sprintf("%q", args)
+			}
+			return fmt.Errorf("got %s; want %s", got, c.UseLine())
+		}
+	}
+	for _, sub := range c.Commands() {
+		plainArgs(sub)
+	}
 }
 
 // knownCommand is for a command with subcommands: it suggests the nearest name for an
@@ -139,8 +163,13 @@ func knownCommand(c *cobra.Command, args []string) error {
 	return fmt.Errorf("unknown command %q for %q%s", args[0], c.CommandPath(), didYouMean(settings.Nearest(args[0], names)))
 }
 
-// nearFlag suggests the nearest flag for an unknown one.
-func nearFlag(c *cobra.Command, err error) error {
+// flagError says what a flag wants, and suggests the nearest flag for an unknown one.
+func flagError(c *cobra.Command, err error) error {
+	if invalid := (*pflag.InvalidValueError)(nil); errors.As(err, &invalid) {
+		if want := wanted[invalid.GetFlag().Value.Type()]; want != "" {
+			return fmt.Errorf("--%s %q: want %s", invalid.GetFlag().Name, invalid.GetValue(), want)
+		}
+	}
 	name, unknown := strings.CutPrefix(err.Error(), "unknown flag: --")
 	if !unknown {
 		return err
@@ -152,6 +181,16 @@ func nearFlag(c *cobra.Command, err error) error {
 		near = "--" + near
 	}
 	return fmt.Errorf("%w%s", err, didYouMean(near))
+}
+
+// wanted describes the values of a type of flag.
+var wanted = map[string]string{
+	"bool":     "true or false",
+	"int":      "a whole number",
+	"int64":    "a whole number",
+	"uint64":   "a whole number from 0 to 18446744073709551615",
+	"float64":  "a number",
+	"duration": "a duration such as 30s or 1h",
 }
 
 func didYouMean(near string) string {

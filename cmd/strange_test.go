@@ -1,6 +1,7 @@
 package cmd_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -49,6 +50,34 @@ func TestEndlessEnvironment(t *testing.T) {
 	}
 	if o := finish(t, stein("eval", run, "--episodes", "1", "--set", "env.max_steps=5", "--json")); o.code != 0 || strings.Contains(o.stderr, "env.max_steps") {
 		t.Errorf("%+v", o)
+	}
+}
+
+// Ensure that an environment that ends the process of `stein env check`, with success
+// even, does not pass, and that nothing is said where nobody reads on.
+func TestCheckThatEndsEarly(t *testing.T) {
+	if testing.Short() {
+		t.Skip("checks in processes of their own")
+	}
+	o := finish(t, stein("env", "check", "faulty:Faulty-v0", "--kwargs", `{"mode": "exit"}`))
+	if o.code != 1 || !strings.Contains(o.stderr, "the environment ended the process after 2 checks") {
+		t.Errorf("%+v", o)
+	}
+	var errs bytes.Buffer
+	c := stein("env", "check", "faulty:Faulty-v0")
+	c.Stderr = &errs
+	out, err := c.StdoutPipe()
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := out.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := ended(t, c); err == nil || strings.Contains(errs.String(), "Traceback") {
+		t.Errorf("%v, %s", err, &errs)
 	}
 }
 

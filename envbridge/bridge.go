@@ -187,7 +187,7 @@ func (b *Bridge) openAll(ctx context.Context) error {
 			return m.explain(m.unreached(err))
 		}
 		if m != b.members[0] && !spec.Equal(b.members[0].spec) {
-			return fmt.Errorf("envbridge: all workers must have the same environment: worker %s has %+v, worker %s has %+v", m.name, spec, b.members[0].name, b.members[0].spec)
+			return fmt.Errorf("envbridge: all workers must have the same environment: worker %s has %s, worker %s has %s", m.name, spec, b.members[0].name, b.members[0].spec)
 		}
 		m.spec = spec
 		m.layout = layout{spec.Copies, spec.ObsDim, spec.ActDim}

@@ -2,6 +2,7 @@ package envbridge
 
 import (
 	"context"
+	"fmt"
 	"slices"
 )
 
@@ -51,6 +52,15 @@ func (s Spec) Equal(o Spec) bool {
 		slices.Equal(s.Bounds.Low, o.Bounds.Low) && slices.Equal(s.Bounds.High, o.Bounds.High)
 	return alike && slices.Equal(s.ObsShape, o.ObsShape) && slices.Equal(s.ActShape, o.ActShape) &&
 		s.ID == o.ID && s.Copies == o.Copies && s.ObsDim == o.ObsDim && s.ActDim == o.ActDim && s.MaxSteps == o.MaxSteps && s.FPS == o.FPS
+}
+
+// String describes the environment in a message.
+func (s Spec) String() string {
+	text := fmt.Sprintf("%d copies of %s, observations of shape %v, actions of shape %v", s.Copies, s.ID, s.ObsShape, s.ActShape)
+	if s.Bounds != nil {
+		text += fmt.Sprintf(" from %v to %v", s.Bounds.Low, s.Bounds.High)
+	}
+	return text + fmt.Sprintf(", %d steps per episode, %g frames/s", s.MaxSteps, s.FPS)
 }
 
 // A Step is the result of an action. Next is the true successor, to learn from. Obs is

@@ -2,6 +2,7 @@ package envbridge
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/stein-rl/stein/envbridge/envpb"
@@ -26,7 +27,7 @@ type RaisedError struct {
 	Env, Worker string
 	Copy        int       // number among all copies
 	Step        uint64    // of its worker, from 1; 0: in the first reset
-	Exception   string    // type and text
+	Exception   string    // type and text, with the file and line
 	Traceback   string    // the end of the traceback
 	Action      []float64 // the last one, as the environment received it
 	Stderr      []string  // the worker's last lines
@@ -34,7 +35,12 @@ type RaisedError struct {
 
 func (e *RaisedError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "envbridge: %s copy %d raised at step %d: %s (last action %v)", e.Env, e.Copy, e.Step, e.Exception, e.Action)
+	fmt.Fprintf(&b, "envbridge: %s copy %d raised ", e.Env, e.Copy)
+	if e.Step == 0 && len(e.Action) == 0 {
+		fmt.Fprintf(&b, "before its first step: %s", e.Exception)
+	} else {
+		fmt.Fprintf(&b, "at step %d: %s (last action %v)", e.Step, e.Exception, e.Action)
+	}
 	if e.Traceback != "" {
 		b.WriteString("\n" + strings.TrimRight(e.Traceback, "\n"))
 	}
@@ -57,7 +63,11 @@ func (e *NonFiniteError) Error() string {
 	if field != fieldReward {
 		field = fmt.Sprintf("%s[%d]", field, e.Index)
 	}
-	return fmt.Sprintf("envbridge: %s copy %d: %s is %v at step %d (last action %v)", e.Env, e.Copy, field, e.Value, e.Step, e.Action)
+	value := fmt.Sprint(e.Value)
+	if math.IsInf(float64(e.Value), 0) {
+		value += " or too large for float32"
+	}
+	return fmt.Sprintf("envbridge: %s copy %d: %s is %s at step %d (last action %v)", e.Env, e.Copy, field, value, e.Step, e.Action)
 }
 
 // A WorkerError reports a worker that failed too often in a row or could not be started.

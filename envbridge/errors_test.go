@@ -2,7 +2,9 @@ package envbridge_test
 
 import (
 	"math"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -48,10 +50,10 @@ func TestRaises(t *testing.T) {
 	require.Equal(t, 0, raised.Copy)
 	require.Equal(t, uint64(3), raised.Step)
 	require.Equal(t, []float64{0.5, 0.5}, raised.Action)
-	require.Equal(t, "ValueError: the floor is lava", raised.Exception)
+	require.Regexp(t, `^ValueError: the floor is lava \(.*probe_envs.py, line \d+\)$`, raised.Exception)
 	require.Contains(t, raised.Traceback, "probe_envs.py")
 	require.Equal(t, []string{"about to raise"}, raised.Stderr)
-	require.ErrorContains(t, err, "copy 0 raised at step 3: ValueError: the floor is lava (last action [0.5 0.5])")
+	require.ErrorContains(t, err, "copy 0 raised at step 3: "+raised.Exception+" (last action [0.5 0.5])")
 }
 
 // Ensure that an environment that ends its process in Python's way is told, not
@@ -62,6 +64,41 @@ func TestExits(t *testing.T) {
 	_, err := tryStep(t.Context(), env, 0)
 	require.ErrorContains(t, err, "SystemExit: bye")
 	require.Zero(t, env.Stats().Failures)
+}
+
+// Ensure that an exception in the first reset, input that nobody gives, and a crash in C
+// are reported with the line of the environment's code.
+func TestRude(t *testing.T) {
+	rude := func(where, what string) envbridge.Worker {
+		return probe("Rude", map[string]any{"where": where, "what": what})
+	}
+	_, err := envbridge.Start(t.Context(), rude("reset", "assert"))
+	require.ErrorContains(t, err, "copy 0 raised before its first step: AssertionError (")
+	_, err = envbridge.Start(t.Context(), rude("reset", "input"))
+	require.ErrorContains(t, err, "EOFError: EOF when reading a line (")
+	_, err = envbridge.Start(t.Context(), rude("init", "crash"))
+	require.ErrorContains(t, err, "Fatal Python error: Segmentation fault (")
+}
+
+// Ensure that a worker whose step does not return ends soon, and is reported once.
+func TestHungStep(t *testing.T) {
+	w := probe("Rude", map[string]any{"where": "step", "what": "sleep"})
+	w.Timeout = 300 * time.Millisecond
+	env := start(t, w)
+	reset(t, env, 0)
+	var err error
+	for range 3 { // the first two times it is replaced
+		_, err = tryStep(t.Context(), env, 0)
+	}
+	require.ErrorContains(t, err, "3 times in a row without a step")
+	require.Equal(t, 1, strings.Count(err.Error(), "envbridge: "))
+
+	env = start(t, probe("Rude", map[string]any{"where": "step", "what": "sleep"}))
+	reset(t, env, 0)
+	require.NoError(t, env.Send(t.Context(), make([]float32, env.Spec().ActDim)))
+	began := time.Now()
+	require.NoError(t, env.Close())
+	require.Less(t, time.Since(began), 2*time.Second)
 }
 
 // Ensure that numbers that aren't finite are named: which, where, after what.

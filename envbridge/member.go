@@ -328,7 +328,7 @@ func (m *member) reopen(ctx context.Context) error {
 		return err
 	}
 	if !spec.Equal(m.spec) {
-		return fmt.Errorf("%w: it has %+v after a restart, want %+v", errRefused, spec, m.spec)
+		return fmt.Errorf("%w: after a restart its environment is another one, with %s; before: %s", errRefused, spec, m.spec)
 	}
 	if err := m.sendReset(m.seed); err != nil {
 		return err
@@ -387,6 +387,8 @@ func (m *member) explain(err error) error {
 			how = missing
 		}
 		return &WorkerError{Worker: m.name, Failures: 1, Stderr: words, Err: fmt.Errorf("%w: %s", err, how)}
+	case errors.As(err, new(*WorkerError)): // by replace
+		return err
 	case errors.Is(err, errHung):
 		return &WorkerError{Worker: m.name, Failures: 1, Stderr: m.tail.last(), Err: err}
 	}
@@ -404,8 +406,11 @@ func (m *member) leave() {
 func (m *member) gone() {
 	if m.proc != nil {
 		patience := farewell
-		if m.spec.Copies == 0 { // it never answered, and may still be loading a simulator
+		switch {
+		case m.spec.Copies == 0: // it never answered, and may still be loading a simulator
 			patience = farewell / 10
+		case m.action != nil && !m.answered: // a step in progress, which may hang
+			patience = farewell / 3
 		}
 		m.proc.end(patience)
 		m.proc = nil

@@ -31,7 +31,7 @@ func newSocketDir() (*socketDir, error) {
 	sweep(os.TempDir())
 	path, err := os.MkdirTemp("", socketDirPrefix)
 	if err != nil {
-		return nil, fmt.Errorf("envbridge: folder for sockets: %w", err)
+		return nil, fmt.Errorf("envbridge: folder for sockets (TMPDIR): %w", err)
 	}
 	d := &socketDir{path: path}
 	if len(path) > maxSocketDir {

@@ -1,6 +1,7 @@
 package envbridge
 
 import (
+	"fmt"
 	"math"
 	"testing"
 )
@@ -47,5 +48,14 @@ func TestSpecEqual(t *testing.T) {
 		if spec().Equal(other) || other.Equal(spec()) {
 			t.Errorf("another %s makes no difference", name)
 		}
+	}
+}
+
+// Ensure that a message about a spec has its bounds, and no addresses.
+func TestSpecString(t *testing.T) {
+	spec := Spec{ID: "x", Copies: 2, ObsShape: []int{3}, ActShape: []int{1}, MaxSteps: 9, FPS: 30, Bounds: &Bounds{[]float64{0}, []float64{1}}}
+	want := "2 copies of x, observations of shape [3], actions of shape [1] from [0] to [1], 9 steps per episode, 30 frames/s"
+	if got := fmt.Sprintf("%s, %+v", spec, spec); got != want+", "+want {
+		t.Error(got)
 	}
 }

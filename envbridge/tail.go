@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	tailLines     = 20
+	tailLines     = 40 // a whole stack of Python's after a crash
 	tailLineBytes = 1024
 )
 

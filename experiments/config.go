@@ -43,18 +43,18 @@ type Env struct {
 	ID     string         // Gymnasium id, package:id to import a package first, or go:NAME from the catalog
 	Kwargs map[string]any // arguments of gymnasium.make
 
-	MaxSteps int `want:">= 0"` // time limit of episodes; 0: the registered limit
+	MaxSteps int `want:">= 0, <= 2147483647"` // time limit of episodes; 0: the registered limit
 
-	Workers   int      `want:">= 1"` // processes
-	Copies    int      `want:">= 1"` // copies of the environment per worker
+	Workers   int      `want:">= 1, <= 1024"` // processes
+	Copies    int      `want:">= 1"`          // copies of the environment per worker
 	Endpoints []string // tcp://host:port of running workers, instead of local ones
 	Key       string   // file of the client's CURVE keys, for remote endpoints
 
 	Hosts      string         // Ray cluster that runs the workers, instead of this machine
 	RuntimeEnv map[string]any // Ray's runtime_env for its nodes: pip, env_vars, …
 
-	Timeout      time.Duration  // of a step; a slower worker counts as hung; 0: one minute
-	StartTimeout time.Duration  // of a worker's start; 0: one minute per copy
+	Timeout      time.Duration  `want:">= 0"` // of a step; a slower worker counts as hung; 0: one minute
+	StartTimeout time.Duration  `want:">= 0"` // of a worker's start; 0: one minute per copy
 	render       bool           // images are needed
 	host         envbridge.Host // opened from Hosts; nil: local workers
 	inGo         simulators     // from the catalog
@@ -101,7 +101,7 @@ type Log struct {
 // Engine configures the backend.
 type Engine struct {
 	Backend string // such as xla:cuda; empty: chosen automatically
-	Threads int    `want:">= 0"` // 0: all processors
+	Threads int    `want:">= 0, <= 1024"` // 0: all processors
 }
 
 // RunSeed is the seed, which is set once the run exists.

@@ -131,6 +131,11 @@ func TestResolveErrors(t *testing.T) {
 		{"walker2d/sac", []string{"agent.gamma=2", "env.id="}, []string{"--set agent.gamma=2: agent.gamma: 2: want > 0, <= 1"}},
 		{"walker2d/sac", []string{"env.id=''"}, []string{"env.id is missing"}},
 		{"walker2d/sac-sb3", []string{"replay.capacity=100"}, []string{"replay.capacity: 100 is smaller than a batch of 256"}},
+		{"walker2d/sac", []string{"policy.hidden=[1000000]"}, []string{"policy.hidden: 1000000: want > 0, <= 16384"}},
+		{"walker2d/sac", []string{"env.timeout=-1s"}, []string{"env.timeout: -1s: want >= 0"}},
+		{"walker2d/sac", []string{"env.max_steps=4294967297"}, []string{"env.max_steps: 4294967297: want >= 0, <= 2147483647"}},
+		{"walker2d/sac", []string{"engine.threads=100000"}, []string{"engine.threads: 100000: want >= 0, <= 1024"}},
+		{"walker2d/sac", []string{"env.workers=100000"}, []string{"env.workers: 100000: want >= 1, <= 1024"}},
 		{"walker2d/sac", []string{"policy.kind=gausian"}, []string{"did you mean gaussian?"}},
 	} {
 		_, err := Builtin().Resolve(c.name, c.sets)

@@ -137,7 +137,10 @@ func (v *video) Add(rgb []byte) error {
 		return fmt.Errorf("video: got a frame of %d bytes, want %d: an environment's frames must keep their size", len(rgb), v.size)
 	}
 	if _, err := v.in.Write(rgb); err != nil {
-		return errors.Join(fmt.Errorf("video: %s: %w", v.path, err), v.Close())
+		if why := v.Close(); why != nil { // ffmpeg's reason, not the broken pipe
+			return why
+		}
+		return fmt.Errorf("video: %s: %w", v.path, err)
 	}
 	return nil
 }

@@ -68,6 +68,21 @@ func TestVideo(t *testing.T) {
 	}
 }
 
+// Ensure that ffmpeg's reason is reported if it cannot write, and not the broken pipe.
+func TestVideoThatCannotBeWritten(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "folder.mp4")
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	v, err := newVideo(t.Context(), folder, 30, 640, 480)
+	for err == nil {
+		err = v.Add(make([]byte, 3*640*480))
+	}
+	if !strings.Contains(err.Error(), "Is a directory") || strings.Contains(err.Error(), "broken pipe") {
+		t.Error(err)
+	}
+}
+
 // Ensure that names that say no format are refused by the formats there are.
 func TestVideoNames(t *testing.T) {
 	for _, path := range []string{"walk", "walk.", "walk.txt", ".mp4.bak", "mp4", "walk.mp4/"} {

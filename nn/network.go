@@ -17,7 +17,7 @@ import (
 
 // A Network is a multi-layer perceptron.
 type Network struct {
-	Hidden     []int  `yaml:"hidden" want:"> 0"`                         // width of each hidden layer
+	Hidden     []int  `yaml:"hidden" want:"> 0, <= 16384"`               // width of each hidden layer
 	Activation string `yaml:"activation" want:"relu|elu|tanh|silu|gelu"` // after every hidden layer
 
 	// Norm selects how the inputs of layers are normalised.

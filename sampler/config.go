@@ -42,7 +42,7 @@ type ScaleConfig struct {
 	Min   float64 `yaml:"min" kinds:"learned|per-step|network|decaying"`         // lower limit [0: none]
 	Max   float64 `yaml:"max" kinds:"learned|per-step|network"`                  // upper limit [0: none]
 	// Hidden are the widths of the network's hidden layers [64, 64].
-	Hidden       []int   `yaml:"hidden" kinds:"network" default:"[64, 64]" want:"> 0"`
+	Hidden       []int   `yaml:"hidden" kinds:"network" default:"[64, 64]" want:"> 0, <= 16384"`
 	Rate         float64 `yaml:"rate" kinds:"decaying" default:"0.9"`    // factor of each step [0.9]
 	PerDimension bool    `yaml:"per_dimension" kinds:"learned|per-step"` // σ: one per dimension [false]
 }

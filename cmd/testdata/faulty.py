@@ -1,5 +1,6 @@
 """An environment for tests that goes wrong after a number of steps."""
 
+import os
 import time
 from pathlib import Path
 
@@ -23,6 +24,8 @@ class Faulty(gymnasium.Env):
         reward = 1.0
         if self.left < 0 and self.mode == "raise":
             raise ValueError("the leg came off")
+        if self.left < 0 and self.mode == "exit":
+            os._exit(0)
         if self.left < 0 and self.mode == "nan":
             reward = float("nan")
         if self.left < 0 and self.mode == "wait":  # until that file exists

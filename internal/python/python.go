@@ -23,13 +23,16 @@ var ErrNone = errors.New("no Python found")
 // Find returns the interpreter to use: the explicit one, else $STEIN_PYTHON, else that of
 // the first virtual environment (venv.Find), else python3 on PATH.
 func Find(explicit string) (string, error) {
-	for _, named := range []string{explicit, os.Getenv("STEIN_PYTHON")} {
-		if named == "" {
+	for _, asked := range []struct{ by, named string }{{"", explicit}, {"STEIN_PYTHON=", os.Getenv("STEIN_PYTHON")}} {
+		if asked.named == "" {
 			continue
 		}
-		path, err := exec.LookPath(named)
+		path, err := exec.LookPath(asked.named)
 		if err != nil {
-			return "", fmt.Errorf("python: %w: %s: %w", ErrNone, named, err)
+			if unfit := (*exec.Error)(nil); errors.As(err, &unfit) {
+				err = unfit.Err // without the name, which is here already
+			}
+			return "", fmt.Errorf("python: %w: %s%s: %w", ErrNone, asked.by, asked.named, err)
 		}
 		return path, nil
 	}

@@ -91,6 +91,10 @@ func TestLastWords(t *testing.T) {
 		},
 		{"Fatal Python error: init_fs_encoding\n\nCurrent thread:\n  <no Python frame>", "Fatal Python error: init_fs_encoding"},
 		{"Unknown option: -P\nusage: python3 [option] ...\nTry `python -h' for more information.\n", "this Python is older than the required 3.11"},
+		{
+			"ValueError: caught\nFatal Python error: Segmentation fault\n\nStack (most recent call first):\n  File \"/a/x.py\", line 7 in step\n  File \"/b.py\", line 1 in <module>\n",
+			"Fatal Python error: Segmentation fault (/a/x.py, line 7)",
+		},
 		{"mine.Problem: too deep\n", "mine.Problem: too deep"},
 		{"KeyboardInterrupt\n", "KeyboardInterrupt"},
 	} {

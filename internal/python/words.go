@@ -13,22 +13,30 @@ var exception = regexp.MustCompile(`^[A-Za-z_][\w.]*(Error|Exception|Exit|Interr
 var frame = regexp.MustCompile(`^\s*File "([^"<]+)", line (\d+)`)
 
 // LastWords summarises in one line what a Python process wrote before it ended: the last
-// exception with the file that raised it, else Python's fatal error, else the last line.
+// exception or fatal error of Python's with the file where it happened, else the last line.
 // It is empty if the process wrote nothing.
 func LastWords(lines []string) string {
 	words := ""
 	for i, line := range slices.Backward(lines) {
-		if line = strings.TrimRight(line, " \r"); exception.MatchString(line) {
-			words = line
-			if at := raisedAt(lines[:i]); at != "" {
-				words += " (" + at + ")"
-			}
-			break
+		line = strings.TrimRight(line, " \r")
+		at := ""
+		switch {
+		case exception.MatchString(line):
+			at = raisedAt(lines[:i])
+		case strings.HasPrefix(line, "Fatal Python error"):
+			at = crashedAt(lines[i+1:])
+		default:
+			continue
 		}
+		words = line
+		if at != "" {
+			words += " (" + at + ")"
+		}
+		break
 	}
 	for _, line := range slices.Backward(lines) {
 		line = strings.TrimSpace(line)
-		if words == "" && (strings.HasPrefix(line, "Fatal Python error") || strings.HasPrefix(line, "Unknown option: -P")) {
+		if words == "" && strings.HasPrefix(line, "Unknown option: -P") {
 			words = line
 		}
 	}
@@ -44,6 +52,16 @@ func LastWords(lines []string) string {
 		words += "; unset PYTHONHOME, which belongs to another Python"
 	}
 	return words
+}
+
+// crashedAt is the innermost file of the stack that Python prints after a fatal error.
+func crashedAt(lines []string) string {
+	for i, line := range lines {
+		if m := frame.FindStringSubmatch(line); m != nil && i > 0 && strings.Contains(lines[i-1], "most recent call first") {
+			return m[1] + ", line " + m[2]
+		}
+	}
+	return ""
 }
 
 // raisedAt is the innermost file of a traceback: its last frame, shortly before the

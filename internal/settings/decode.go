@@ -197,7 +197,11 @@ func (t *Tree) decodeKind(n *yaml.Node, path []string, k choice) []error {
 
 func (t *Tree) decodeSlice(n *yaml.Node, path []string, v reflect.Value) []error {
 	if n.Kind != yaml.SequenceNode {
-		return []error{t.problem(n, path, "want a list, got %s", describe(n))}
+		instead := ""
+		if n.Kind == yaml.ScalarNode && n.Tag != "!!null" {
+			instead = fmt.Sprintf("; a list of one is [%s]", n.Value)
+		}
+		return []error{t.problem(n, path, "want a list, got %s%s", describe(n), instead)}
 	}
 	out := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
 	var all []error
@@ -260,8 +264,11 @@ func scalar(n *yaml.Node, v reflect.Value) string {
 		i, err := strconv.ParseInt(text, 10, 64)
 		if err != nil { // 1e6 is an integer too
 			f, e := strconv.ParseFloat(text, 64)
-			if e != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
+			if e != nil || f != math.Trunc(f) || math.IsInf(f, 0) {
 				return wrong
+			}
+			if math.Abs(f) > 1<<53 {
+				return tooLarge(n, 1<<(v.Type().Bits()-1)-1)
 			}
 			i = int64(f)
 		}
@@ -273,8 +280,11 @@ func scalar(n *yaml.Node, v reflect.Value) string {
 		u, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
 			f, e := strconv.ParseFloat(text, 64)
-			if e != nil || f != math.Trunc(f) || f < 0 || f > 1<<53 {
+			if e != nil || f != math.Trunc(f) || f < 0 || math.IsInf(f, 0) {
 				return wrong
+			}
+			if f > 1<<53 {
+				return tooLarge(n, 1<<v.Type().Bits()-1)
 			}
 			u = uint64(f)
 		}
@@ -292,6 +302,12 @@ func scalar(n *yaml.Node, v reflect.Value) string {
 		return "package settings can't set a " + v.Type().String()
 	}
 	return ""
+}
+
+// tooLarge describes a whole number that is out of range. In the notation 1e18, numbers
+// beyond 2⁵³ are not exact and refused too.
+func tooLarge(n *yaml.Node, largest uint64) string {
+	return fmt.Sprintf("%s is out of range; the largest number is %d, written with all its digits", describe(n), largest)
 }
 
 type field struct {

@@ -83,18 +83,15 @@ func (t *Tree) freeMap(n *yaml.Node, path []string, known map[string]any) (map[s
 		key, value := n.Content[i], n.Content[i+1]
 		at := append(slices.Clip(path), key.Value)
 		if key.ShortTag() == "!!merge" {
-			merged, errs := t.merge(value, path)
-			all = append(all, errs...)
-			for k, v := range merged {
-				if _, given := out[k]; !given {
-					out[k] = v
-				}
-			}
+			all = append(all, t.problem(value, at, "want key: value lines, got %s", describe(value)))
 			continue
 		}
 		if key.Kind != yaml.ScalarNode || !isText(key) {
-			all = append(all, t.problem(key, path, "key %s: this is passed as JSON, which has only strings as keys: write %s",
-				describe(key), strconv.Quote(key.Value)))
+			instead := ""
+			if key.Kind == yaml.ScalarNode {
+				instead = ": write " + strconv.Quote(key.Value)
+			}
+			all = append(all, t.problem(key, path, "key %s: this is passed as JSON, which has only strings as keys%s", describe(key), instead))
 			continue
 		}
 		decoded, errs := t.free(value, at, out[key.Value])
@@ -111,27 +108,6 @@ func isText(key *yaml.Node) bool {
 		return false
 	}
 	return true
-}
-
-// merge returns the value of the key <<: a mapping, or several, of which the first takes
-// precedence.
-func (t *Tree) merge(n *yaml.Node, path []string) (map[string]any, []error) {
-	if n.Kind != yaml.SequenceNode {
-		if n.Kind != yaml.MappingNode {
-			return nil, []error{t.problem(n, append(slices.Clip(path), "<<"), "want key: value lines, got %s", describe(n))}
-		}
-		return t.freeMap(n, path, nil)
-	}
-	out := map[string]any{}
-	var all []error
-	for _, item := range slices.Backward(n.Content) {
-		one, errs := t.merge(item, path)
-		all = append(all, errs...)
-		for k, v := range one {
-			out[k] = v
-		}
-	}
-	return out, all
 }
 
 // encodeFree writes a value so that free reads back the same one.

@@ -118,6 +118,28 @@ func TestErrors(t *testing.T) {
 		{"an explosion", "a: &a [*a, *a, *a]", nil, []string{"f.yaml: more than 10000 values after expanding aliases"}},
 		{"from the line", "steps: 1", []string{"inner.mode=fast"},
 			[]string{`--set inner.mode=fast: inner.mode: "fast" is unknown; allowed: slow, quick`}},
+		{"twice in a list", "env_kwargs: {x: [{a: 1, a: 2}]}", nil, []string{"f.yaml:1: env_kwargs.x[0].a: given twice"}},
+		{"twice on the line", "steps: 1", []string{"env_kwargs={a: 1, a: 2}"}, []string{"--set env_kwargs={a: 1, a: 2}: env_kwargs.a: given twice"}},
+		{"indented with a tab", "inner:\n\tmode: slow", nil,
+			[]string{"f.yaml: line 2: found character that cannot start any token; line 2 is indented with a tab: YAML wants spaces"}},
+		{"another encoding", "steps: 1 # gr\xf6\xdfe", nil,
+			[]string{"f.yaml: incomplete UTF-8 octet sequence; this is not a text in UTF-8: save it as one"}},
+		{"a text for a list", "shape: {kind: box, sides: 3}", nil, []string{`f.yaml:1: shape.sides: want a list, got "3"; a list of one is [3]`}},
+		{"beyond the largest number", "steps: 9223372036854775808", nil,
+			[]string{`f.yaml:1: steps: "9223372036854775808" is out of range; the largest number is 9223372036854775807, written with all its digits`}},
+		{"beyond the largest seed", "seed: 18446744073709551616", nil,
+			[]string{`f.yaml:1: seed: "18446744073709551616" is out of range; the largest number is 18446744073709551615, written with all its digits`}},
+		{"nothing to merge", "inner: {<<: 3}", nil, []string{"f.yaml:1: inner.<<: unknown key; allowed: mode, when, update_to_data"}},
+		{"a comment on the line", "steps: 1", []string{"env_kwargs.color=#f00"},
+			[]string{`--set env_kwargs.color=#f00: in YAML, # begins a comment; if it is part of a text, quote it: env_kwargs.color="#f00"`}},
+		{"a comment after a value", "steps: 1", []string{"env_kwargs.color=red #f00"},
+			[]string{`--set env_kwargs.color=red #f00: in YAML, # begins a comment; if it is part of a text, quote it: env_kwargs.color="red #f00"`}},
+		{"text that is no YAML", "steps: 1", []string{"env_kwargs.file=*.xml"},
+			[]string{`--set env_kwargs.file=*.xml: the value is not valid YAML: line 1: unknown anchor '.xml' referenced; if it is a text, quote it: env_kwargs.file="*.xml"`}},
+		{"a key in quotes", "steps: 1", []string{`env_kwargs."a.b"=1`},
+			[]string{`--set env_kwargs."a.b"=1: a key is names joined by dots; set others in a mapping, such as env.kwargs={"a.b": 1}`}},
+		{"an empty part of a key", "steps: 1", []string{"env_kwargs.=1"},
+			[]string{`--set env_kwargs.=1: a key is names joined by dots; set others in a mapping, such as env.kwargs={"a.b": 1}`}},
 		{"line without a value", "steps: 1", []string{"steps"},
 			[]string{"--set steps: want key=value, such as steps=1000 or env.id=Hopper-v5"}},
 	} {
@@ -130,6 +152,16 @@ func TestErrors(t *testing.T) {
 				t.Errorf("error\n%s, want\n%s", got, want)
 			}
 		})
+	}
+}
+
+// Ensure that << merges mappings anywhere, that keys beside it take precedence over it,
+// the first mapping over the next, and all over the layer below.
+func TestMergeKeys(t *testing.T) {
+	text := "env_kwargs: {a: &a {mode: quick, when: 1h}, b: &b {when: 2h, update_to_data: 3}}\ninner: {<<: [*a, *b], update_to_data: 4}"
+	o, err := decode(t, text)
+	if want := (inner{"quick", time.Hour, 4}); err != nil || o.Inner != want {
+		t.Errorf("%+v, %v", o, err)
 	}
 }
 

@@ -17,7 +17,10 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -40,7 +43,7 @@ func Parse(name string, data []byte) (*Tree, error) {
 	case errors.Is(err, io.EOF): // only comments
 		doc = yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{mapping()}}
 	case err != nil:
-		return nil, fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
+		return nil, fmt.Errorf("%s: %s%s", name, strings.TrimPrefix(err.Error(), "yaml: "), cause(data))
 	}
 	if err := dec.Decode(&yaml.Node{}); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s: more than one YAML document", name)
@@ -58,6 +61,19 @@ func Parse(name string, data []byte) (*Tree, error) {
 		return nil, err
 	}
 	return t, nil
+}
+
+// cause explains why YAML rejects a file, if that is known.
+func cause(data []byte) string {
+	if !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
+		return "; this is not a text in UTF-8: save it as one"
+	}
+	for i, line := range strings.Split(string(data), "\n") {
+		if indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]; strings.Contains(indent, "\t") {
+			return fmt.Sprintf("; line %d is indented with a tab: YAML wants spaces", i+1)
+		}
+	}
+	return ""
 }
 
 func mapping() *yaml.Node { return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"} }
@@ -78,7 +94,40 @@ func resolve(n *yaml.Node, budget *int) *yaml.Node {
 			return nil
 		}
 	}
+	if c.Kind == yaml.MappingNode {
+		c.Content = spread(c.Content)
+	}
 	return &c
+}
+
+// spread replaces a key << by those keys of its mapping, or list of mappings, that are
+// not given beside it. The first mapping takes precedence.
+func spread(content []*yaml.Node) []*yaml.Node {
+	var out, merged []*yaml.Node
+	given := map[string]bool{}
+	for i := 0; i < len(content); i += 2 {
+		key, value := content[i], content[i+1]
+		from := []*yaml.Node{value}
+		if value.Kind == yaml.SequenceNode {
+			from = value.Content
+		}
+		isOther := func(n *yaml.Node) bool { return n.Kind != yaml.MappingNode }
+		if key.ShortTag() != "!!merge" || len(from) == 0 || slices.ContainsFunc(from, isOther) {
+			out = append(out, key, value)
+			given[key.Value] = true
+			continue
+		}
+		for _, m := range from {
+			merged = append(merged, m.Content...)
+		}
+	}
+	for i := 0; i < len(merged); i += 2 {
+		if key := merged[i].Value; !given[key] {
+			out = append(out, merged[i], merged[i+1])
+			given[key] = true
+		}
+	}
+	return out
 }
 
 func (t *Tree) mark(n *yaml.Node, name string) {
@@ -99,6 +148,11 @@ func (t *Tree) duplicates(n *yaml.Node, path []string) error {
 			}
 			seen[key] = true
 			all = append(all, t.duplicates(n.Content[i+1], append(path, key)))
+		}
+	}
+	if n.Kind == yaml.SequenceNode {
+		for i, item := range n.Content {
+			all = append(all, t.duplicates(item, indexed(path, i)))
 		}
 	}
 	return errors.Join(all...)
@@ -136,9 +190,20 @@ func Set(assignment string) (*Tree, error) {
 		return nil, fmt.Errorf("--set %s: want key=value, such as steps=1000 or env.id=Hopper-v5", assignment)
 	}
 	key, text := strings.TrimSpace(assignment[:i]), assignment[i+1:]
+	parts := strings.Split(key, ".")
+	if slices.Contains(parts, "") || strings.ContainsAny(key, "\"'[]{}") {
+		return nil, fmt.Errorf("--set %s: a key is names joined by dots; set others in a mapping, such as env.kwargs={\"a.b\": 1}", assignment)
+	}
 	var doc yaml.Node
 	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
-		return nil, fmt.Errorf("--set %s: the value is not valid YAML: %s", assignment, strings.TrimPrefix(err.Error(), "yaml: "))
+		instead := ""
+		if !strings.ContainsAny(text, "[{") {
+			instead = fmt.Sprintf("; if it is a text, quote it: %s=%s", key, strconv.Quote(text))
+		}
+		return nil, fmt.Errorf("--set %s: the value is not valid YAML: %s%s", assignment, strings.TrimPrefix(err.Error(), "yaml: "), instead)
+	}
+	if commented(&doc) || doc.Kind == 0 && strings.TrimSpace(text) != "" {
+		return nil, fmt.Errorf("--set %s: in YAML, # begins a comment; if it is part of a text, quote it: %s=%s", assignment, key, strconv.Quote(text))
 	}
 	value := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str"}
 	if doc.Kind == yaml.DocumentNode {
@@ -147,7 +212,6 @@ func Set(assignment string) (*Tree, error) {
 			return nil, fmt.Errorf("--set %s: more than %d values", assignment, maxNodes)
 		}
 	}
-	parts := strings.Split(key, ".")
 	for i := len(parts) - 1; i >= 0; i-- {
 		m := mapping()
 		m.Content = []*yaml.Node{{Kind: yaml.ScalarNode, Tag: "!!str", Value: parts[i]}, value}
@@ -155,7 +219,14 @@ func Set(assignment string) (*Tree, error) {
 	}
 	t := &Tree{root: value, source: map[*yaml.Node]string{}}
 	t.mark(value, "--set "+assignment)
+	if err := t.duplicates(t.root, nil); err != nil {
+		return nil, err
+	}
 	return t, nil
+}
+
+func commented(n *yaml.Node) bool {
+	return n.HeadComment+n.LineComment+n.FootComment != "" || slices.ContainsFunc(n.Content, commented)
 }
 
 // An Error reports a problem with one key.

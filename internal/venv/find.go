@@ -107,7 +107,7 @@ func Home() (string, error) {
 	if !filepath.IsAbs(data) { // the XDG standard ignores relative paths
 		home, err := os.UserHomeDir()
 		if err != nil {
-			return "", fmt.Errorf("venv: no home folder to make a Python environment in: %w", err)
+			return "", fmt.Errorf("venv: no home folder to make a Python environment in: %w; set HOME, or choose a folder with --dir", err)
 		}
 		data = filepath.Join(home, ".local", "share")
 	}

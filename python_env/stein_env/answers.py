@@ -7,10 +7,14 @@ truncated, info)``; Gym before 0.26 returned other tuples.
 from __future__ import annotations
 
 import numbers
+import os
 import re
 import sys
+import sysconfig
+import traceback
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
@@ -21,8 +25,18 @@ MIGRATE = (
     f" options=None) returns {WANT_RESET} and step returns {WANT_STEP}"
 )
 
-NUMBERS = frozenset({float, int, bool, np.float64, np.float32})
+NUMBERS = frozenset({float, bool, np.float64, np.float32})
 """Types of rewards that are accepted without a check."""
+
+BOOLS = frozenset({bool, np.bool_})
+"""Types of terminated and truncated that are accepted without a check."""
+
+TEXT_CHARS = 1000
+
+_INSTALLED = (
+    os.path.dirname(__file__),
+    *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib")),
+)
 
 
 class UnfitError(Exception):
@@ -54,14 +68,39 @@ def step_of_another_kind(answer: Any) -> UnfitError:
 
 def older_interface(e: BaseException) -> str:
     """Return a hint if an exception comes from an older interface, or ""."""
-    text = str(e)
+    text = described(e)
     if isinstance(e, ValueError) and re.search(r"values to unpack.*5, got 4", text):
         return MIGRATE  # by a wrapper of Gymnasium's
+    frames = traceback.extract_tb(e.__traceback__)
+    if "unpack" in text and frames and frames[-1].filename.startswith(_GYMNASIUM):
+        return f"step must return {WANT_STEP}"
     if isinstance(e, TypeError) and re.search(
         r"reset\(\) got an unexpected keyword argument '(seed|options)'", text
     ):
         return MIGRATE
     return ""
+
+
+_GYMNASIUM = os.path.dirname(gym.__file__) + os.sep
+
+
+def described(e: BaseException) -> str:
+    """Return an exception's type and text, even if the text cannot be computed."""
+    if isinstance(e, SyntaxError):  # without the lines of the file
+        return f"{type(e).__name__}: {e}"
+    text = "".join(traceback.format_exception_only(e)).strip()
+    return text if len(text) <= TEXT_CHARS else text[:TEXT_CHARS] + "…"
+
+
+def described_with_place(e: BaseException) -> str:
+    """Return an exception's type and text, and the line of the user's code."""
+    text = described(e)
+    if isinstance(e, SyntaxError):
+        return text
+    for frame in reversed(traceback.extract_tb(e.__traceback__)):
+        if not frame.filename.startswith((*_INSTALLED, "<")):
+            return f"{text} ({frame.filename}, line {frame.lineno})"
+    return text
 
 
 def in_old_registry(name: str) -> bool:
@@ -82,7 +121,10 @@ def reward(value: Any) -> float:
         UnfitError: the value is not one real number.
     """
     if isinstance(value, (numbers.Real, np.bool_)) or type(value).__name__ == "Decimal":
-        return float(value)
+        try:
+            return float(value)
+        except (OverflowError, ValueError) as e:
+            raise UnfitError(f"the reward is {about(value)}: {e}") from e
     try:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError):
@@ -90,6 +132,23 @@ def reward(value: Any) -> float:
     if array.size == 1 and array.dtype.kind in "fiub":
         return float(array.reshape(-1)[0])
     raise UnfitError(f"the reward is {about(value)}, want one number")
+
+
+def ended(name: str, value: Any) -> bool:
+    """Return terminated or truncated as a bool; None and one number are accepted.
+
+    Raises:
+        UnfitError: the value is something else.
+    """
+    if value is None:
+        return False
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):
+        array = np.empty(0, object)
+    if array.size == 1 and array.dtype.kind in "fiub":
+        return bool(array.reshape(-1)[0])
+    raise UnfitError(f"{name} is {about(value)}, want True or False")
 
 
 def numbers_of(obs: Any, shape: tuple[int, ...]) -> npt.NDArray[Any]:
@@ -121,5 +180,8 @@ def about(value: Any) -> str:
         return f"an array of {value.dtype} of shape {value.shape}"
     if value is None:
         return "None"
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:
+        text = "(its repr fails)"  # such as a very large int
     return f"{type(value).__name__} {text[:60]}{'…' if len(text) > 60 else ''}"

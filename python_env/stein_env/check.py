@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import faulthandler
 import json
+import math
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,12 +24,17 @@ import numpy.typing as npt
 
 from stein_env import answers, here
 from stein_env import env_pb2 as pb
-from stein_env.copies import MAX_SEED, Copies, Refusal, make
+from stein_env.copies import MAX_SEED, Copies, Refusal, close, make
+from stein_env.patience import Late, within
 
 STEPS = 1000
 # Time limit of one check, for environments too slow to run all its steps.
 PATIENCE_SECONDS = 15.0
 SPEED_SECONDS = 1.0
+# As long as training waits by default for a step (env.timeout).
+STEP_SECONDS = 60.0
+# Simulators may take minutes to load.
+START_SECONDS = 300.0
 
 State = Literal["ok", "warn", "FAIL"]
 Array = npt.NDArray[Any]
@@ -54,78 +62,91 @@ def warn(check: str, detail: str) -> Finding:
 
 
 def check(hello: pb.Hello) -> Iterator[Finding]:
-    """Run all checks; after a failure, skip those that depend on it."""
-    copies, findings = _guarded("spaces", lambda: _spaces(hello))
-    yield from findings
-    if copies is None:
-        return
-    copies.close()
-    for name, run in (
+    """Run all checks; after one that others depend on failed, skip those."""
+    checks: list[tuple[str, Check]] = [
+        ("spaces", _spaces),
         ("answers", _answers),
         ("seeding", _seeding),
         ("copies", _independence),
         ("ends", _ends),
         ("actions", _actions),
         ("speed", _speed),
-    ):
-        _, findings = _guarded(name, lambda run=run: (None, list(run(hello))))  # type: ignore[misc]
-        yield from findings
+    ]
     if hello.render:
-        _, findings = _guarded("render", lambda: (None, list(_render(hello))))
+        checks.append(("render", _render))
+    for name, run in checks:
+        try:
+            with within(math.inf, f"the check of {name}"):
+                findings = _guarded(name, lambda run=run: list(run(hello)))  # type: ignore[misc]
+        except Late as e:  # so would every other check
+            yield Finding(name, "FAIL", str(e))
+            return
         yield from findings
+        if name == "spaces" and findings[-1].state == "FAIL":
+            return
 
 
-def _guarded(
-    name: str, run: Callable[[], tuple[Copies | None, list[Finding]]]
-) -> tuple[Copies | None, list[Finding]]:
+Check = Callable[[pb.Hello], Iterator[Finding]]
+
+
+def _guarded(name: str, run: Callable[[], list[Finding]]) -> list[Finding]:
     try:
         return run()
+    except Late:
+        raise
     except Wrong as e:
-        return None, [Finding(name, "FAIL", str(e))]
+        return [Finding(name, "FAIL", str(e))]
     except Refusal as e:
         detail = e.failure.message
         if e.failure.traceback:
             detail += "\n" + e.failure.traceback.rstrip()
-        return None, [Finding(name, "FAIL", detail)]
+        return [Finding(name, "FAIL", detail)]
     except answers.UnfitError as e:
-        return None, [Finding(name, "FAIL", str(e))]
-    except (Exception, SystemExit) as e:
+        return [Finding(name, "FAIL", str(e))]
+    except BaseException as e:
         hint = answers.older_interface(e)
-        detail = f"raised {type(e).__name__}: {e}" + (f": {hint}" if hint else "")
-        return None, [Finding(name, "FAIL", detail)]
+        text = answers.described_with_place(e)
+        return [Finding(name, "FAIL", f"raised {text}" + (f": {hint}" if hint else ""))]
 
 
-def _spaces(hello: pb.Hello) -> tuple[Copies, list[Finding]]:
+@contextlib.contextmanager
+def _made(hello: pb.Hello) -> Iterator[gym.Env[Any, Any]]:
+    """Make an environment and close it, whatever closing raises."""
+    env = make(hello)
+    try:
+        yield env
+    finally:
+        close(env)
+
+
+def _spaces(hello: pb.Hello) -> Iterator[Finding]:
     """Describe the environment as in a worker's handshake."""
-    copies = Copies(hello)
+    with within(START_SECONDS, "making and resetting it"):
+        copies = Copies(hello)
     w = copies.welcome()
-    found = [
-        ok(
-            "spaces",
-            f"observation {copies.obs_space}; action {copies.act_space}, scaled from"
-            " [-1, 1]",
-        )
-    ]
+    yield ok(
+        "spaces",
+        f"observation {copies.obs_space}; action {copies.act_space}, scaled from"
+        " [-1, 1]",
+    )
     if w.max_steps:
-        found.append(ok("limit", f"episodes of {w.max_steps} steps at most"))
+        yield ok("limit", f"episodes of {w.max_steps} steps at most")
     else:
-        found.append(
-            warn(
-                "limit",
-                "no time limit: an episode may never end; register the environment"
-                " with max_episode_steps, or set env.max_steps when training",
-            )
+        yield warn(
+            "limit",
+            "no time limit: an episode may never end; register the environment"
+            " with max_episode_steps, or set env.max_steps when training",
         )
-    return copies, found
+    with within(STEP_SECONDS, "close"):
+        raised = [e for env in copies.envs if (e := close(env))]
+    for e in raised:
+        yield warn("close", f"raised {answers.described_with_place(e)}")
 
 
 def _answers(hello: pb.Hello) -> Iterator[Finding]:
     """Check what reset and step return: number, types, shapes, finite values."""
-    env = make(hello)
-    try:
+    with _made(hello) as env:
         steps, outside, unusual = _look_at_answers(env)
-    finally:
-        env.close()
     yield ok("answers", f"{steps} steps: types, shapes and dtypes fit, all finite")
     if unusual:
         yield warn("reward", f"{unusual}: taken as a number; return float(reward)")
@@ -137,16 +158,18 @@ def _answers(hello: pb.Hello) -> Iterator[Finding]:
 
 def _look_at_answers(env: gym.Env[Any, Any]) -> tuple[int, int, str]:
     """Return the number of steps, observations outside the space, and odd rewards."""
-    answer: Any = env.reset(seed=0)
+    with within(STEP_SECONDS, "reset"):
+        answer: Any = env.reset(seed=0)
     _look_at_obs(env, answers.first_observation(answer), "reset")
     n = outside = 0
     unusual = ""
     for n, action in _until_patience_ends(_random_actions(env, STEPS)):
-        answer = env.step(action)
+        where = f"step {n} with action {action.tolist()}"
+        with within(STEP_SECONDS, where):
+            answer = env.step(action)
         if not (isinstance(answer, tuple) and len(answer) == 5):
             raise answers.step_of_another_kind(answer)
         obs, reward, terminated, truncated, info = answer
-        where = f"step {n} with action {action.tolist()}"
         _look_at_obs(env, obs, where)
         outside += not env.observation_space.contains(obs)
         try:
@@ -163,7 +186,9 @@ def _look_at_answers(env: gym.Env[Any, Any]) -> tuple[int, int, str]:
         if not isinstance(info, dict):
             raise Wrong(f"{where}: info is {_short(info)}, want a dict")
         if terminated or truncated:
-            _look_at_obs(env, answers.first_observation(env.reset()), "reset")
+            with within(STEP_SECONDS, "reset"):
+                answer = env.reset()
+            _look_at_obs(env, answers.first_observation(answer), "reset")
     return n, outside, unusual
 
 
@@ -194,12 +219,9 @@ def _seeding(hello: pb.Hello) -> Iterator[Finding]:
             " randomness must come from self.np_random, which"
             " super().reset(seed=seed) seeds"
         )
-    env = make(hello)
-    try:
+    with _made(hello) as env:
         _trace(hello, 9, env)
         third = _trace(hello, 7, env)
-    finally:
-        env.close()
     if (at := _parting(first, third)) is not None:
         raise Wrong(
             f"the same environment, reset again with seed 7, differs at step {at}:"
@@ -207,10 +229,9 @@ def _seeding(hello: pb.Hello) -> Iterator[Finding]:
         )
     draws = []
     for _ in range(2):
-        env = make(hello)
-        env.action_space.seed(7)
-        draws.append([env.action_space.sample() for _ in range(5)])
-        env.close()
+        with _made(hello) as env:
+            env.action_space.seed(7)
+            draws.append([env.action_space.sample() for _ in range(5)])
     if not np.array_equal(draws[0], draws[1]):
         raise Wrong("action_space.seed(7) does not determine action_space.sample()")
     _large_seed(hello)
@@ -222,18 +243,15 @@ def _seeding(hello: pb.Hello) -> Iterator[Finding]:
 
 def _large_seed(hello: pb.Hello) -> None:
     """Check that the largest seed used by training is accepted."""
-    env = make(hello)
-    try:
+    with _made(hello) as env:
         for seed in (0, MAX_SEED):
             try:
                 env.reset(seed=seed)
-            except (Exception, SystemExit) as e:
+            except Exception as e:
                 raise Wrong(
-                    f"reset(seed={seed}) raised {type(e).__name__}: {e}; training"
-                    f" uses seeds from 0 to {MAX_SEED}"
+                    f"reset(seed={seed}) raised {answers.described_with_place(e)};"
+                    f" training uses seeds from 0 to {MAX_SEED}"
                 ) from e
-    finally:
-        env.close()
 
 
 def _independence(hello: pb.Hello) -> Iterator[Finding]:
@@ -254,7 +272,7 @@ def _independence(hello: pb.Hello) -> Iterator[Finding]:
                 envs[1].reset()
     finally:
         for env in envs:
-            env.close()
+            close(env)
     if (at := _parting(alone, trace)) is not None:
         raise Wrong(
             f"with a second copy beside it, an episode differs at step {at}: the copies"
@@ -282,7 +300,7 @@ def _trace(
         return trace
     finally:
         if own:
-            env.close()
+            close(env)
 
 
 def _parting(a: list[Array], b: list[Array]) -> int | None:
@@ -315,7 +333,7 @@ def _ends(hello: pb.Hello) -> Iterator[Finding]:
                 longest, length = max(longest, length), 0
                 env.reset()
     finally:
-        env.close()
+        close(env)
     said = ", ".join(f"{n} {how}" for how, n in ends.items() if n)
     if not said:
         yield warn("ends", f"no episode ended within {length} random steps")
@@ -347,7 +365,7 @@ def _actions(hello: pb.Hello) -> Iterator[Finding]:
                 if terminated or truncated:
                     env.reset()
     finally:
-        env.close()
+        close(env)
     yield ok("actions", "both corners of the action space are safe")
 
 
@@ -366,7 +384,7 @@ def _speed(hello: pb.Hello) -> Iterator[Finding]:
             env.reset()
             in_reset += time.perf_counter() - before
             resets += 1
-    env.close()
+    close(env)
     detail = f"{n / took:.0f} steps/s in Python"
     if resets:
         detail += f", {1e3 * in_reset / resets:.2f} ms a reset"
@@ -421,6 +439,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         env=args.env, copies=1, kwargs_json=args.kwargs, render=args.render
     )
     here.see_working_directory()
+    faulthandler.enable(all_threads=False)  # says where a crash in C happened
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # KeyboardInterrupt: the environment's
     failed = False
     with _own_output() as out:
         for finding in check(hello):
@@ -428,7 +448,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             line = f"{finding.state:4}  {finding.check:8}  {finding.detail}"
             if args.json:
                 line = json.dumps(asdict(finding))
-            print(line, file=out, flush=True)
+            try:
+                print(line, file=out, flush=True)
+            except BrokenPipeError:
+                os._exit(1)  # nobody reads the rest
     return int(failed)
 
 
@@ -439,7 +462,8 @@ def _own_output() -> Iterator[TextIO]:
     An environment may print, even from C code, and without line ends.
     """
     sys.stdout.flush()
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as ours:
+    ours = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace")
+    with ours:
         os.dup2(2, 1)
         try:
             yield ours

@@ -14,6 +14,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -47,7 +48,15 @@ class Refusal(Exception):  # noqa: N818
 
     def __init__(self, code: pb.Failure.Code, message: str, **more: Any) -> None:
         super().__init__(message)
-        self.failure = pb.Failure(code=code, message=message, **more)
+        more["message"] = message
+        texts = {k: _plain(v) for k, v in more.items() if isinstance(v, str)}
+        self.failure = pb.Failure(code=code, **(more | texts))
+
+
+def _plain(text: str) -> str:
+    """Escape what does not belong in a message: control characters, lone surrogates."""
+    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", lambda c: repr(c[0])[1:-1], text)
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 class Copies:
@@ -69,7 +78,8 @@ class Copies:
         # Advice if rendering fails; None before the first frame.
         self._advice: str | None = None
         try:
-            self._make(hello)
+            self.steps = 0
+            self._guard(0, None, lambda: self._make(hello))
         except BaseException:
             self.close()
             raise
@@ -78,8 +88,8 @@ class Copies:
         for _ in range(hello.copies):
             self.envs.append(make(hello))
         first = self.envs[0]
-        self.obs_space = _float_box(first.observation_space, "observation", self.id)
-        self.act_space = _float_box(first.action_space, "action", self.id)
+        self.obs_space = _float_box(first, "observation", self.id)
+        self.act_space = _float_box(first, "action", self.id)
         self.layout = Layout(
             len(self.envs),
             int(np.prod(self.obs_space.shape, dtype=np.int64)),
@@ -89,13 +99,12 @@ class Copies:
         self._scale_actions()
         self.max_steps = _time_limit(first)
         self.result = Result(self.layout)
-        self.steps = 0
         # Bound methods, looked up once instead of at every step.
         self._step: list[Callable[[Any], Any]] = [env.step for env in self.envs]
         self._reset: list[Callable[..., Any]] = [env.reset for env in self.envs]
         self._obs_dtype = self.obs_space.dtype
         # Reset once, so that errors appear at the handshake.
-        self._guard(0, None, lambda: self._reset_into(self.result.obs[0], 0))
+        self._reset_into(self.result.obs[0], 0)
 
     def _check_layout(self) -> None:
         layout = self.layout
@@ -130,7 +139,7 @@ class Copies:
                 f"{self.id}: action bounds are empty: {self.act_space}",
             )
         self._low, self._high = low, high
-        self._half = (high - low) / 2
+        self._half = high / 2 - low / 2  # high - low can overflow
         self._middle = low + self._half
         self._identity = (
             bool((low == -1).all() and (high == 1).all())
@@ -186,7 +195,7 @@ class Copies:
         obs_rows, reward, ends = result.obs, result.reward, result.ends
         shape, dtype = self.obs_space.shape, self._obs_dtype
         one_axis = len(shape) == 1
-        numbers = answers.NUMBERS
+        numbers, bools = answers.NUMBERS, answers.BOOLS
         ended = 0
         self.steps += 1
         i = 0
@@ -200,6 +209,10 @@ class Copies:
                 if r.__class__ not in numbers:
                     r = answers.reward(r)
                 reward[i] = r
+                if terminated.__class__ not in bools:
+                    terminated = answers.ended("terminated", terminated)
+                if truncated.__class__ not in bools:
+                    truncated = answers.ended("truncated", truncated)
                 if terminated or truncated:
                     # If both are set, the value beyond is zero: terminated.
                     ends[i] = TERMINATED if terminated else TRUNCATED
@@ -221,7 +234,7 @@ class Copies:
             raise
         except answers.UnfitError as e:
             raise self._unfit(f"copy {i} at step {self.steps}: {e}") from e
-        except (Exception, SystemExit) as e:
+        except BaseException as e:  # signals don't raise here
             raise self._raised(i, act[i], e) from e
         return ended
 
@@ -238,7 +251,7 @@ class Copies:
             raise
         except answers.UnfitError as e:
             raise self._unfit(str(e)) from e
-        except (Exception, SystemExit) as e:
+        except BaseException as e:
             raise self._raised(copy, action, e) from e
 
     def _unfit(self, why: str) -> Refusal:
@@ -248,9 +261,9 @@ class Copies:
         self, copy: int, action: npt.NDArray[Any] | None, e: BaseException
     ) -> Refusal:
         """Convert an environment's exception to a Failure with all details."""
-        text = "".join(traceback.format_exception_only(e)).strip()
         if hint := answers.older_interface(e):
-            return self._unfit(f"{text.splitlines()[-1]}: {hint}")
+            return self._unfit(f"{answers.described(e).splitlines()[-1]}: {hint}")
+        text = answers.described_with_place(e)
         tail = "".join(traceback.format_exception(e))[-TRACEBACK_CHARS:]
         return Refusal(
             pb.Failure.RAISED,
@@ -276,12 +289,14 @@ class Copies:
             uses_gl = "mujoco" in sys.modules
             self._advice = rendering.choose_backend() if uses_gl else ""
         try:
-            picture = np.asarray(self.envs[copy].render())
-        except (Exception, SystemExit) as e:
+            given = self.envs[copy].render()
+            picture = np.asarray(given)
+        except BaseException as e:
             advice = f" ({self._advice})" if self._advice else ""
+            text = answers.described_with_place(e)
             raise Refusal(
                 pb.Failure.RENDER,
-                f"{self.id}: rendering failed: {e or type(e).__name__}{advice}",
+                f"{self.id}: rendering failed: {text}{advice}",
                 traceback=traceback.format_exc()[-TRACEBACK_CHARS:],
             ) from e
         if (
@@ -292,8 +307,8 @@ class Copies:
         ):
             raise Refusal(
                 pb.Failure.RENDER,
-                f"{self.id}: render gave {picture.dtype} {picture.shape}, want uint8"
-                " [height, width, 3]",
+                f"{self.id}: render returned {answers.about(given)}, want an array of"
+                " uint8 of shape (height, width, 3)",
             )
         return np.ascontiguousarray(picture[:, :, :3])  # drop an alpha channel
 
@@ -317,11 +332,18 @@ class Copies:
     def close(self) -> None:
         """Close every environment; an exception in one does not stop the others."""
         for env in self.envs:
-            try:
-                env.close()
-            except Exception:
-                traceback.print_exc()
+            if e := close(env):
+                traceback.print_exception(e)
         self.envs = []
+
+
+def close(env: gym.Env[Any, Any]) -> BaseException | None:
+    """Close an environment, and return what that raised."""
+    try:
+        env.close()
+    except BaseException as e:
+        return e
+    return None
 
 
 def make(hello: pb.Hello) -> gym.Env[Any, Any]:
@@ -342,11 +364,12 @@ def make(hello: pb.Hello) -> gym.Env[Any, Any]:
     try:
         # Gymnasium's checker checks only the first step, and slows down every step.
         env = gym.make(hello.env, disable_env_checker=True, **kwargs)
-    except (Exception, SystemExit) as e:
+    except BaseException as e:
         hint = f" (MUJOCO_GL is {gl}: does that work here?)" if gl else ""
         raise Refusal(
             pb.Failure.RAISED,
-            f"{hello.env}: can't be made: {type(e).__name__}: {_short(e)}{hint}",
+            f"{hello.env}: can't be made:"
+            f" {_short(answers.described_with_place(e), 2000)}{hint}",
             traceback=traceback.format_exc()[-TRACEBACK_CHARS:],
         ) from e
     if hello.render:
@@ -361,17 +384,10 @@ def resolve(env_id: str) -> None:
         Refusal: UNKNOWN_ENV, with the nearest registered ids.
     """
     module, colon, name = env_id.rpartition(":")
+    fresh = colon and module not in sys.modules
+    before = set(gym.registry)
     if colon:
-        try:
-            importlib.import_module(module)
-        except (Exception, SystemExit) as e:
-            raise Refusal(
-                pb.Failure.UNKNOWN_ENV,
-                f"{env_id}: cannot import module {module!r}: {type(e).__name__}:"
-                f" {e} (it is looked for in the working directory {os.getcwd()},"
-                " PYTHONPATH and the packages of this Python)",
-                traceback=traceback.format_exc()[-TRACEBACK_CHARS:],
-            ) from e
+        _import(env_id, module)
     if name in gym.registry:
         return
     hint = ""
@@ -385,11 +401,40 @@ def resolve(env_id: str) -> None:
             "; it is registered with gym; it needs its successor Gymnasium:"
             " import gymnasium instead"
         )
+    elif fresh and not (new := set(gym.registry) - before):
+        hint = (
+            f"; importing {module} registered none: call gymnasium.register(id=...,"
+            " entry_point=...) in it"
+        )
     elif near := nearest(name):
         hint = f"; did you mean {' or '.join(near)}?"
+    elif fresh:
+        more = ", …" if len(new) > 5 else ""
+        hint = f"; importing {module} registered {', '.join(sorted(new)[:5])}{more}"
     elif not colon:
         hint = "; use module:id for a custom environment"
     raise Refusal(pb.Failure.UNKNOWN_ENV, f"{env_id}: no such environment{hint}")
+
+
+def _import(env_id: str, module: str) -> None:
+    try:
+        importlib.import_module(module)
+    except BaseException as e:
+        dotted = module.removesuffix(".py").strip("./").replace("/", ".")
+        where = ""
+        if dotted != module and dotted:
+            where = f"; a module is named with dots and without .py: {dotted}"
+        elif isinstance(e, ModuleNotFoundError):
+            where = (
+                f" (it is looked for in the working directory {os.getcwd()},"
+                " PYTHONPATH and the packages of this Python)"
+            )
+        raise Refusal(
+            pb.Failure.UNKNOWN_ENV,
+            f"{env_id}: cannot import module {module!r}:"
+            f" {answers.described_with_place(e)}{where}",
+            traceback=traceback.format_exc()[-TRACEBACK_CHARS:],
+        ) from e
 
 
 def nearest(name: str) -> list[str]:
@@ -431,7 +476,8 @@ def _kwargs(hello: pb.Hello) -> dict[str, Any]:
     return kwargs
 
 
-def _float_box(space: spaces.Space[Any], what: str, env_id: str) -> spaces.Box:
+def _float_box(env: gym.Env[Any, Any], what: str, env_id: str) -> spaces.Box:
+    space = getattr(env, f"{what}_space", None)
     if not isinstance(space, spaces.Box):
         raise Refusal(
             pb.Failure.SPACE,
@@ -465,9 +511,9 @@ def _conversion(what: str) -> str:
     return "gymnasium.wrappers.DtypeObservation(env, np.float32) converts it"
 
 
-def _short(value: Any) -> str:
+def _short(value: Any, chars: int = 120) -> str:
     text = " ".join(str(value).split())
-    return text if len(text) <= 120 else text[:119] + "…"
+    return text if len(text) <= chars else text[: chars - 1] + "…"
 
 
 def _time_limit(env: gym.Env[Any, Any]) -> int:

@@ -37,7 +37,7 @@ def choose_backend() -> str:
     for backend in BACKENDS:
         failure = draws(backend)
         if failure is None:
-            os.environ["MUJOCO_GL"] = backend
+            os.environ["MUJOCO_GL"] = os.environ["PYOPENGL_PLATFORM"] = backend
             return ""
         why[backend] = failure
     tried = "; ".join(f"{backend}: {failure}" for backend, failure in why.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import os
 import signal
 import sys
@@ -21,8 +22,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve until a signal or the client ends it."""
     args = _parser().parse_args(argv)
     here.see_working_directory()
+    faulthandler.enable(all_threads=False)  # says where a crash in C happened
     if args.child:
-        threading.Thread(target=_end_with_parent, daemon=True).start()
+        parent = _take_input()
+        threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
     log = logs.choose(args.log_format, child=args.child)
     key = None
     try:
@@ -111,9 +114,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _end_with_parent() -> None:
-    """End when standard input closes: the parent process has ended."""
-    while os.read(0, 4096):
+def _take_input() -> int:
+    """Return a copy of standard input, and leave an empty one to environments.
+
+    One that asks for input, or starts a debugger, then fails instead of waiting.
+    """
+    ours = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return ours
+
+
+def _end_with_parent(pipe: int) -> None:
+    """End when the pipe from the parent process closes: it has ended."""
+    while os.read(pipe, 4096):
         pass
     os._exit(0)
 

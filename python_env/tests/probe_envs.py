@@ -5,9 +5,11 @@ Importing this module registers them under the namespace ``probe``.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -137,6 +139,7 @@ class Spaces(gym.Env[Any, Any]):
         "half": spaces.Box(0, np.inf, (2,), np.float32),
         "empty": spaces.Box(1, 1, (2,), np.float32),
         "none": spaces.Box(-1, 1, (0,), np.float32),
+        "huge": spaces.Box(-1.7e308, 1.7e308, (2,), np.float64),
         "three": spaces.Box(-1, 1, (3,), np.float32),
     }
 
@@ -223,6 +226,14 @@ class Strange(gym.Env[Any, Any]):
         "complex": 0.5 + 1j,
         "dict": {"goal": 1},
         "ragged": [1, [2, 3]],
+        "large": 10**400,
+    }
+
+    ENDS: dict[str, Any] = {  # noqa: RUF012
+        "None": None,
+        "one": np.array([False]),
+        "two": np.array([False, False]),
+        "text": "False",
     }
 
     def __init__(
@@ -233,12 +244,14 @@ class Strange(gym.Env[Any, Any]):
         gives: str = "",
         seeds: str = "",
         pace: Any = 30,
+        ends: str = "",
         talks: bool = False,
         loads: float = 0,
         render_mode: str | None = None,
     ) -> None:
         time.sleep(loads)
         self.reward = self.REWARDS[reward]
+        self.ends = ends
         self.old, self.gives, self.seeds, self.talks = old, gives, seeds, talks
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": pace}
         self.render_mode = render_mode
@@ -283,7 +296,68 @@ class Strange(gym.Env[Any, Any]):
         ended = self.n >= 10
         if self.old == "step":
             return obs, 1.0, ended, {}
-        return obs, self.reward, False, ended, {}
+        if self.old == "more":
+            return obs, 1.0, False, ended, {}, "more"
+        terminated = self.ENDS[self.ends] if self.ends else False
+        return obs, self.reward, terminated, ended, {}
+
+
+class Unprintable(Exception):  # noqa: N818
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+class Odd(BaseException):
+    pass
+
+
+class Rude(gym.Env[Any, Any]):
+    """Raises or does something unusual in the method that it is told."""
+
+    RAISES: dict[str, Callable[[], BaseException]] = {  # noqa: RUF012
+        "interrupt": KeyboardInterrupt,
+        "exit": lambda: SystemExit("no licence"),
+        "base": lambda: Odd("odd"),
+        "unprintable": Unprintable,
+        "bytes": lambda: ValueError("caf\udce9 \x1b[31m"),
+        "assert": AssertionError,
+        "long": lambda: ValueError("x" * 10**6),
+    }
+
+    def __init__(self, where: str, what: str, render_mode: str | None = None) -> None:
+        self.where, self.what, self.render_mode = where, what, render_mode
+        self.do("init")
+        if where == "spaces":
+            return
+        self.observation_space = spaces.Box(-1, 1, (2,), np.float32)
+        self.action_space = spaces.Box(-1, 1, (1,), np.float32)
+
+    def do(self, where: str) -> None:
+        if self.where != where:
+            return
+        if self.what == "input":
+            input("continue? ")
+        if self.what == "sleep":
+            time.sleep(3600)
+        if self.what == "crash":
+            ctypes.string_at(0)
+        if self.what in self.RAISES:
+            raise self.RAISES[self.what]()
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.do("reset")
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self.do("step")
+        return np.zeros(2, np.float32), float(np.sign(action[0])), False, False, {}
+
+    def render(self) -> Any:
+        self.do("render")
+
+    def close(self) -> None:
+        self.do("close")
 
 
 for name, entry in (
@@ -292,6 +366,7 @@ for name, entry in (
     ("Scaled", Scaled),
     ("Spaces", Spaces),
     ("Careless", Careless),
+    ("Rude", Rude),
 ):
     if f"probe/{name}-v0" not in gym.registry:
         gym.register(id=f"probe/{name}-v0", entry_point=entry)  # type: ignore[arg-type]

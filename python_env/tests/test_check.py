@@ -11,7 +11,7 @@ from typing import Any
 import probe_envs  # noqa: F401  registers probe/*
 import pytest
 
-from stein_env import check
+from stein_env import check, patience
 from stein_env import env_pb2 as pb
 
 
@@ -59,6 +59,31 @@ def test_careless_environments_fail(rule: str, where: str, words: str) -> None:
     found = findings("probe/Careless-v0", rule=rule)
     assert found[where].state == "FAIL", found
     assert words in found[where].detail
+
+
+def test_an_environment_that_hangs_ends_the_check(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(check, "STEP_SECONDS", 0.4)
+    monkeypatch.setattr(patience, "NOTE_SECONDS", 0.1)
+    found = findings("probe/Rude-v0", where="step", what="sleep")
+    assert list(found)[-1] == "answers"
+    assert found["answers"].state == "FAIL"
+    assert "has not returned within 0.4 s (" in found["answers"].detail
+    assert "probe_envs.py, line " in found["answers"].detail
+    assert "stein_env: waiting for step 1 with action" in capfd.readouterr().err
+
+
+def test_what_close_raises_is_a_warning_as_training_goes_on() -> None:
+    found = findings("probe/Rude-v0", where="close", what="exit")
+    assert found["close"].state == "warn"
+    assert "SystemExit: no licence" in found["close"].detail
+    assert "FAIL" not in [f.state for f in found.values()]
+
+
+def test_interrupts_of_the_environment_are_findings() -> None:
+    found = findings("probe/Rude-v0", where="step", what="interrupt")
+    assert "raised KeyboardInterrupt (" in found["answers"].detail
 
 
 def test_copies_that_share_state_only_within_an_episode() -> None:

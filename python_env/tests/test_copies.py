@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import probe_envs  # noqa: F401  registers probe/*
+import probe_envs  # registers probe/*
 import pytest
 
 from stein_env import env_pb2 as pb
-from stein_env.copies import Copies, Refusal
+from stein_env.copies import Copies, Refusal, resolve
 from stein_env.wire import HEADER_BYTES, TERMINATED, TRUNCATED
 
 
@@ -198,6 +199,7 @@ def test_rewards_that_are_one_number(kind: str, value: float) -> None:
         ("complex", "the reward is complex (0.5+1j), want"),
         ("dict", "the reward is dict {'goal': 1}"),
         ("ragged", "the reward is list [1, [2, 3]]"),
+        ("large", "int too large to convert to float"),
     ],
 )
 def test_rewards_that_are_refused(kind: str, words: str) -> None:
@@ -207,6 +209,114 @@ def test_rewards_that_are_refused(kind: str, words: str) -> None:
         copies.step(act(copies, 0))
     assert "copy 0 at step 1: " in refusal.value.failure.message
     assert words in refusal.value.failure.message
+
+
+@pytest.mark.parametrize("ends", ["None", "one"])
+def test_ends_that_are_accepted(ends: str) -> None:
+    copies = Copies(hello("Strange", ends=ends))
+    copies.reset(0)
+    assert copies.step(act(copies, 0)) == 0
+
+
+@pytest.mark.parametrize(
+    ("ends", "words"),
+    [
+        ("two", "terminated is an array of bool of shape (2,), want True or False"),
+        ("text", "terminated is str 'False', want True or False"),
+    ],
+)
+def test_ends_that_are_refused(ends: str, words: str) -> None:
+    copies = Copies(hello("Strange", ends=ends))
+    copies.reset(0)
+    with pytest.raises(Refusal, match=re.escape(words)):
+        copies.step(act(copies, 0))
+
+
+def test_a_wrapper_that_unpacks_another_number_of_values() -> None:
+    asked = hello("Strange", old="more")
+    asked.max_episode_steps = 20
+    copies = Copies(asked)
+    copies.reset(0)
+    with pytest.raises(Refusal, match="step must return \\(observation, reward"):
+        copies.step(act(copies, 0))
+
+
+@pytest.mark.parametrize("where", ["init", "reset", "step"])
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("interrupt", "KeyboardInterrupt"),
+        ("exit", "SystemExit: no licence"),
+        ("base", "Odd: odd"),
+        ("unprintable", "Unprintable: <exception str() failed>"),
+        ("bytes", "ValueError: caf\\udce9 \\x1b[31m"),
+        ("assert", "AssertionError"),
+        ("long", "xxx…"),
+    ],
+)
+def test_whatever_is_raised_is_reported_with_its_place(
+    where: str, what: str, words: str
+) -> None:
+    def train() -> None:
+        copies = Copies(hello("Rude", where=where, what=what))
+        copies.reset(0)
+        copies.step(act(copies, 0))
+
+    with pytest.raises(Refusal) as refusal:
+        train()
+    message = refusal.value.failure.message
+    assert f"{words} ({probe_envs.__file__}, line " in message
+
+
+def test_closing_never_raises() -> None:
+    Copies(hello("Rude", where="close", what="exit")).close()
+
+
+def test_missing_spaces_are_named() -> None:
+    with pytest.raises(Refusal, match="observation space is NoneType"):
+        Copies(hello("Rude", where="spaces", what=""))
+
+
+def test_bounds_whose_difference_overflows() -> None:
+    copies = Copies(hello("Spaces", act="huge"))
+    for action in (-1, 0, 1):
+        assert (copies.actions(act(copies, action)) == action * 1.7e308).all()
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "words"),
+    [
+        ("", "Mine", "importing fresh_0 registered none: call gymnasium.register"),
+        (
+            "import gymnasium\ngymnasium.register('zq/Qz-v0', entry_point='x:Y')",
+            "Mine",
+            "importing fresh_1 registered zq/Qz-v0",
+        ),
+        ("1/0", "Mine", "ZeroDivisionError: division by zero"),
+        ("f(", "Mine", "SyntaxError: '(' was never closed (fresh_3.py, line 1)"),
+    ],
+)
+def test_what_a_module_registers_is_said(
+    source: str,
+    name: str,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    module = f"fresh_{request.node.callspec.indices['source']}"
+    (tmp_path / f"{module}.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(Refusal) as refusal:
+        resolve(f"{module}:{name}")
+    assert words in refusal.value.failure.message
+    assert "is looked for" not in refusal.value.failure.message
+
+
+@pytest.mark.parametrize("file", ["envs/mine.py", "./envs/mine", "../envs/mine.py"])
+def test_a_file_is_no_module(file: str) -> None:
+    with pytest.raises(Refusal, match=r"with dots and without \.py: envs\.mine"):
+        resolve(f"{file}:Mine-v0")
 
 
 @pytest.mark.parametrize("limit", [0, 20])  # a TimeLimit unpacks answers itself

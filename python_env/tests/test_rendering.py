@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
 import pytest
 
 from stein_env import env_pb2 as pb
+from stein_env import rendering
 from stein_env.copies import Copies, Refusal
 from stein_env.rendering import BACKENDS, choose_backend, draws
 
@@ -52,6 +54,17 @@ def test_a_backend_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_backend() == (
         "MUJOCO_GL is nonsense: unset it to choose another one automatically"
     )
+
+
+def test_the_chosen_backend_is_that_of_pyopengl_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("MUJOCO_GL", raising=False)
+    monkeypatch.setenv("PYOPENGL_PLATFORM", "nonsense")
+    monkeypatch.setattr(rendering, "draws", lambda _backend: None)
+    assert choose_backend() == ""
+    assert os.environ["PYOPENGL_PLATFORM"] == os.environ["MUJOCO_GL"] == BACKENDS[0]
+    monkeypatch.delenv("MUJOCO_GL")
 
 
 def test_no_picture_of_what_was_not_made_for_it() -> None:
