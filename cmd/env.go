@@ -18,6 +18,7 @@ import (
 	"github.com/stein-rl/stein/envbridge"
 	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/internal/python"
+	"github.com/stein-rl/stein/internal/settings"
 )
 
 func (a *app) envCmd() *cobra.Command {
@@ -82,7 +83,7 @@ func (e *envCheck) run(ctx context.Context) error {
 		numbers := json.NewDecoder(strings.NewReader(e.kwargs))
 		numbers.UseNumber() // keep integers as integers for Python
 		if err := numbers.Decode(&kwargs); err != nil {
-			return usageError{fmt.Errorf("--kwargs %q: want a JSON object: %w", e.kwargs, err)}
+			return usageError{fmt.Errorf("--kwargs %q: want a JSON object: %w", e.kwargs, settings.JSONError(err))}
 		}
 	}
 	if experiments.InProcess(e.id) {

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 
+	"github.com/stein-rl/stein/internal/regular"
 	"github.com/stein-rl/stein/runs"
 )
 
@@ -50,7 +50,7 @@ func ReadRun(dir string) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(filepath.Join(dir, "config.yaml"))
+	text, err := regular.ReadFile(filepath.Join(dir, "config.yaml"))
 	if err != nil {
 		return nil, fmt.Errorf("report: %w", err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/stein-rl/stein/internal/regular"
 	"github.com/stein-rl/stein/internal/settings"
 )
 
@@ -210,14 +211,14 @@ func ReadInfo(dir string) (Info, error) {
 	if !exists(dir) {
 		return info, fmt.Errorf("run folder %s does not exist", dir)
 	}
-	data, err := os.ReadFile(filepath.Join(dir, infoName))
+	data, err := regular.ReadFile(filepath.Join(dir, infoName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return info, fmt.Errorf("%s is not a run folder: it has no %s", dir, infoName)
 	}
 	if err != nil {
 		return info, fmt.Errorf("run folder: %w", err)
 	}
-	if err := json.Unmarshal(data, &info); err != nil {
+	if err := settings.FromJSON(data, &info); err != nil {
 		return info, fmt.Errorf("run folder: %s: %w", filepath.Join(dir, infoName), err)
 	}
 	return info, nil

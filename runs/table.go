@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/stein-rl/stein/internal/regular"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -194,7 +195,7 @@ func (t *table) rewrite(columns []string, rows [][]float64) error {
 // trimJSONL keeps the complete lines up to a step.
 func (t *table) trimJSONL(upTo int64) (*os.File, error) {
 	path := filepath.Join(t.dir, jsonlName)
-	old, err := os.ReadFile(path)
+	old, err := regular.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("runs: %w", err)
 	}
@@ -233,7 +234,7 @@ type Table struct {
 // crash. An empty file is a table without rows.
 func ReadTable(dir string) (Table, error) {
 	path := filepath.Join(dir, csvName)
-	data, err := os.ReadFile(path)
+	data, err := regular.ReadFile(path)
 	if err != nil {
 		return Table{}, fmt.Errorf("runs: %w", err)
 	}

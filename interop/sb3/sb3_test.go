@@ -214,7 +214,7 @@ func TestRefusals(t *testing.T) {
 		"truncated":        {data[:len(data)/2], "not a model file of Stable-Baselines3"},
 		"no weights":       {rewrite(t, data, pth, nothing), "missing policy.pth"},
 		"no temperature":   {rewrite(t, data, "pytorch_variables.pth", nothing), "missing pytorch_variables.pth"},
-		"no settings":      {rewrite(t, data, "data", swap(`"verbose"`, `"verb`)), "data: invalid character"},
+		"no settings":      {rewrite(t, data, "data", swap(`"verbose"`, `"verb`)), "data: not JSON at byte"},
 		"activation":       {rewrite(t, data, "data", swap(`"use_sde": false`, `"activation_fn": "<class 'x.Y'>"`)), "want ReLU"},
 		"no pth":           {rewrite(t, data, pth, func([]byte) []byte { return []byte("torch") }), "not a file of torch.save"},
 		"short pth":        {rewrite(t, data, pth, func(b []byte) []byte { return b[:9000] }), "not a file of torch.save"},

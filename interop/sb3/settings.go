@@ -3,6 +3,7 @@ package sb3
 import (
 	"encoding/json"
 	"fmt"
+	"github.com/stein-rl/stein/internal/settings"
 	"regexp"
 	"strconv"
 	"strings"
@@ -39,7 +40,7 @@ type data struct {
 
 func readSettings(text []byte) (Settings, error) {
 	var d data
-	if err := json.Unmarshal(text, &d); err != nil {
+	if err := settings.FromJSON(text, &d); err != nil {
 		return Settings{}, err
 	}
 	s := Settings{
