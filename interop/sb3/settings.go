@@ -2,6 +2,7 @@ package sb3
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"github.com/stein-rl/stein/internal/settings"
 	"regexp"
@@ -75,6 +76,9 @@ var activationClass = regexp.MustCompile(`^<class 'torch\.nn\.modules\.activatio
 // activation returns the activation in the keyword arguments of MlpPolicy. A class is
 // stored as its name next to the pickled bytes.
 func activation(kwargs json.RawMessage) (string, error) {
+	if kwargs == nil {
+		return "", errors.New("policy_kwargs is missing (was the file written by SAC.save?)")
+	}
 	var all map[string]json.RawMessage
 	if json.Unmarshal(kwargs, &all) != nil {
 		return "", fmt.Errorf("policy_kwargs: want an object, not %.80s", kwargs)
