@@ -18,6 +18,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stein-rl/stein/internal/regular"
 	"github.com/stein-rl/stein/report"
 	"github.com/stein-rl/stein/runs"
 )
@@ -90,7 +91,7 @@ type runLine struct {
 }
 
 func (a *app) listRuns(dirs []string, tag string, asJSON bool) error {
-	found, err := report.Find(dirs...)
+	found, left, err := report.Find(dirs...)
 	if err != nil {
 		return err
 	}
@@ -98,12 +99,15 @@ func (a *app) listRuns(dirs []string, tag string, asJSON bool) error {
 	for _, dir := range found {
 		line, err := lineOf(dir)
 		if err != nil {
-			fmt.Fprintf(a.stderr, "skipped: %v\n", err)
+			left = append(left, report.Left{Dir: dir, Why: err.Error()})
 			continue
 		}
 		if tag == "" || slices.Contains(line.Tags, tag) {
 			lines = append(lines, line)
 		}
+	}
+	for _, l := range left {
+		a.leftOut(l.Dir, l.Why)
 	}
 	if asJSON {
 		return a.printJSON(lines)
@@ -119,6 +123,14 @@ func (a *app) listRuns(dirs []string, tag string, asJSON bool) error {
 			l.Created.Local().Format("2006-01-02 15:04"), onLine(strings.Join(l.Tags, ", ")))
 	}
 	return w.Flush()
+}
+
+// leftOut says that a folder is not counted, and why.
+func (a *app) leftOut(dir, why string) {
+	if strings.HasPrefix(why, dir+": ") { // it names the folder already
+		why = why[len(dir)+2:]
+	}
+	fmt.Fprintf(a.stderr, "skipped: %s: %s\n", onLine(dir), onLine(why))
 }
 
 // onLine removes characters from a name that would break a table or control a terminal.
@@ -176,7 +188,7 @@ func orDash(text string) string {
 const tagsName = "tags"
 
 func tagsOf(dir string) ([]string, error) {
-	data, err := os.ReadFile(filepath.Join(dir, tagsName))
+	data, err := regular.ReadFile(filepath.Join(dir, tagsName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -221,7 +233,7 @@ func tagRun(dir string, tags []string, remove bool) error {
 // removeRuns asks once for all runs. It keeps runs that are training.
 func (a *app) removeRuns(in io.Reader, dirs []string, yes bool) error {
 	for _, dir := range dirs { // check all before removing any
-		folder, err := runs.Open(dir)
+		folder, err := runs.Take(dir)
 		if err != nil {
 			return err
 		}
@@ -235,7 +247,7 @@ func (a *app) removeRuns(in io.Reader, dirs []string, yes bool) error {
 			if err != nil {
 				line = runLine{Config: err.Error()}
 			}
-			fmt.Fprintf(a.stderr, "%s  %s, step %s, %s\n", dir, line.Config, thousands(line.Step), strings.Join(line.Tags, ", "))
+			fmt.Fprintf(a.stderr, "%s  %s, step %s, %s\n", onLine(dir), onLine(line.Config), thousands(line.Step), onLine(strings.Join(line.Tags, ", ")))
 		}
 		fmt.Fprintf(a.stderr, "remove %d run folders with their checkpoints? [y/N] ", len(dirs))
 		answer, err := bufio.NewReader(in).ReadString('\n')

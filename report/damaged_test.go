@@ -151,7 +151,7 @@ func TestFindFollowsLinks(t *testing.T) {
 	link(filepath.Join(disk, "sweep", "a"), filepath.Join(disk, "again"))
 	link(filepath.Join(disk, "nowhere"), filepath.Join(disk, "dangling"))
 	for _, dir := range []string{filepath.Join(home, "runs"), home} {
-		found, err := report.Find(dir)
+		found, _, err := report.Find(dir)
 		if err != nil || len(found) != 1 {
 			t.Errorf("%s: found %v, %v", dir, found, err)
 		}

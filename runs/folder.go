@@ -201,6 +201,15 @@ func Open(dir string) (*Folder, error) {
 	if info.Exported {
 		return nil, fmt.Errorf("run folder %s was exported: it can act, but has no optimiser or replay memory to train on; continue the run that it was exported from", dir)
 	}
+	return Take(dir)
+}
+
+// Take opens the folder of any run, such as to remove it.
+func Take(dir string) (*Folder, error) {
+	info, err := ReadInfo(dir)
+	if err != nil {
+		return nil, err
+	}
 	f := &Folder{Dir: dir, Info: info}
 	return f, f.acquire()
 }

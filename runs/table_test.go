@@ -77,7 +77,9 @@ func TestTableDamage(t *testing.T) {
 		{"no number", "step,time,a\n1,1,x\n2,1,3\n", `row 1: "x" is not a number`},
 		{"steps that are none", "step,time,a\n1,1,5\nNaN,2,3\n", `row 2: step "NaN": want a whole number`},
 		{"a column twice", "step,time,a,a\n1,1,5,5\n", `column "a" appears twice`},
-		{"no steps", "time,a\n1,5\n", "columns step and time are missing"},
+		{"no steps", "time,a\n1,5\n", `columns step and time are missing: the first line is "time,a"`},
+		{"semicolons", "step;time;a\n1;1;5\n", `the first line is "step;time;a"`},
+		{"a long cell", "step,time,a\n1,1," + strings.Repeat("x", 1e6) + "\n", `row 1: "` + strings.Repeat("x", 40) + `" is not`},
 		{"a quote", "step,time,\"a\n1,1,5\n", "not a table"},
 	} {
 		dir := t.TempDir()
