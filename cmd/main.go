@@ -15,6 +15,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -56,7 +57,7 @@ func Execute(ctx context.Context, catalog experiments.Catalog, args []string, st
 	}
 	fmt.Fprintf(stderr, "stein: %s\n", strings.TrimSpace(err.Error()))
 	var usage usageError
-	if errors.As(err, &usage) || !a.started { // cobra's own errors come before a command starts
+	if errors.As(err, &usage) || errors.Is(err, runs.ErrWhich) || !a.started { // cobra's own errors come before a command starts
 		if !a.started {
 			fmt.Fprintf(stderr, "`%s --help` has the flags and examples\n", cmd.CommandPath())
 		}
@@ -139,8 +140,14 @@ func knownCommand(c *cobra.Command, args []string) error {
 	return fmt.Errorf("unknown command %q for %q%s", args[0], c.CommandPath(), didYouMean(settings.Nearest(args[0], names)))
 }
 
-// nearFlag suggests the nearest flag for an unknown one.
+// nearFlag suggests the nearest flag for an unknown one, and says in words which values a
+// flag takes.
 func nearFlag(c *cobra.Command, err error) error {
+	var wrong *strconv.NumError
+	if errors.As(err, &wrong) {
+		before, _, _ := strings.Cut(err.Error(), ": strconv.")
+		return fmt.Errorf("%s: %s", before, wanted(wrong))
+	}
 	name, unknown := strings.CutPrefix(err.Error(), "unknown flag: --")
 	if !unknown {
 		return err
@@ -152,6 +159,21 @@ func nearFlag(c *cobra.Command, err error) error {
 		near = "--" + near
 	}
 	return fmt.Errorf("%w%s", err, didYouMean(near))
+}
+
+// wanted says what a flag wants that was given something else.
+func wanted(err *strconv.NumError) string {
+	switch {
+	case err.Func == "ParseBool":
+		return "want true or false"
+	case errors.Is(err, strconv.ErrRange):
+		return "out of range"
+	case err.Func == "ParseFloat":
+		return "want a number"
+	case err.Func == "ParseUint":
+		return "want a whole number of at least 0"
+	}
+	return "want a whole number"
 }
 
 func didYouMean(near string) string {
