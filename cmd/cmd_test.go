@@ -35,6 +35,7 @@ func TestUsageErrors(t *testing.T) {
 		{"doctor --jsn", "unknown flag: --jsn; did you mean --json?"},
 		{"watch runs --port 99999", `"99999" for "-p, --port" flag: out of range`},
 		{"watch runs --port x", `"x" for "-p, --port" flag: want a whole number of at least 0`},
+		{"report runs --resamples 1000000000", "--resamples 1000000000: want 1 to 100,000"},
 		{"report runs --gamma big", `"big" for "--gamma" flag: want a number`},
 		{"runs --json=maybe", `"maybe" for "--json" flag: want true or false`},
 		{"--log-level loud configs", "--log-level loud: want debug, info, warn or error"},

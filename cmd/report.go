@@ -32,8 +32,8 @@ lines.`,
   stein report runs --return rollout/ep_rew_mean --metric policy/sigma --metric policy/acceptance`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if o.Bootstrap.Resamples < 1 {
-				return usageError{fmt.Errorf("--resamples %d: want at least 1", o.Bootstrap.Resamples)}
+			if n := o.Bootstrap.Resamples; n < 1 || n > report.MostResamples {
+				return usageError{fmt.Errorf("--resamples %d: want 1 to %s", n, thousands(report.MostResamples))}
 			}
 			if c.Flags().Changed("gamma") {
 				if math.IsNaN(gamma) || math.IsInf(gamma, 0) {
@@ -41,7 +41,7 @@ lines.`,
 				}
 				o.Gamma = &gamma
 			}
-			return a.report(args, o, out, asJSON)
+			return interruptible(c.Context(), func() error { return a.report(args, o, out, asJSON) })
 		},
 	}
 	flags := cmd.Flags()

@@ -35,16 +35,18 @@ func (a *app) runsCmd() *cobra.Command {
   stein runs tag runs/A good "to plot"
   stein runs rm runs/A runs/B`,
 		Args: knownCommand,
-		RunE: func(*cobra.Command, []string) error { return a.listRuns([]string{"runs"}, tag, asJSON) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return interruptible(c.Context(), func() error { return a.listRuns([]string{"runs"}, tag, asJSON) })
+		},
 	}
 	listed := &cobra.Command{
 		Use:   "list [FOLDER…]",
 		Short: "List the runs in folders and below",
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = []string{"runs"}
 			}
-			return a.listRuns(args, tag, asJSON)
+			return interruptible(c.Context(), func() error { return a.listRuns(args, tag, asJSON) })
 		},
 	}
 	for _, c := range []*cobra.Command{list, listed} {
@@ -164,11 +166,14 @@ func lineOf(dir string) (runLine, error) {
 func (a *app) diffRuns(x, y string) error {
 	var settings [2]report.Settings
 	for i, dir := range []string{x, y} {
-		r, err := report.ReadRun(dir)
+		if _, err := runs.ReadInfo(dir); err != nil {
+			return err
+		}
+		_, s, err := report.ReadSettings(dir) // whatever the metrics hold
 		if err != nil {
 			return err
 		}
-		settings[i] = r.Settings
+		settings[i] = s
 	}
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	for _, d := range report.Diff(settings[0], settings[1]) {

@@ -2,11 +2,14 @@ package cmd_test
 
 import (
 	"bytes"
+	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/stein-rl/stein/cmd"
 	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/runs"
 )
@@ -38,9 +41,19 @@ func TestRuns(t *testing.T) {
 	t.Chdir(t.TempDir())
 	aRun(t, "runs/a")
 	aRun(t, "runs/deeper/b", "agent.gamma=0.9", "policy={kind: flow}")
+	// A signal ends a long listing at once.
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var errs bytes.Buffer
+	if code := cmd.Execute(ctx, experiments.Builtin(), []string{"runs"}, io.Discard, &errs); code != 1 || !strings.Contains(errs.String(), "interrupted") {
+		t.Errorf("code %d, %s", code, errs.String())
+	}
 	code, stdout, stderr := run(t, "runs")
 	if lines := strings.Split(strings.TrimSpace(stdout), "\n"); code != 0 || len(lines) != 3 || !strings.Contains(lines[1], "pendulum/sac") || !strings.Contains(lines[1], "200/10000  -700.5") {
 		t.Errorf("code %d, %s%s", code, stdout, stderr)
+	}
+	if err := os.WriteFile("runs/deeper/b/metrics.csv", []byte("damaged\n"), 0o644); err != nil { // a diff is of settings
+		t.Fatal(err)
 	}
 	_, stdout, _ = run(t, "runs", "diff", "runs/a", "runs/deeper/b")
 	if !strings.HasPrefix(stdout, "agent.gamma") || !strings.Contains(stdout, "0.99") || !strings.Contains(stdout, "policy.kind") || strings.Contains(stdout, "agent.tau") {
