@@ -235,7 +235,10 @@ func ReadInfo(dir string) (Info, error) {
 
 func (f *Folder) acquire() error {
 	f.lock = flock.New(filepath.Join(f.Dir, lockName))
-	ok, err := f.lock.TryLock()
+	ok, err := false, regular.Replaceable(f.lock.Path())
+	if err == nil {
+		ok, err = f.lock.TryLock()
+	}
 	if err != nil {
 		return fmt.Errorf("run folder: locking %s: %w", f.Dir, err)
 	}

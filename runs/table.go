@@ -247,7 +247,7 @@ func ReadTable(dir string) (Table, error) {
 }
 
 func parseTable(data []byte) (Table, error) {
-	data = data[:bytes.LastIndexByte(data, '\n')+1]
+	data = bytes.TrimPrefix(data[:bytes.LastIndexByte(data, '\n')+1], []byte("\xef\xbb\xbf")) // spreadsheets add a mark
 	if len(data) == 0 {
 		return Table{Columns: []string{stepColumn, timeColumn}}, nil
 	}

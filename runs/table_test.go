@@ -72,6 +72,7 @@ func TestTable(t *testing.T) {
 // an error and no wrong figure.
 func TestTableDamage(t *testing.T) {
 	for _, c := range []struct{ name, csv, want string }{
+		{"with a byte order mark", "\xef\xbb\xbfstep,time,a\r\n1,1,5\r\n", ""},
 		{"cut short", "step,time,a\n1,1,5\n2,1,5", ""},
 		{"in the middle", "step,time,a\n1,1,5\n2,1\n3,1,6\n", "row 2: got 2 cells for 3 columns"},
 		{"no number", "step,time,a\n1,1,x\n2,1,3\n", `row 1: "x" is not a number`},

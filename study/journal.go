@@ -168,7 +168,10 @@ func (p *plan) merge(trials []Trial, threads int) ([]Trial, error) {
 // lock locks a sweep's folder against a second sweep.
 func lock(dir string) (*flock.Flock, error) {
 	l := flock.New(filepath.Join(dir, lockName))
-	ok, err := l.TryLock()
+	ok, err := false, regular.Replaceable(l.Path())
+	if err == nil {
+		ok, err = l.TryLock()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("sweep: locking %s: %w", dir, err)
 	}

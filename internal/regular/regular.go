@@ -24,6 +24,14 @@ func ReadFile(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
+// Replaceable reports whether a path is free or has a file, which may be written.
+func Replaceable(path string) error {
+	if err := check(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 func check(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {

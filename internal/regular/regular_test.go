@@ -40,6 +40,9 @@ func TestReadFile(t *testing.T) {
 	for path, want := range map[string]string{
 		at("pipe"): "a named pipe, want a file", dir: "a folder, want a file", os.DevNull: "a device, want a file", at("loop"): "links", at("none"): "no such file",
 	} {
+		if err := regular.Replaceable(path); (err == nil) != (path == at("none")) {
+			t.Errorf("replacing %s: %v", path, err)
+		}
 		if _, err := regular.ReadFile(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v, want %q in it", path, err, want)
 		}

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -48,7 +49,7 @@ func inWords(text string, t reflect.Type) string {
 		if t.Kind() == reflect.Struct {
 			for i := range t.NumField() {
 				name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
-				keys = append(keys, name)
+				keys = append(keys, cmp.Or(name, strings.ToLower(t.Field(i).Name)))
 			}
 		}
 		return strings.Replace(text, m[0], m[1]+": unknown key"+allowed(m[1], keys), 1)

@@ -24,9 +24,10 @@ func TestStrict(t *testing.T) {
 		List   []string           `yaml:"list"`
 		Space  map[string]float64 `yaml:"space"`
 		Odd    odd                `yaml:"odd"`
+		Plain  int
 	}
 	for text, want := range map[string]string{
-		"": "", "# nothing\n": "", "name: x\ntrials: 3": "", "nam: x": "line 1: nam: unknown key; did you mean name?",
+		"": "", "# nothing\n": "", "name: x\ntrials: 3": "", "nam: x": "line 1: nam: unknown key; did you mean name?", "plane: 1": "did you mean plain?",
 		"name: x\ntrials: many": "line 2: want a whole number, got many", "share: [1]": "line 1: want a number, got", "list: x": "line 1: want a list, got x",
 		"list: {a: 1}": "want a list, got", "space: [1]": "want key: value lines", "name: [1]": "want text, got", "trials: 1.5": "want a whole number, got 1.5",
 		"odd: 1": "line 1: odd", "[1, 2]": "want key: value lines", "just text": "want key: value lines, got just text", "a: [": "line 2", "name: x\nname: y": "already defined", "\x00": "control characters",
