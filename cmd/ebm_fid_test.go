@@ -147,6 +147,20 @@ func TestEBMOfFewImages(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("code %d: %s", code, stderr)
 	}
+	// The commands of agents say what it is, and from elsewhere, where its images are.
+	for _, args := range [][]string{{"eval", dir}, {"train", "--resume", dir}} {
+		if code, _, stderr := run(t, args...); code == 0 || !strings.Contains(stderr, "is the run of an image model: use stein ebm") {
+			t.Errorf("%v: code %d, %s", args, code, stderr)
+		}
+	}
+	if code, _, stderr := run(t, "ebm", "sample", dir, "--set", "data.path=gone"); code != 1 || !strings.Contains(stderr, "data.path is relative to the working directory") {
+		t.Errorf("code %d, %s", code, stderr)
+	}
+	agent := filepath.Join(t.TempDir(), "agent")
+	aRun(t, agent)
+	if code, _, stderr := run(t, "ebm", "sample", agent); code != 1 || !strings.Contains(stderr, "is the run of an agent, not of an image model: use stein eval") {
+		t.Errorf("code %d, %s", code, stderr)
+	}
 	for _, name := range []string{"energies-00000001.png", "neighbours.png"} {
 		if _, err := os.Stat(filepath.Join(dir, "pictures", name)); err != nil {
 			t.Error(err)
