@@ -485,7 +485,7 @@ func TestOpenErrors(t *testing.T) {
 // covariance.
 func TestOneImage(t *testing.T) {
 	one := &dataset.Images{Name: "folder x", Height: 1, Width: 1, Channels: 1, Pixels: []byte{0}}
-	const want = "folder x: 1 images, want at least 2"
+	const want = "folder x: 1 images have no covariance, want at least 2"
 	if _, err := NewReference(t.Context(), nil, one, Options{}); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("the data: %v", err)
 	}

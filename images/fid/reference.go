@@ -86,7 +86,7 @@ func (o Options) warn(err error) {
 // enough refuses a set without a covariance before its features are computed.
 func enough(images *dataset.Images) error {
 	if n := images.Len(); n < 2 {
-		return fmt.Errorf("fid: %s: %d images, want at least 2 for a distance", images.Name, n)
+		return fmt.Errorf("fid: %s: %d images have no covariance, want at least 2", images.Name, n)
 	}
 	return nil
 }
