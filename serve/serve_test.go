@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -17,6 +18,8 @@ import (
 
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/internal/enginetest"
 	"github.com/stein-rl/stein/runs"
 
 	"github.com/gomlx/gomlx/core/tensors"
@@ -380,6 +383,37 @@ func TestStream(t *testing.T) {
 	}
 	if _, err := loop.Act(nil, client.Ask{}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("an empty question: %v", err)
+	}
+}
+
+// removing is a log handler that removes a folder at the first message.
+type removing struct {
+	slog.Handler
+	dir string
+}
+
+func (r removing) Enabled(context.Context, slog.Level) bool      { return true }
+func (r removing) Handle(_ context.Context, _ slog.Record) error { return os.RemoveAll(r.dir) }
+
+// Ensure that a checkpoint which a training removes while it is read is no error: another
+// one is there.
+func TestCheckpointRemovedMeanwhile(t *testing.T) {
+	r := newRun(t, "pendulum/sac", small...)
+	for step := range int64(3) {
+		r.save(t, 1+step, r.learner(t, 1))
+	}
+	step := func(n int) string { return filepath.Join(runs.Checkpoints(r.dir), fmt.Sprintf("step-%09d", n)) }
+	// The newest is damaged, which is logged once the one before it was opened.
+	if err := os.Truncate(filepath.Join(step(3), "agent.safetensors"), 10); err != nil {
+		t.Fatal(err)
+	}
+	a, err := experiments.Builtin().OpenActor(enginetest.Backend(t), r.dir, "last", slog.New(removing{slog.DiscardHandler, step(2)}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if a.At.Step != 1 {
+		t.Errorf("step %d, want that of the checkpoint that is left", a.At.Step)
 	}
 }
 
