@@ -40,6 +40,11 @@ func TestUsageErrors(t *testing.T) {
 		{"configs show walker2/sac", "did you mean walker2d/sac?"},
 		{"configs show walker2d/sac --set agent.gama=1", "agent.gama: unknown key; did you mean gamma?"},
 		{"doctor --jsn", "unknown flag: --jsn; did you mean --json?"},
+		{"watch runs --port 99999", `"99999" for "-p, --port" flag: out of range`},
+		{"watch runs --port x", `"x" for "-p, --port" flag: want a whole number of at least 0`},
+		{"report runs --resamples 1000000000", "--resamples 1000000000: want 1 to 100,000"},
+		{"report runs --gamma big", `"big" for "--gamma" flag: want a number`},
+		{"runs --json=maybe", `"maybe" for "--json" flag: want true or false`},
 		{"--log-level loud configs", "--log-level loud: want debug, info, warn or error"},
 		{"--log-format jsn configs", "did you mean json?"},
 	} {

@@ -118,6 +118,56 @@ func TestEBMFIDOfRun(t *testing.T) {
 	}
 }
 
+// Ensure that a folder of fewer images than are drawn at an evaluation is trained on.
+func TestEBMOfFewImages(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains an image model")
+	}
+	t.Chdir("..") // where .venv is
+	m, err := dataset.Open(t.Context(), dataset.Source{Name: "fashion-mnist", Path: "images/dataset/testdata/fashion-mnist"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	images := t.TempDir()
+	for i, name := range []string{"a.png", "b.png"} {
+		data, err := picture.EncodePNG(m.Picture(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(images, name), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := filepath.Join(t.TempDir(), "run")
+	code, _, stderr := run(t, "ebm", "train", "--config", "langevin", "--run-dir", dir, "--seed", "3",
+		"--set", "data={name: folder, path: "+images+", size: 8}",
+		"--set", "model.energy={channels: [4], patch: 2}", "--set", "model.sampler.steps=1",
+		"--set", "model={particles: 4, batch_size: 4, chains: {size: 8}}",
+		"--set", "eval={extractor: none, every: 0, samples: 4, pictures: 8}", "--set", "updates=1")
+	if code != 0 {
+		t.Fatalf("code %d: %s", code, stderr)
+	}
+	// The commands of agents say what it is, and from elsewhere, where its images are.
+	for _, args := range [][]string{{"eval", dir}, {"train", "--resume", dir}} {
+		if code, _, stderr := run(t, args...); code == 0 || !strings.Contains(stderr, "is the run of an image model: use stein ebm") {
+			t.Errorf("%v: code %d, %s", args, code, stderr)
+		}
+	}
+	if code, _, stderr := run(t, "ebm", "sample", dir, "--set", "data.path=gone"); code != 1 || !strings.Contains(stderr, "data.path is relative to the working directory") {
+		t.Errorf("code %d, %s", code, stderr)
+	}
+	agent := filepath.Join(t.TempDir(), "agent")
+	aRun(t, agent)
+	if code, _, stderr := run(t, "ebm", "sample", agent); code != 1 || !strings.Contains(stderr, "is the run of an agent, not of an image model: use stein eval") {
+		t.Errorf("code %d, %s", code, stderr)
+	}
+	for _, name := range []string{"energies-00000001.png", "neighbours.png"} {
+		if _, err := os.Stat(filepath.Join(dir, "pictures", name)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // Ensure that a run's model scores images and compares sets in the table, the file and
 // JSON, restores images into a grid, and is exported, and that wrong flags are usage
 // errors.

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/internal/regular"
 	"github.com/stein-rl/stein/internal/settings"
 	"github.com/stein-rl/stein/interop/export"
 	"github.com/stein-rl/stein/replay/normalize"
@@ -71,7 +72,11 @@ func (f *exportFlags) check(run string) error {
 		return usageError{fmt.Errorf("format run: set the folder to write with --out")}
 	}
 	if f.out == "" {
-		f.out = filepath.Base(filepath.Clean(run)) + "." + f.format
+		whole, err := filepath.Abs(run) // the run may be the working directory
+		if err != nil {
+			return fmt.Errorf("export: %w", err)
+		}
+		f.out = filepath.Base(whole) + "." + f.format
 	}
 	return nil
 }
@@ -206,8 +211,18 @@ func metadataOf(a *experiments.Actor) (map[string]string, error) {
 	return all, nil
 }
 
-// replaceFile writes a file atomically.
+// replaceFile writes a file atomically, through a link if there is one. What is no file,
+// such as a device, is not replaced.
 func replaceFile(path string, write func(io.Writer) error) (err error) {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return usageError{fmt.Errorf("--out %s: it is %s, want a file", path, regular.Irregular(info.Mode()))}
+	}
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		return usageError{fmt.Errorf("--out %s: cannot write into folder %s: %w", path, filepath.Dir(path), err)}
+	}
 	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return fmt.Errorf("export: %w", err)

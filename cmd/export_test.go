@@ -1,10 +1,12 @@
 package cmd_test
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stein-rl/stein/internal/python"
@@ -51,6 +53,31 @@ alpha.log_alpha ()
 	}
 	if data, err := os.ReadFile(model); err != nil || !strings.Contains(string(data), "observation") {
 		t.Errorf("%d bytes, %v", len(data), err)
+	}
+	// Only files are written, and a link stays one.
+	link := filepath.Join(dir, "link.onnx")
+	if err := errors.Join(os.Symlink("policy.onnx", link), syscall.Mkfifo(filepath.Join(dir, "pipe.onnx"), 0o644), os.Mkdir(filepath.Join(dir, "folder.onnx"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"pipe.onnx": "a named pipe, want a file", "folder.onnx": "a folder, want a file", "none/x.onnx": "cannot write into folder"} {
+		if o := finish(t, stein("export", run, "--out", filepath.Join(dir, name))); o.code != 2 || !strings.Contains(o.stderr, want) {
+			t.Errorf("%s: %+v, want %q", name, o, want)
+		}
+	}
+	if o := finish(t, stein("export", run, "--out", link)); o.code != 0 {
+		t.Errorf("%+v", o)
+	}
+	if to, err := os.Readlink(link); err != nil || to != "policy.onnx" {
+		t.Errorf("the link leads to %q, %v", to, err)
+	}
+	if o := finish(t, stein("export", run, "--checkpoint", "lst", "--out", model)); o.code != 2 || !strings.Contains(o.stderr, "want last, best or a step") {
+		t.Errorf("%+v", o)
+	}
+	// In the run's own folder, the file has the folder's name.
+	inside := stein("export", ".")
+	inside.Dir = run
+	if o := finish(t, inside); o.code != 0 || o.stdout != "run.safetensors\n" {
+		t.Errorf("%+v", o)
 	}
 	// Pendulum's torques are from -2 to 2, and its observation has three numbers.
 	meta := metadataOf(t, model)

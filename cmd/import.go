@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/internal/regular"
 	"github.com/stein-rl/stein/interop/sb3"
 	"github.com/stein-rl/stein/runs"
 )
@@ -105,7 +106,7 @@ func (a *app) importModel(f importFlags, path string) error {
 }
 
 func readModel(path string) (*sb3.Model, error) {
-	in, err := os.Open(path)
+	in, err := regular.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("import: %w", err)
 	}

@@ -32,8 +32,8 @@ lines.`,
   stein report runs --return rollout/ep_rew_mean --metric policy/sigma --metric policy/acceptance`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if o.Bootstrap.Resamples < 1 {
-				return usageError{fmt.Errorf("--resamples %d: want at least 1", o.Bootstrap.Resamples)}
+			if n := o.Bootstrap.Resamples; n < 1 || n > report.MostResamples {
+				return usageError{fmt.Errorf("--resamples %d: want 1 to %s", n, thousands(report.MostResamples))}
 			}
 			if c.Flags().Changed("gamma") {
 				if math.IsNaN(gamma) || math.IsInf(gamma, 0) {
@@ -41,7 +41,7 @@ lines.`,
 				}
 				o.Gamma = &gamma
 			}
-			return a.report(args, o, out, asJSON)
+			return interruptible(c.Context(), func() error { return a.report(args, o, out, asJSON) })
 		},
 	}
 	flags := cmd.Flags()
@@ -98,7 +98,7 @@ func (a *app) report(dirs []string, o report.Options, out string, asJSON bool) e
 		return err
 	}
 	for _, l := range r.Left {
-		fmt.Fprintf(a.stderr, "skipped: %s: %s\n", l.Dir, l.Why)
+		a.leftOut(l.Dir, l.Why)
 	}
 	var lines []reported
 	var controls []reportedControl
@@ -135,7 +135,7 @@ func (a *app) report(dirs []string, o report.Options, out string, asJSON bool) e
 		if l.Published != nil {
 			published = fmt.Sprintf("%.1f", *l.Published)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%.4g\t%.4g … %.4g\t%.4g\t%s\n", l.Env, l.Configuration, l.Runs,
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%.4g\t%.4g … %.4g\t%.4g\t%s\n", onLine(l.Env), onLine(l.Configuration), l.Runs,
 			thousands(int64(l.Step)), l.IQM.Value, l.IQM.Low, l.IQM.High, l.Mean.Value, published)
 	}
 	for _, c := range controls {
@@ -146,7 +146,7 @@ func (a *app) report(dirs []string, o report.Options, out string, asJSON bool) e
 		if c.Configuration != "" {
 			name += " of " + c.Configuration
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t\t%.4g\t%.4g … %.4g\t\t\n", c.Env, name, c.Runs, c.IQM.Value, c.IQM.Low, c.IQM.High)
+		fmt.Fprintf(w, "%s\t%s\t%d\t\t%.4g\t%.4g … %.4g\t\t\n", onLine(c.Env), onLine(name), c.Runs, c.IQM.Value, c.IQM.Low, c.IQM.High)
 	}
 	if err := w.Flush(); err != nil {
 		return err

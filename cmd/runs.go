@@ -18,6 +18,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stein-rl/stein/internal/regular"
 	"github.com/stein-rl/stein/report"
 	"github.com/stein-rl/stein/runs"
 )
@@ -34,16 +35,18 @@ func (a *app) runsCmd() *cobra.Command {
   stein runs tag runs/A good "to plot"
   stein runs rm runs/A runs/B`,
 		Args: knownCommand,
-		RunE: func(*cobra.Command, []string) error { return a.listRuns([]string{"runs"}, tag, asJSON) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return interruptible(c.Context(), func() error { return a.listRuns([]string{"runs"}, tag, asJSON) })
+		},
 	}
 	listed := &cobra.Command{
 		Use:   "list [FOLDER…]",
 		Short: "List the runs in folders and below",
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = []string{"runs"}
 			}
-			return a.listRuns(args, tag, asJSON)
+			return interruptible(c.Context(), func() error { return a.listRuns(args, tag, asJSON) })
 		},
 	}
 	for _, c := range []*cobra.Command{list, listed} {
@@ -90,7 +93,7 @@ type runLine struct {
 }
 
 func (a *app) listRuns(dirs []string, tag string, asJSON bool) error {
-	found, err := report.Find(dirs...)
+	found, left, err := report.Find(dirs...)
 	if err != nil {
 		return err
 	}
@@ -98,12 +101,15 @@ func (a *app) listRuns(dirs []string, tag string, asJSON bool) error {
 	for _, dir := range found {
 		line, err := lineOf(dir)
 		if err != nil {
-			fmt.Fprintf(a.stderr, "skipped: %v\n", err)
+			left = append(left, report.Left{Dir: dir, Why: err.Error()})
 			continue
 		}
 		if tag == "" || slices.Contains(line.Tags, tag) {
 			lines = append(lines, line)
 		}
+	}
+	for _, l := range left {
+		a.leftOut(l.Dir, l.Why)
 	}
 	if asJSON {
 		return a.printJSON(lines)
@@ -119,6 +125,14 @@ func (a *app) listRuns(dirs []string, tag string, asJSON bool) error {
 			l.Created.Local().Format("2006-01-02 15:04"), onLine(strings.Join(l.Tags, ", ")))
 	}
 	return w.Flush()
+}
+
+// leftOut says that a folder is not counted, and why.
+func (a *app) leftOut(dir, why string) {
+	if strings.HasPrefix(why, dir+": ") { // it names the folder already
+		why = why[len(dir)+2:]
+	}
+	fmt.Fprintf(a.stderr, "skipped: %s: %s\n", onLine(dir), onLine(why))
 }
 
 // onLine removes characters from a name that would break a table or control a terminal.
@@ -152,11 +166,14 @@ func lineOf(dir string) (runLine, error) {
 func (a *app) diffRuns(x, y string) error {
 	var settings [2]report.Settings
 	for i, dir := range []string{x, y} {
-		r, err := report.ReadRun(dir)
+		if _, err := runs.ReadInfo(dir); err != nil {
+			return err
+		}
+		_, s, err := report.ReadSettings(dir) // whatever the metrics hold
 		if err != nil {
 			return err
 		}
-		settings[i] = r.Settings
+		settings[i] = s
 	}
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	for _, d := range report.Diff(settings[0], settings[1]) {
@@ -176,7 +193,7 @@ func orDash(text string) string {
 const tagsName = "tags"
 
 func tagsOf(dir string) ([]string, error) {
-	data, err := os.ReadFile(filepath.Join(dir, tagsName))
+	data, err := regular.ReadFile(filepath.Join(dir, tagsName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -221,7 +238,7 @@ func tagRun(dir string, tags []string, remove bool) error {
 // removeRuns asks once for all runs. It keeps runs that are training.
 func (a *app) removeRuns(in io.Reader, dirs []string, yes bool) error {
 	for _, dir := range dirs { // check all before removing any
-		folder, err := runs.Open(dir)
+		folder, err := runs.Take(dir)
 		if err != nil {
 			return err
 		}
@@ -235,7 +252,7 @@ func (a *app) removeRuns(in io.Reader, dirs []string, yes bool) error {
 			if err != nil {
 				line = runLine{Config: err.Error()}
 			}
-			fmt.Fprintf(a.stderr, "%s  %s, step %s, %s\n", dir, line.Config, thousands(line.Step), strings.Join(line.Tags, ", "))
+			fmt.Fprintf(a.stderr, "%s  %s, step %s, %s\n", onLine(dir), onLine(line.Config), thousands(line.Step), onLine(strings.Join(line.Tags, ", ")))
 		}
 		fmt.Fprintf(a.stderr, "remove %d run folders with their checkpoints? [y/N] ", len(dirs))
 		answer, err := bufio.NewReader(in).ReadString('\n')

@@ -2,11 +2,14 @@ package cmd_test
 
 import (
 	"bytes"
+	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/stein-rl/stein/cmd"
 	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/runs"
 )
@@ -38,9 +41,19 @@ func TestRuns(t *testing.T) {
 	t.Chdir(t.TempDir())
 	aRun(t, "runs/a")
 	aRun(t, "runs/deeper/b", "agent.gamma=0.9", "policy={kind: flow}")
+	// A signal ends a long listing at once.
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var errs bytes.Buffer
+	if code := cmd.Execute(ctx, experiments.Builtin(), []string{"runs"}, io.Discard, &errs); code != 1 || !strings.Contains(errs.String(), "interrupted") {
+		t.Errorf("code %d, %s", code, errs.String())
+	}
 	code, stdout, stderr := run(t, "runs")
 	if lines := strings.Split(strings.TrimSpace(stdout), "\n"); code != 0 || len(lines) != 3 || !strings.Contains(lines[1], "pendulum/sac") || !strings.Contains(lines[1], "200/10000  -700.5") {
 		t.Errorf("code %d, %s%s", code, stdout, stderr)
+	}
+	if err := os.WriteFile("runs/deeper/b/metrics.csv", []byte("damaged\n"), 0o644); err != nil { // a diff is of settings
+		t.Fatal(err)
 	}
 	_, stdout, _ = run(t, "runs", "diff", "runs/a", "runs/deeper/b")
 	if !strings.HasPrefix(stdout, "agent.gamma") || !strings.Contains(stdout, "0.99") || !strings.Contains(stdout, "policy.kind") || strings.Contains(stdout, "agent.tau") {
@@ -76,6 +89,9 @@ func TestRunsRemove(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer folder.Close()
+	if err := runs.CreateExported("given", "a", runs.Info{ID: "a"}); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		answer, want string
 		args         []string
@@ -85,7 +101,7 @@ func TestRunsRemove(t *testing.T) {
 		{"", "no run was removed", []string{"a", "b"}, 1},
 		{"", "is not a run folder", []string{"a", "thesis", "-y"}, 1},
 		{"", "in use by another process", []string{"a", "busy", "-y"}, 1},
-		{"y\n", "remove 2 run folders", []string{"a", "b"}, 0},
+		{"y\n", "remove 3 run folders", []string{"a", "b", "given"}, 0},
 	} {
 		if !there("a") || !there("b") {
 			t.Fatalf("a run is gone before %q", c.args)
@@ -98,7 +114,7 @@ func TestRunsRemove(t *testing.T) {
 			t.Errorf("rm %q with %q: code %d, %s", c.args, c.answer, p.ProcessState.ExitCode(), errs.String())
 		}
 	}
-	if there("a") || there("b") || !there("busy") || !there("thesis") {
+	if there("a") || there("b") || there("given") || !there("busy") || !there("thesis") {
 		t.Error("want a and b removed, and these alone")
 	}
 }
@@ -123,8 +139,21 @@ func TestRunsDamaged(t *testing.T) {
 		Folder string
 		Return *float64
 	}](t, stdout)
-	if code != 0 || len(got) != 2 || got[1].Return != nil || !strings.Contains(stderr, "skipped: run folder: runs/cut/run.json") {
+	if code != 0 || len(got) != 2 || got[1].Return != nil || !strings.Contains(stderr, "skipped: runs/cut: run folder: runs/cut/run.json: it is truncated") {
 		t.Errorf("code %d, %+v, %s", code, got, stderr)
+	}
+	if err := os.Mkdir("none", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	// A folder without runs hides no other, in any command.
+	if code, stdout, stderr = run(t, "runs", "list", "none", "runs/a", "gone"); code != 0 || !strings.Contains(stdout, "runs/a") || !strings.Contains(stderr, "skipped: none: no run.json") || !strings.Contains(stderr, "skipped: gone: cannot read") {
+		t.Errorf("code %d, %s%s", code, stdout, stderr)
+	}
+	if code, _, stderr = run(t, "report", "runs/a", "none", "runs/odd\x1b[31m\tname", "--resamples", "10"); code != 0 || !strings.Contains(stderr, "skipped: none: no run.json") || !strings.Contains(stderr, "odd?[31m?name: it has no values") {
+		t.Errorf("code %d, %q", code, stderr)
+	}
+	if code, _, stderr = run(t, "runs", "list", "none", "gone"); code != 1 || !strings.Contains(stderr, "no run.json in none") {
+		t.Errorf("code %d, %s", code, stderr)
 	}
 	if code, stdout, _ = run(t, "runs"); code != 0 || strings.ContainsAny(stdout, "\x1b\t") || !strings.Contains(stdout, "odd?[31m?name") {
 		t.Errorf("code %d, %q", code, stdout)

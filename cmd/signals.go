@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -27,6 +28,19 @@ func untilSignal() context.Context {
 		os.Exit(128 + int(second))
 	}()
 	return ctx
+}
+
+// interruptible runs work that leaves nothing behind to complete, and leaves it unfinished
+// when ctx ends: the process is about to exit.
+func interruptible(ctx context.Context, work func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- work() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return errors.New("interrupted")
+	}
 }
 
 // unheard is how long a command may take to end after a signal without a word.

@@ -253,7 +253,7 @@ func TestSweepUsage(t *testing.T) {
 		"sweep walker2d --resume x":           "omit NAME",
 		"sweep walker2d --jobs -1":            "--jobs -1",
 		"report":                              "requires at least 1 arg",
-		"report x --resamples 0":              "--resamples 0: want at least 1",
+		"report x --resamples 0":              "--resamples 0: want 1 to 100,000",
 		"sweep pendulum/sac --seeds 2 --jbos": "did you mean --jobs?",
 	} {
 		if code, stdout, stderr := run(t, strings.Fields(args)...); code != 2 || stdout != "" || !strings.Contains(stderr, want) {

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/internal/settings"
 	"github.com/stein-rl/stein/study"
 	"github.com/stein-rl/stein/study/optuna"
 )
@@ -129,7 +129,7 @@ func (a *app) tuneOptions(f tuneFlags, file string) (o optuna.Options, err error
 		if options.text == "" {
 			continue
 		}
-		if err := json.Unmarshal([]byte(options.text), options.to); err != nil {
+		if err := settings.FromJSON([]byte(options.text), options.to); err != nil {
 			return o, fmt.Errorf("--%s %q: want a JSON object: %w", options.flag, options.text, err)
 		}
 	}

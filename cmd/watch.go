@@ -43,7 +43,7 @@ func (a *app) watch(ctx context.Context, live report.Live, port uint16) error {
 	if live.Every <= 0 {
 		return usageError{fmt.Errorf("--every %v: want a positive duration", live.Every)}
 	}
-	if _, err := report.Find(live.Dirs...); err != nil {
+	if _, _, err := report.Find(live.Dirs...); err != nil {
 		return usageError{err}
 	}
 	at, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
@@ -68,6 +68,6 @@ func (a *app) nameUnreadable(dirs []string) {
 		left = append(left, report.Left{Dir: dirs[0], Why: err.Error()})
 	}
 	for _, l := range left {
-		fmt.Fprintf(a.stderr, "left out: %s: %s\n", l.Dir, l.Why)
+		a.leftOut(l.Dir, l.Why)
 	}
 }

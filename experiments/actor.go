@@ -50,12 +50,8 @@ func (c Catalog) OpenActor(backend compute.Backend, dir, which string, log *slog
 	if a.Config, err = c.Reread(dir, nil); err != nil {
 		return nil, err
 	}
-	saved, err := runs.OpenCheckpoint(dir, which, log)
+	saved, weights, err := readWeights(dir, which, log)
 	if err != nil {
-		return nil, err
-	}
-	weights := model.NewStore()
-	if err := saved.Store(agentFile, weights); err != nil {
 		return nil, err
 	}
 	a.Spec = envbridge.Spec{ID: a.Config.Env.ID, Copies: 1}
@@ -77,6 +73,22 @@ func (c Catalog) OpenActor(backend compute.Backend, dir, which string, log *slog
 		return nil, fmt.Errorf("%s: %w", saved.Path, err)
 	}
 	return a, nil
+}
+
+// readWeights reads the weights of a checkpoint. A training may remove the checkpoint
+// meanwhile: then it has written a newer one, which is read instead.
+func readWeights(dir, which string, log *slog.Logger) (saved *checkpoint.Checkpoint, weights *model.Store, err error) {
+	const tries = 3
+	for range tries {
+		if saved, err = runs.OpenCheckpoint(dir, which, log); err != nil {
+			return nil, nil, err
+		}
+		weights = model.NewStore()
+		if err = saved.Store(agentFile, weights); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	return saved, weights, err
 }
 
 // sizes returns the sizes of a checkpoint's observations and actions. The first format

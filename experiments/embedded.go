@@ -49,7 +49,11 @@ func (c Catalog) Reread(dir string, sets []string) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	return c.decode(path, layers, sets)
+	cfg, err := c.decode(path, layers, sets)
+	if err != nil && IsImageRun(dir) {
+		return Config{}, fmt.Errorf("%s is the run of an image model: use stein ebm, serve or export", dir)
+	}
+	return cfg, err
 }
 
 func (c Catalog) decode(name string, layers []*settings.Tree, sets []string) (Config, error) {

@@ -105,8 +105,9 @@ func (r *imageRun) hang(update int64, drawn *dataset.Images, x []float32) error 
 		return err
 	}
 	size := drawn.Size()
-	data := make([]float32, r.Config.Eval.Pictures*size)
-	r.images.Floats(data, 0, r.Config.Eval.Pictures)
+	some := min(r.Config.Eval.Pictures, r.images.Len()) // a folder may have few images
+	data := make([]float32, some*size)
+	r.images.Floats(data, 0, some)
 	ofData, err := r.model.Energies(data)
 	if err != nil || ofData == nil {
 		return err
@@ -217,7 +218,7 @@ func (g gallery) neighbours(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	near, err := drawn.Nearest(ctx, g.images, neighbours)
+	near, err := drawn.Nearest(ctx, g.images, min(neighbours, g.images.Len()))
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,9 @@ package experiments
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/stein-rl/stein/images/dataset"
@@ -74,9 +77,13 @@ func (d Data) open(ctx context.Context, split string, progress func(done, total 
 	if d.Name == "folder" && split != "train" {
 		split = "train" // a folder has no other split
 	}
-	return dataset.Open(ctx, dataset.Source{
+	m, err := dataset.Open(ctx, dataset.Source{
 		Name: d.Name, Path: d.Path, Split: split, Size: d.Size, Grey: d.Grey, Download: d.Download, Progress: progress,
 	})
+	if _, lost := os.Stat(d.Path); err != nil && d.Path != "" && lost != nil && !filepath.IsAbs(d.Path) {
+		err = fmt.Errorf("%w; data.path is relative to the working directory: start stein where the training was started, or set an absolute path", err)
+	}
+	return m, err
 }
 
 // The folder of the image models' configurations, and the part that all of them extend.
@@ -138,6 +145,10 @@ func RereadImages(dir string, sets []string) (ImageConfig, error) {
 		return cfg, err
 	}
 	if err := ladder.Decode(path, &cfg, layers, sets, nil); err != nil {
+		var steps int64 // only agents have them
+		if layers[0].Get("steps", &steps) == nil && steps > 0 {
+			err = fmt.Errorf("%s is the run of an agent, not of an image model: use stein eval, train --resume, serve or export", dir)
+		}
 		return ImageConfig{}, err
 	}
 	return cfg, nil

@@ -2,6 +2,9 @@
 package policies
 
 import (
+	"fmt"
+	"strings"
+
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 
@@ -15,6 +18,13 @@ type Policy interface {
 	// Sample draws q.Particles reparameterised actions for every state. It creates
 	// variables only under q.Scope, because the policy's optimiser trains that scope.
 	Sample(q Query) Draw
+}
+
+// NameOf names the kind of a policy for messages: gaussian, flow, stein, or the name of
+// your own type.
+func NameOf(p Policy) string {
+	whole := fmt.Sprintf("%T", p)
+	return strings.ToLower(whole[strings.LastIndexByte(whole, '.')+1:])
 }
 
 // A Query is a learner's request to a policy. Axes: B states, M particles, S observation

@@ -22,6 +22,10 @@ type Interval struct {
 	High  float64 `json:"high"`
 }
 
+// MostResamples limits the memory: every interval keeps all its resamples until they are
+// sorted.
+const MostResamples = 100_000
+
 // UsedResamples is Resamples or its default.
 func (b Bootstrap) UsedResamples() int {
 	if b.Resamples == 0 {
@@ -39,8 +43,8 @@ func (b Bootstrap) UsedLevel() float64 {
 }
 
 func (b Bootstrap) validate() error {
-	if b.UsedResamples() < 1 || !(b.UsedLevel() > 0 && b.UsedLevel() < 1) {
-		return fmt.Errorf("report: bootstrap with %d resamples at level %g: want at least 1 resample and a level between 0 and 1", b.UsedResamples(), b.UsedLevel())
+	if b.UsedResamples() < 1 || b.UsedResamples() > MostResamples || !(b.UsedLevel() > 0 && b.UsedLevel() < 1) {
+		return fmt.Errorf("report: bootstrap with %d resamples at level %g: want 1 to 100,000 resamples and a level between 0 and 1", b.UsedResamples(), b.UsedLevel())
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stein-rl/stein/report"
@@ -15,6 +16,15 @@ func put(t testing.TB, dir, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// pipe puts a named pipe in the place of a file.
+func pipe(name string) func(dir string) {
+	return func(dir string) {
+		path := filepath.Join(dir, name)
+		os.Remove(path)
+		syscall.Mkfifo(path, 0o644)
 	}
 }
 
@@ -29,7 +39,13 @@ func TestDamaged(t *testing.T) {
 		"no run.json":         {func(d string) { os.Remove(filepath.Join(d, "run.json")) }, "no run.json"},
 		"empty run.json":      {func(d string) { put(t, d, "run.json", "") }, "run.json"},
 		"cut run.json":        {func(d string) { put(t, d, "run.json", `{"id": "x", "see`) }, "run.json"},
-		"other run.json":      {func(d string) { put(t, d, "run.json", `{"seed": -1}`) }, "run.json"},
+		"other run.json":      {func(d string) { put(t, d, "run.json", `{"seed": -1}`) }, "run.json: seed: want a whole number of at least 0"},
+		"null run.json":       {func(d string) { put(t, d, "run.json", "null") }, "run.json: want an object, got null"},
+		"marked run.json":     {func(d string) { put(t, d, "run.json", "\xef\xbb\xbf"+read(t, filepath.Join(d, "run.json"))) }, ""},
+		"swapped":             {func(d string) { put(t, d, "run.json", read(t, filepath.Join(d, "config.yaml"))) }, "run.json: not JSON at byte 1"},
+		"pipe for run.json":   {pipe("run.json"), "run.json: it is a named pipe, want a file"},
+		"pipe for config":     {pipe("config.yaml"), "config.yaml: it is a named pipe, want a file"},
+		"pipe for metrics":    {pipe("metrics.csv"), "metrics.csv: it is a named pipe, want a file"},
 		"no config":           {func(d string) { os.Remove(filepath.Join(d, "config.yaml")) }, "config.yaml"},
 		"empty config":        {func(d string) { put(t, d, "config.yaml", "") }, "want key: value"},
 		"config of a list":    {func(d string) { put(t, d, "config.yaml", "[1, 2]") }, "want key: value"},
@@ -135,7 +151,7 @@ func TestFindFollowsLinks(t *testing.T) {
 	link(filepath.Join(disk, "sweep", "a"), filepath.Join(disk, "again"))
 	link(filepath.Join(disk, "nowhere"), filepath.Join(disk, "dangling"))
 	for _, dir := range []string{filepath.Join(home, "runs"), home} {
-		found, err := report.Find(dir)
+		found, _, err := report.Find(dir)
 		if err != nil || len(found) != 1 {
 			t.Errorf("%s: found %v, %v", dir, found, err)
 		}

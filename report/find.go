@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,16 +10,35 @@ import (
 
 // Find lists the run folders among dirs and up to 4 levels below. A dir is a run folder,
 // a sweep's folder, or the folder of all runs. Find follows links and visits each folder
-// once. It includes damaged run folders.
-func Find(dirs ...string) ([]string, error) {
-	found, _, err := search(dirs)
-	return found, err
+// once. It includes damaged run folders. left are the folders that cannot be read and
+// the dirs without a run; if no dir has one, that is an error.
+func Find(dirs ...string) (found []string, left []Left, err error) {
+	var without error // the first dir without a run
+	for _, dir := range dirs {
+		l := looking{seen: map[string]bool{}}
+		_, err := os.Stat(dir)
+		if err != nil {
+			err = fmt.Errorf("cannot read run folder %s: %w", dir, err)
+		} else if l.below(dir, deepest); len(l.found) == 0 && len(l.left) == 0 {
+			err = fmt.Errorf("no run.json in %s or below it", dir)
+		}
+		if err != nil {
+			without = cmp.Or(without, err)
+			l.left = append(l.left, Left{dir, err.Error()})
+		}
+		found, left = append(found, l.found...), append(left, l.left...)
+	}
+	if len(found) == 0 && without != nil {
+		return nil, nil, fmt.Errorf("report: %w", without)
+	}
+	slices.Sort(found)
+	return slices.Compact(found), left, nil
 }
 
 // Unreadable lists the folders among dirs and below them that can't be read, and the
 // run folders that are damaged, each with the reason.
 func Unreadable(dirs ...string) ([]Left, error) {
-	found, left, err := search(dirs)
+	found, left, err := Find(dirs...)
 	if err != nil {
 		return nil, err
 	}
@@ -32,23 +52,6 @@ func Unreadable(dirs ...string) ([]Left, error) {
 
 // deepest is how far below a folder runs are looked for.
 const deepest = 4
-
-// search is Find that also returns the unreadable folders.
-func search(dirs []string) (found []string, left []Left, err error) {
-	for _, dir := range dirs {
-		if _, err := os.Stat(dir); err != nil {
-			return nil, nil, fmt.Errorf("report: cannot read run folder %s: %w", dir, err)
-		}
-		l := looking{seen: map[string]bool{}}
-		l.below(dir, deepest)
-		if len(l.found) == 0 && len(l.left) == 0 {
-			return nil, nil, fmt.Errorf("report: no run.json in %s or below it", dir)
-		}
-		found, left = append(found, l.found...), append(left, l.left...)
-	}
-	slices.Sort(found)
-	return slices.Compact(found), left, nil
-}
 
 // A looking is a search in progress.
 type looking struct {

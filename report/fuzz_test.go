@@ -2,6 +2,7 @@ package report_test
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stein-rl/stein/report"
@@ -16,6 +17,8 @@ func FuzzRun(f *testing.F) {
 		{"step,time,eval/mean_reward,policy/score_norm\n1,1,-1e300,1e-300\n2,NaN,+Inf,1e300\n", `{}`, config},
 		{"time,step,\"a\nb\"\n", `{"created": "0000-01-01T00:00:00+23:59"}`, "updates: 3\n"},
 		{"step,time,eval/fid\n9007199254740992,0,1\n", `null`, "&a {updates: 1, b: *a}"},
+		{"\xef\xbb\xbfstep,time,eval/mean_reward\r\n1,1,2\r\n", "\xef\xbb\xbf{\"seed\": \"1\"}", "\xff\xfea\x00:\x001\x00"},
+		{"step;time\n" + strings.Repeat("9", 5000) + "\n", `{"created": "yesterday", "sessions": {}}`, config},
 		{"step,time,eval/mean_reward\n0,0,1e16\n0,0,10000000000000002\n", `{"seed": 18446744073709551615}`, "? {a: b}\n: c\n"},
 	} {
 		f.Add([]byte(s[0]), []byte(s[1]), []byte(s[2]))

@@ -135,7 +135,7 @@ func (f *feed) look() error {
 	left := []Left{}
 	problem := ""
 	for _, dir := range f.Dirs { // one by one: one that is bad hides no other
-		found, unread, err := search([]string{dir})
+		found, unread, err := Find(dir)
 		if err != nil {
 			problem = err.Error()
 		}

@@ -93,7 +93,7 @@ func New(dirs []string, o Options) (*Report, error) {
 	if o.Metrics == nil {
 		o.Metrics = []string{smoothness, ofImages, rejection}
 	}
-	folders, unread, err := search(dirs)
+	folders, unread, err := Find(dirs...)
 	if err != nil {
 		return nil, err
 	}

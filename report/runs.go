@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 
+	"github.com/stein-rl/stein/internal/regular"
 	"github.com/stein-rl/stein/runs"
 )
 
@@ -50,13 +50,9 @@ func ReadRun(dir string) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(filepath.Join(dir, "config.yaml"))
-	if err != nil {
-		return nil, fmt.Errorf("report: %w", err)
-	}
-	r := &Run{Dir: dir, Info: info, Config: string(text), series: map[string]series{}}
-	if r.Settings, err = ParseSettings(text); err != nil {
-		return nil, fmt.Errorf("%s: %w", dir, err)
+	r := &Run{Dir: dir, Info: info, series: map[string]series{}}
+	if r.Config, r.Settings, err = ReadSettings(dir); err != nil {
+		return nil, err
 	}
 	table, err := runs.ReadTable(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -75,6 +71,18 @@ func ReadRun(dir string) (*Run, error) {
 	}
 	r.Seconds, _ = r.Last("time")
 	return r, nil
+}
+
+// ReadSettings reads the configuration of a run folder, verbatim and flattened.
+func ReadSettings(dir string) (text string, s Settings, err error) {
+	data, err := regular.ReadFile(filepath.Join(dir, "config.yaml"))
+	if err != nil {
+		return "", nil, fmt.Errorf("report: %w", err)
+	}
+	if s, err = ParseSettings(data); err != nil {
+		return "", nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	return string(data), s, nil
 }
 
 // largest is the magnitude beyond which sums of figures could overflow.

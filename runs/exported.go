@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/stein-rl/stein/internal/regular"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -43,7 +44,7 @@ func CreateExported(to, dir string, info Info) error {
 		return fmt.Errorf("export: %w", err)
 	}
 	for _, name := range kept {
-		data, err := os.ReadFile(filepath.Join(dir, name))
+		data, err := regular.ReadFile(filepath.Join(dir, name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/stein-rl/stein/internal/regular"
 	"github.com/stein-rl/stein/internal/settings"
 )
 
@@ -208,6 +209,15 @@ func Open(dir string) (*Folder, error) {
 	if info.Exported {
 		return nil, fmt.Errorf("run folder %s was exported: it can act, but has no optimiser or replay memory to train on; continue the run that it was exported from", dir)
 	}
+	return Take(dir)
+}
+
+// Take opens the folder of any run, such as to remove it.
+func Take(dir string) (*Folder, error) {
+	info, err := ReadInfo(dir)
+	if err != nil {
+		return nil, err
+	}
 	f := &Folder{Dir: dir, Info: info}
 	return f, f.acquire()
 }
@@ -218,14 +228,14 @@ func ReadInfo(dir string) (Info, error) {
 	if !exists(dir) {
 		return info, fmt.Errorf("run folder %s does not exist", dir)
 	}
-	data, err := os.ReadFile(filepath.Join(dir, infoName))
+	data, err := regular.ReadFile(filepath.Join(dir, infoName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return info, fmt.Errorf("%s is not a run folder: it has no %s", dir, infoName)
 	}
 	if err != nil {
 		return info, fmt.Errorf("run folder: %w", err)
 	}
-	if err := json.Unmarshal(data, &info); err != nil {
+	if err := settings.FromJSON(data, &info); err != nil {
 		return info, fmt.Errorf("run folder: %s: %w", filepath.Join(dir, infoName), err)
 	}
 	return info, nil
@@ -233,7 +243,10 @@ func ReadInfo(dir string) (Info, error) {
 
 func (f *Folder) acquire() error {
 	f.lock = flock.New(filepath.Join(f.Dir, lockName))
-	ok, err := f.lock.TryLock()
+	ok, err := false, regular.Replaceable(f.lock.Path())
+	if err == nil {
+		ok, err = f.lock.TryLock()
+	}
 	if err != nil {
 		return fmt.Errorf("run folder: locking %s: %w", f.Dir, err)
 	}

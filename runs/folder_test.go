@@ -1,10 +1,13 @@
 package runs
 
 import (
+	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -75,5 +78,22 @@ func TestUnstartedFolder(t *testing.T) {
 	}
 	if _, err := Create(dir, "", "walker2d/sac", settingsWith(7, 10)); err == nil || !strings.Contains(err.Error(), "--resume") {
 		t.Errorf("with a checkpoint: %v", err)
+	}
+}
+
+// Ensure that named pipes in the places of a folder's files are errors that name them.
+func TestPipesInAFolder(t *testing.T) {
+	for name, open := range map[string]func(dir string) error{
+		lockName:  func(dir string) error { _, err := Take(dir); return err },
+		logName:   func(dir string) error { _, err := (&Folder{Dir: dir}).OpenLog(); return err },
+		jsonlName: func(dir string) error { _, err := openTable(dir, 0, slog.New(slog.DiscardHandler)); return err },
+	} {
+		dir := t.TempDir()
+		if err := errors.Join(WriteFile(filepath.Join(dir, infoName), []byte("{}")), syscall.Mkfifo(filepath.Join(dir, name), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		if err := open(dir); err == nil || !strings.Contains(err.Error(), name+": it is a named pipe, want a file") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

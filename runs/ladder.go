@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/stein-rl/stein/internal/regular"
 	"github.com/stein-rl/stein/internal/settings"
 )
 
@@ -57,7 +57,7 @@ func (l Ladder) Layers(whole string, names ...string) ([]*settings.Tree, error) 
 // converts it if it is old.
 func (l Ladder) Reread(dir string) (layers []*settings.Tree, path string, err error) {
 	path = filepath.Join(dir, configName)
-	data, err := os.ReadFile(path)
+	data, err := regular.ReadFile(path)
 	if err != nil {
 		return nil, path, fmt.Errorf("not a run folder: %w", err)
 	}
@@ -145,7 +145,7 @@ func (l Ladder) read(name, whose string) (place string, data []byte, err error) 
 		if !filepath.IsAbs(name) {
 			name = filepath.Join(whose, name)
 		}
-		data, err := os.ReadFile(name)
+		data, err := regular.ReadFile(name)
 		return name, data, err
 	}
 	data, err = fs.ReadFile(l.Files, name+".yaml")

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/stein-rl/stein/internal/regular"
 )
 
 // The log of a run, and its previous part. To keep a long run from filling the disk, a
@@ -35,7 +37,11 @@ func (f *Folder) OpenLog() (io.WriteCloser, error) {
 }
 
 func (l *runLog) open() error {
-	file, err := os.OpenFile(filepath.Join(l.dir, logName), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	path := filepath.Join(l.dir, logName)
+	if err := regular.Replaceable(path); err != nil {
+		return fmt.Errorf("run folder: %w", err)
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return fmt.Errorf("run folder: %w", err)
 	}

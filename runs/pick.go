@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -8,6 +9,9 @@ import (
 
 	"github.com/stein-rl/stein/runs/checkpoint"
 )
+
+// ErrWhich is the mistake of naming a checkpoint as none is named.
+var ErrWhich = errors.New("want last, best or a step")
 
 // OpenCheckpoint opens a checkpoint of a run: last, best, or a step.
 func OpenCheckpoint(dir, which string, log *slog.Logger) (*checkpoint.Checkpoint, error) {
@@ -24,7 +28,7 @@ func OpenCheckpoint(dir, which string, log *slog.Logger) (*checkpoint.Checkpoint
 	}
 	step, err := strconv.ParseInt(which, 10, 64)
 	if err != nil {
-		return nil, fmt.Errorf("checkpoint %q: want last, best or a step", which)
+		return nil, fmt.Errorf("checkpoint %q: %w", which, ErrWhich)
 	}
 	entries, err := checkpoint.List(Checkpoints(dir))
 	if err != nil {

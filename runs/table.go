@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/stein-rl/stein/internal/regular"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -194,7 +196,7 @@ func (t *table) rewrite(columns []string, rows [][]float64) error {
 // trimJSONL keeps the complete lines up to a step.
 func (t *table) trimJSONL(upTo int64) (*os.File, error) {
 	path := filepath.Join(t.dir, jsonlName)
-	old, err := os.ReadFile(path)
+	old, err := regular.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("runs: %w", err)
 	}
@@ -233,7 +235,7 @@ type Table struct {
 // crash. An empty file is a table without rows.
 func ReadTable(dir string) (Table, error) {
 	path := filepath.Join(dir, csvName)
-	data, err := os.ReadFile(path)
+	data, err := regular.ReadFile(path)
 	if err != nil {
 		return Table{}, fmt.Errorf("runs: %w", err)
 	}
@@ -245,7 +247,7 @@ func ReadTable(dir string) (Table, error) {
 }
 
 func parseTable(data []byte) (Table, error) {
-	data = data[:bytes.LastIndexByte(data, '\n')+1]
+	data = bytes.TrimPrefix(data[:bytes.LastIndexByte(data, '\n')+1], []byte("\xef\xbb\xbf")) // spreadsheets add a mark
 	if len(data) == 0 {
 		return Table{Columns: []string{stepColumn, timeColumn}}, nil
 	}
@@ -261,17 +263,17 @@ func parseTable(data []byte) (Table, error) {
 	t := Table{Columns: rows[0]}
 	step := t.column(stepColumn)
 	if step < 0 || t.column(timeColumn) < 0 {
-		return Table{}, fmt.Errorf("columns %s and %s are missing", stepColumn, timeColumn)
+		return Table{}, fmt.Errorf("columns %s and %s are missing: the first line is %.60q", stepColumn, timeColumn, strings.Join(t.Columns, ","))
 	}
 	for i, name := range t.Columns {
 		if slices.Index(t.Columns, name) != i {
-			return Table{}, fmt.Errorf("column %q appears twice", name)
+			return Table{}, fmt.Errorf("column %.40q appears twice", name)
 		}
 	}
 	for i, cells := range rows[1:] {
 		row, err := parseRow(cells, len(t.Columns))
 		if err == nil && !(row[step] >= 0 && row[step] <= maxStep && row[step] == math.Trunc(row[step])) {
-			err = fmt.Errorf("%s %q: want a whole number of at least 0", stepColumn, cells[step])
+			err = fmt.Errorf("%s %.40q: want a whole number of at least 0", stepColumn, cells[step])
 		}
 		if err != nil {
 			return Table{}, fmt.Errorf("row %d: %w", i+1, err)
@@ -294,7 +296,7 @@ func parseRow(cells []string, n int) ([]float64, error) {
 		if cell != "" {
 			x, err := strconv.ParseFloat(cell, 64)
 			if err != nil && !errors.Is(err, strconv.ErrRange) { // 1e999 is infinite
-				return nil, fmt.Errorf("%q is not a number", cell)
+				return nil, fmt.Errorf("%.40q is not a number", cell)
 			}
 			row[i] = x
 		}

@@ -72,12 +72,15 @@ func TestTable(t *testing.T) {
 // an error and no wrong figure.
 func TestTableDamage(t *testing.T) {
 	for _, c := range []struct{ name, csv, want string }{
+		{"with a byte order mark", "\xef\xbb\xbfstep,time,a\r\n1,1,5\r\n", ""},
 		{"cut short", "step,time,a\n1,1,5\n2,1,5", ""},
 		{"in the middle", "step,time,a\n1,1,5\n2,1\n3,1,6\n", "row 2: got 2 cells for 3 columns"},
 		{"no number", "step,time,a\n1,1,x\n2,1,3\n", `row 1: "x" is not a number`},
 		{"steps that are none", "step,time,a\n1,1,5\nNaN,2,3\n", `row 2: step "NaN": want a whole number`},
 		{"a column twice", "step,time,a,a\n1,1,5,5\n", `column "a" appears twice`},
-		{"no steps", "time,a\n1,5\n", "columns step and time are missing"},
+		{"no steps", "time,a\n1,5\n", `columns step and time are missing: the first line is "time,a"`},
+		{"semicolons", "step;time;a\n1;1;5\n", `the first line is "step;time;a"`},
+		{"a long cell", "step,time,a\n1,1," + strings.Repeat("x", 1e6) + "\n", `row 1: "` + strings.Repeat("x", 40) + `" is not`},
 		{"a quote", "step,time,\"a\n1,1,5\n", "not a table"},
 	} {
 		dir := t.TempDir()

@@ -74,7 +74,7 @@ func (s *Server) unknownModel(name string) error {
 	if names == nil {
 		return status.Error(codes.NotFound, "this server has no image models")
 	}
-	return status.Errorf(codes.NotFound, "unknown image model %q; this server has %s", name, strings.Join(names, ", "))
+	return status.Errorf(codes.NotFound, "unknown image model %.80q; this server has %s", name, strings.Join(names, ", "))
 }
 
 // An energyService implements the service Energies.

@@ -62,6 +62,9 @@ type swap struct {
 func (p *policy) ask(ctx context.Context, obs []float32, greedy bool, seed *uint64) (reply, error) {
 	width := p.actor.Spec.ObsDim
 	rows := len(obs) / width
+	if len(obs) == 0 {
+		return reply{}, status.Errorf(codes.InvalidArgument, "policy %s: got no observation", p.name)
+	}
 	if rows == 0 || rows*width != len(obs) {
 		return reply{}, status.Errorf(codes.InvalidArgument, "policy %s: got %d numbers, not a multiple of the observation size %d", p.name, len(obs), width)
 	}

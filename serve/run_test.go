@@ -64,7 +64,12 @@ func (r run) learner(t testing.TB, seed uint64) agents.Learner {
 func (r run) save(t testing.TB, step int64, s agents.Learner) {
 	t.Helper()
 	_, err := checkpoint.Write(runs.Checkpoints(r.dir), step, func(w *checkpoint.Writer) error {
-		return errors.Join(w.Store("agent", s.Store()), w.JSON("sizes", map[string]int{"obs_dim": r.spec.ObsDim, "act_dim": r.spec.ActDim}))
+		sizes := map[string]any{"obs_dim": r.spec.ObsDim, "act_dim": r.spec.ActDim}
+		if b := r.spec.Bounds; b != nil {
+			sizes["act_low"], sizes["act_high"] = b.Low, b.High
+			sizes["obs_shape"], sizes["act_shape"] = r.spec.ObsShape, r.spec.ActShape
+		}
+		return errors.Join(w.Store("agent", s.Store()), w.JSON("sizes", sizes))
 	})
 	if err != nil {
 		t.Fatal(err)

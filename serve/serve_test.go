@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -16,6 +17,9 @@ import (
 	"time"
 
 	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/internal/enginetest"
 	"github.com/stein-rl/stein/runs"
 
 	"github.com/gomlx/gomlx/core/tensors"
@@ -306,7 +310,7 @@ func TestRefusals(t *testing.T) {
 		code codes.Code
 		want string
 	}{
-		{nil, client.Ask{}, codes.InvalidArgument, "got 0 numbers, not a multiple of the observation size 3"},
+		{nil, client.Ask{}, codes.InvalidArgument, "got no observation"},
 		{make([]float32, 4), client.Ask{}, codes.InvalidArgument, "got 4 numbers, not a multiple of the observation size 3"},
 		{make([]float32, 33), client.Ask{}, codes.InvalidArgument, "got 11 observations in one request, the limit is 10"},
 		{[]float32{0, 0, 0, 0, nan, 0}, client.Ask{}, codes.InvalidArgument, "number 1 of observation 1 is NaN"},
@@ -382,9 +386,42 @@ func TestStream(t *testing.T) {
 	}
 }
 
+// removing is a log handler that removes a folder at the first message.
+type removing struct {
+	slog.Handler
+	dir string
+}
+
+func (r removing) Enabled(context.Context, slog.Level) bool      { return true }
+func (r removing) Handle(_ context.Context, _ slog.Record) error { return os.RemoveAll(r.dir) }
+
+// Ensure that a checkpoint which a training removes while it is read is no error: another
+// one is there.
+func TestCheckpointRemovedMeanwhile(t *testing.T) {
+	r := newRun(t, "pendulum/sac", small...)
+	for step := range int64(3) {
+		r.save(t, 1+step, r.learner(t, 1))
+	}
+	step := func(n int) string { return filepath.Join(runs.Checkpoints(r.dir), fmt.Sprintf("step-%09d", n)) }
+	// The newest is damaged, which is logged once the one before it was opened.
+	if err := os.Truncate(filepath.Join(step(3), "agent.safetensors"), 10); err != nil {
+		t.Fatal(err)
+	}
+	a, err := experiments.Builtin().OpenActor(enginetest.Backend(t), r.dir, "last", slog.New(removing{slog.DiscardHandler, step(2)}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if a.At.Step != 1 {
+		t.Errorf("step %d, want that of the checkpoint that is left", a.At.Step)
+	}
+}
+
 // Ensure that a server reports its policies by name, its health and its schema.
 func TestSpec(t *testing.T) {
 	one, two := newRun(t, "pendulum/sac", small...), newRun(t, "walker2d/sac", small...)
+	two.spec.Bounds = &envbridge.Bounds{Low: []float64{-2, 0}, High: []float64{2, 1}}
+	two.spec.ObsShape, two.spec.ActShape = []int{1, obsDim}, []int{actDim}
 	one.save(t, 10, one.learner(t, 1))
 	two.save(t, 20, two.learner(t, 1))
 	address := start(t, config(t, one, two))
@@ -394,6 +431,23 @@ func TestSpec(t *testing.T) {
 	}
 	if s := specs[1]; s.Name != "b" || s.Env != two.cfg.Env.ID || s.ObsDim != obsDim || s.ActDim != actDim || s.Kind != "gaussian" || s.Step != 20 || s.Batch != 8 {
 		t.Errorf("%v", s)
+	}
+	if s := specs[1]; !slices.Equal(s.ActLow, []float64{-2, 0}) || !slices.Equal(s.ActHigh, []float64{2, 1}) || !slices.Equal(s.ObsShape, []uint32{1, obsDim}) || !slices.Equal(s.ActShape, []uint32{actDim}) {
+		t.Errorf("bounds and shapes: %v", s)
+	}
+	if scaled, err := client.Scale([]float32{-1, 1, 0, -2}, specs[1]); err != nil || !slices.Equal(scaled, []float64{-2, 1, 0, 0}) {
+		t.Errorf("scaled to %v, %v", scaled, err)
+	}
+	if scaled, err := client.Scale([]float32{0, 0, 0}, specs[1]); err == nil {
+		t.Errorf("three numbers for two bounds: %v", scaled)
+	}
+	// However long a name, the answer is an error of the server's own.
+	if _, err := dial(t, address, client.Options{}).Specs(t.Context(), strings.Repeat("x", 1e5)); status.Code(err) != codes.NotFound {
+		t.Errorf("a long name: %v", err)
+	}
+	// A checkpoint of an older version or an imported model has no bounds.
+	if scaled, err := client.Scale([]float32{0, 0}, specs[0]); err == nil || len(specs[0].ActLow)+len(specs[0].ActHigh)+len(specs[0].ObsShape) != 0 {
+		t.Errorf("%v, scaled to %v", specs[0], scaled)
 	}
 	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {

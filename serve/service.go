@@ -96,13 +96,25 @@ func (s *Server) Spec(_ context.Context, r *servepb.SpecRequest) (*servepb.SpecR
 		if many, ok := p.actor.Agent.(interface{ Particles() int }); ok {
 			particles = many.Particles()
 		}
-		answer.Policies = append(answer.Policies, &servepb.PolicySpec{
+		spec := &servepb.PolicySpec{
 			Name: p.name, Env: p.actor.Spec.ID, ObsDim: uint32(p.actor.Spec.ObsDim), ActDim: uint32(p.actor.Spec.ActDim),
 			Algorithm: p.actor.Config.Agent.Name, Kind: p.actor.Config.Policy.Name, Particles: uint32(particles),
 			Step: p.step.Load(), Run: p.actor.Info.ID, Batch: uint32(p.oracle.Batch()),
-		})
+			ObsShape: unsigned(p.actor.Spec.ObsShape), ActShape: unsigned(p.actor.Spec.ActShape),
+		}
+		if b := p.actor.Spec.Bounds; b != nil {
+			spec.ActLow, spec.ActHigh = b.Low, b.High
+		}
+		answer.Policies = append(answer.Policies, spec)
 	}
 	return answer, nil
+}
+
+func unsigned(shape []int) (all []uint32) {
+	for _, n := range shape {
+		all = append(all, uint32(n))
+	}
+	return all
 }
 
 func (s *Server) unknown(name string) error {
@@ -113,5 +125,5 @@ func (s *Server) unknown(name string) error {
 	if names == nil {
 		return status.Error(codes.NotFound, "this server has no policies")
 	}
-	return status.Errorf(codes.NotFound, "unknown policy %q; this server has %s", name, strings.Join(names, ", "))
+	return status.Errorf(codes.NotFound, "unknown policy %.80q; this server has %s", name, strings.Join(names, ", "))
 }

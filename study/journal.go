@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+	"github.com/stein-rl/stein/internal/regular"
+	"github.com/stein-rl/stein/internal/settings"
 )
 
 // The files of a sweep's folder, besides a folder for each trial.
@@ -52,7 +54,7 @@ type journal struct{ file *os.File }
 // that was cut off by a crash.
 func openJournal(dir string) (*journal, []event, error) {
 	path := filepath.Join(dir, journalName)
-	data, err := os.ReadFile(path)
+	data, err := regular.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fmt.Errorf("sweep: %w", err)
 	}
@@ -60,8 +62,8 @@ func openJournal(dir string) (*journal, []event, error) {
 	var events []event
 	for line := range bytes.Lines(whole) {
 		var e event
-		if err := json.Unmarshal(line, &e); err != nil {
-			return nil, nil, fmt.Errorf("sweep: %s, line %d: %w", path, len(events)+1, err)
+		if err := settings.FromJSON(line, &e); err != nil {
+			return nil, nil, fmt.Errorf("sweep: %s, line %d: %w; remove that line, or the file: finished trials are also known by their run folders", path, len(events)+1, err)
 		}
 		events = append(events, e)
 	}
@@ -105,15 +107,15 @@ const planVersion = 1
 func readPlan(dir string) (plan, error) {
 	p := plan{Version: planVersion}
 	path := filepath.Join(dir, planName)
-	data, err := os.ReadFile(path)
+	data, err := regular.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return p, nil
 	}
 	if err == nil {
-		err = json.Unmarshal(data, &p)
+		err = settings.FromJSON(data, &p)
 	}
 	if err != nil {
-		return p, fmt.Errorf("sweep: %s: %w", path, err)
+		return p, fmt.Errorf("sweep: %s: %w; remove it, and the sweep's own command makes it again", path, err)
 	}
 	if p.Version != planVersion {
 		return p, fmt.Errorf("sweep: %s has version %d, this stein reads version %d", path, p.Version, planVersion)
@@ -166,7 +168,10 @@ func (p *plan) merge(trials []Trial, threads int) ([]Trial, error) {
 // lock locks a sweep's folder against a second sweep.
 func lock(dir string) (*flock.Flock, error) {
 	l := flock.New(filepath.Join(dir, lockName))
-	ok, err := l.TryLock()
+	ok, err := false, regular.Replaceable(l.Path())
+	if err == nil {
+		ok, err = l.TryLock()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("sweep: locking %s: %w", dir, err)
 	}

@@ -4,13 +4,9 @@
 package study
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -20,6 +16,8 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/internal/regular"
+	"github.com/stein-rl/stein/internal/settings"
 	"github.com/stein-rl/stein/report"
 	"github.com/stein-rl/stein/runs"
 )
@@ -164,14 +162,12 @@ func Flow(n *yaml.Node) (string, error) {
 // ReadMatrix reads a sweep's YAML file.
 func ReadMatrix(file string) (Matrix, error) {
 	var m Matrix
-	data, err := os.ReadFile(file)
+	data, err := regular.ReadFile(file)
 	if err != nil {
 		return m, fmt.Errorf("sweep: %w", err)
 	}
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	dec.KnownFields(true)
-	if err := dec.Decode(&m); err != nil && !errors.Is(err, io.EOF) {
-		return m, fmt.Errorf("sweep: %s: %s", file, strings.TrimPrefix(err.Error(), "yaml: "))
+	if err := settings.Strict(data, &m); err != nil {
+		return m, fmt.Errorf("sweep: %s: %w", file, err)
 	}
 	if len(m.Configs) == 0 {
 		return m, fmt.Errorf("sweep: %s: configs is missing, such as configs: [walker2d/sac, walker2d/met-*]", file)

@@ -100,7 +100,7 @@ func TestBadMatrix(t *testing.T) {
 	dir := t.TempDir()
 	for text, want := range map[string]string{
 		"seeds: 2\n":                                          "configs is missing",
-		"configs: [pendulum/sac]\nseed: 2\n":                  "field seed not found",
+		"configs: [pendulum/sac]\nseed: 2\n":                  "seed: unknown key; did you mean seeds?",
 		"configs: [pendulum/sac]\nseeds: none\n":              `seeds "none"`,
 		"configs: [pendulum/sac]\nseeds: [1, 1]\n":            "two trials are named",
 		"configs: [pendulum/sac]\ngrid: {agent.gamma: 0.9}\n": "want a list of values",

@@ -127,10 +127,10 @@ func (c Config) Check(policy policies.Policy) error {
 		return errors.New("soft actor-critic trains a policy: set policy.kind")
 	}
 	if _, ok := policy.(policies.Starter); !ok && (c.Target != "particles" || c.PolicyLoss != "particles") {
-		return fmt.Errorf("agent.target %s with agent.policy_loss %s: only for policies that move particles, not %T", c.Target, c.PolicyLoss, policy)
+		return fmt.Errorf("agent.target %s with agent.policy_loss %s: only for policies that move particles, not %s", c.Target, c.PolicyLoss, policies.NameOf(policy))
 	}
 	if _, ok := policy.(policies.Starter); !ok && c.CriticAverage > 0 {
-		return fmt.Errorf("agent.critic_average %g: only for policies that move particles, not %T", c.CriticAverage, policy)
+		return fmt.Errorf("agent.critic_average %g: only for policies that move particles, not %s", c.CriticAverage, policies.NameOf(policy))
 	}
 	if p, ok := policy.(policies.Checker); ok {
 		if err := p.Check(c.Particles, 0); err != nil {

@@ -92,7 +92,7 @@ func New(cfg Config, t agents.Task) (*Learner, error) {
 	for _, stage := range stages {
 		if err := stage(); err != nil {
 			s.Close()
-			return nil, fmt.Errorf("sac: soft actor-critic with %T: %w", t.Policy, err)
+			return nil, fmt.Errorf("sac: soft actor-critic with policy %s: %w", policies.NameOf(t.Policy), err)
 		}
 	}
 	return s, nil

@@ -12,7 +12,6 @@ from stein_env.client import Client, scale
 
 address = sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:50051"
 env = gymnasium.make("Pendulum-v1")
-low, high = env.action_space.low, env.action_space.high
 
 with Client(address) as policies, policies.stream() as loop:
     spec = policies.specs()[0]
@@ -21,7 +20,7 @@ with Client(address) as policies, policies.stream() as loop:
     total, ended = 0.0, False
     while not ended:
         answer = loop.act(obs, deterministic=True)
-        action = scale(answer.actions, low, high)
+        action = scale(answer.actions, spec.act_low, spec.act_high)
         obs, reward, terminated, truncated, _ = env.step(action)
         total, ended = total + float(reward), terminated or truncated
     print(f"return {total:.0f}")

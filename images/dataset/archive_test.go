@@ -3,19 +3,17 @@ package dataset
 import (
 	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// archive packs files into a .tar.gz in the given order.
-func archive(t *testing.T, names []string, content func(name string) []byte) []byte {
+// packed packs files into a .tar in the given order.
+func packed(t *testing.T, names []string, content func(name string) []byte) []byte {
 	t.Helper()
 	var buf bytes.Buffer
-	zip := gzip.NewWriter(&buf)
-	out := tar.NewWriter(zip)
+	out := tar.NewWriter(&buf)
 	for _, name := range names {
 		data := content(name)
 		if err := out.WriteHeader(&tar.Header{Name: cifarFolder + "/" + name, Mode: 0o644, Size: int64(len(data))}); err != nil {
@@ -28,14 +26,11 @@ func archive(t *testing.T, names []string, content func(name string) []byte) []b
 	if err := out.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := zip.Close(); err != nil {
-		t.Fatal(err)
-	}
 	return buf.Bytes()
 }
 
-// Ensure that an archive given by its path is read, whatever the order of its files,
-// and that a cut or incomplete one is an error that names it.
+// Ensure that an archive given by its path is read, gzipped or not, whatever the order of
+// its files, and that a cut or incomplete one is an error that names it.
 func TestArchive(t *testing.T) {
 	test := records(cifarRecords)
 	content := func(name string) []byte {
@@ -45,14 +40,17 @@ func TestArchive(t *testing.T) {
 		return []byte("text")
 	}
 	path := filepath.Join(t.TempDir(), "mine.tar.gz")
-	data := archive(t, []string{"readme.html", "test_batch.bin", "batches.meta.txt"}, content)
-	write(t, path, data)
-	m, err := Open(t.Context(), Source{Name: "cifar10", Path: path, Split: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if m.Len() != cifarRecords || m.Labels[4] != 4 {
-		t.Errorf("%d pictures, label %d", m.Len(), m.Labels[4])
+	plain := packed(t, []string{"readme.html", "test_batch.bin", "batches.meta.txt"}, content)
+	data := zipped(t, plain)
+	for _, bytes := range [][]byte{plain, data} {
+		write(t, path, bytes)
+		m, err := Open(t.Context(), Source{Name: "cifar10", Path: path, Split: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Len() != cifarRecords || m.Labels[4] != 4 {
+			t.Errorf("%d pictures, label %d", m.Len(), m.Labels[4])
+		}
 	}
 	if _, err := Open(t.Context(), Source{Name: "cifar10", Path: path}); err == nil || !strings.Contains(err.Error(), "has no data_batch_1.bin") {
 		t.Errorf("without the training files: %v", err)

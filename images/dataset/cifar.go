@@ -2,7 +2,6 @@ package dataset
 
 import (
 	"archive/tar"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +11,8 @@ import (
 	"path/filepath"
 
 	"github.com/stein-rl/stein/internal/fetch"
+
+	"github.com/stein-rl/stein/internal/regular"
 )
 
 // CIFAR-10's binary version: files of 10,000 records, each a label and the red, green and
@@ -31,6 +32,9 @@ var cifarArchive = fetch.File{
 	Size:   170052171,
 	SHA256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
 }
+
+// cifarPickled are files of the Python version, which torchvision downloads.
+var cifarPickled = []string{"data_batch_1", "cifar-10-batches-py", "cifar-10-python.tar.gz"}
 
 func cifarFiles(split string) []string {
 	if split == "test" {
@@ -66,8 +70,10 @@ func openCIFAR(ctx context.Context, s Source) (*Images, error) {
 			}
 			return m, m.readArchive(ctx, archive, names)
 		}
-		if exists(filepath.Join(dir, "data_batch_1")) {
-			return nil, fmt.Errorf("dataset: %s has the Python version of CIFAR-10: want the binary version, %s", dir, cifarArchive.Name)
+		for _, name := range cifarPickled {
+			if exists(filepath.Join(dir, name)) {
+				return nil, fmt.Errorf("dataset: %s is the Python version of CIFAR-10: want the binary version, %s", filepath.Join(dir, name), cifarArchive.Name)
+			}
 		}
 	}
 	if !s.Download {
@@ -93,7 +99,7 @@ func (m *Images) readFiles(ctx context.Context, dir string, names []string) erro
 }
 
 func (m *Images) readFile(name string) error {
-	file, err := os.Open(name)
+	file, err := regular.Open(name)
 	if err != nil {
 		return fmt.Errorf("dataset: %w", err)
 	}
@@ -104,12 +110,12 @@ func (m *Images) readFile(name string) error {
 // readArchive reads the named files from the archive, in the archive's order, which
 // differs from their numbering.
 func (m *Images) readArchive(ctx context.Context, archive string, names []string) error {
-	file, err := os.Open(archive)
+	file, err := regular.Open(archive)
 	if err != nil {
 		return fmt.Errorf("dataset: %w", err)
 	}
 	defer file.Close()
-	unzipped, err := gzip.NewReader(file)
+	plain, err := unzipped(file)
 	if err != nil {
 		return fmt.Errorf("dataset: %s: %w", archive, err)
 	}
@@ -117,7 +123,7 @@ func (m *Images) readArchive(ctx context.Context, archive string, names []string
 	for _, name := range names {
 		parts[name] = nil
 	}
-	for in := tar.NewReader(unzipped); ; {
+	for in := tar.NewReader(plain); ; {
 		header, err := in.Next()
 		if errors.Is(err, io.EOF) {
 			break

@@ -83,11 +83,13 @@ func TestOpenCIFAR(t *testing.T) {
 	if _, err := Open(t.Context(), source); err != nil {
 		t.Errorf("the inner folder: %v", err)
 	}
-	python := t.TempDir()
-	write(t, filepath.Join(python, "data_batch_1"), []byte("pickle"))
-	source.Path = python
-	if _, err := Open(t.Context(), source); err == nil || !strings.Contains(err.Error(), "Python version") {
-		t.Errorf("the Python version: %v", err)
+	for _, name := range []string{"data_batch_1", "cifar-10-batches-py/data_batch_1", "cifar-10-python.tar.gz"} {
+		python := t.TempDir()
+		write(t, filepath.Join(python, name), []byte("pickle"))
+		source.Path = python
+		if _, err := Open(t.Context(), source); err == nil || !strings.Contains(err.Error(), "Python version") {
+			t.Errorf("the Python version: %v", err)
+		}
 	}
 	damaged := t.TempDir()
 	write(t, filepath.Join(damaged, cifarArchive.Name), []byte("no archive"))

@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -15,6 +16,8 @@ import (
 	"strings"
 
 	"golang.org/x/image/draw"
+
+	"github.com/stein-rl/stein/internal/regular"
 )
 
 // pixelLimit limits one image: a small file can claim a size that exhausts the memory.
@@ -119,7 +122,7 @@ func Decode(name string, file io.ReadSeeker) (*Images, error) {
 }
 
 func decode(name string) (image.Image, error) {
-	file, err := os.Open(name)
+	file, err := regular.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("dataset: %w", err)
 	}
@@ -139,6 +142,9 @@ func decodeFrom(name string, file io.ReadSeeker) (image.Image, error) {
 	var img image.Image
 	if err == nil {
 		img, _, err = image.Decode(file)
+	}
+	if errors.Is(err, image.ErrFormat) {
+		return nil, fmt.Errorf("dataset: %s is neither PNG nor JPEG, or empty", name)
 	}
 	if err != nil {
 		at, _ := file.Seek(0, io.SeekCurrent)

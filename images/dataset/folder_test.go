@@ -6,6 +6,8 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stein-rl/stein/internal/picture"
@@ -38,6 +40,39 @@ func TestFolderLinks(t *testing.T) {
 		if err != nil || m.Len() != want {
 			t.Errorf("%s: %+v, %v; want %d pictures", name, m, err, want)
 		}
+	}
+}
+
+// Ensure that what is no image is an error that names it, and that a named pipe is one
+// instead of a wait without end.
+func TestFolderOfOthers(t *testing.T) {
+	for name, c := range map[string]struct {
+		make func(path string) error
+		want string
+	}{
+		"empty":     {func(path string) error { return os.WriteFile(path, nil, 0o644) }, "neither PNG nor JPEG, or empty"},
+		"text":      {func(path string) error { return os.WriteFile(path, []byte("<html>"), 0o644) }, "neither PNG nor JPEG, or empty"},
+		"pipe":      {func(path string) error { return syscall.Mkfifo(path, 0o644) }, "a named pipe, want a file"},
+		"loop":      {func(path string) error { return os.Symlink("b.png", path) }, "links"},
+		"lost link": {func(path string) error { return os.Symlink("c.png", path) }, "no such file"},
+	} {
+		dir := t.TempDir()
+		save(t, filepath.Join(dir, "a.png"), func(b *bytes.Buffer) error { return png.Encode(b, image.NewGray(image.Rect(0, 0, 2, 2))) })
+		path := filepath.Join(dir, "b.png")
+		if err := c.make(path); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(t.Context(), Source{Name: "folder", Path: dir}); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v, want %q in it", name, err, c.want)
+		}
+	}
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, "train-images-idx3-ubyte"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "train-labels-idx1-ubyte"), idx([]byte{1}, 1))
+	if _, err := Open(t.Context(), Source{Name: "mnist", Path: dir}); err == nil || !strings.Contains(err.Error(), "a named pipe, want a file") {
+		t.Errorf("IDX: %v", err)
 	}
 }
 

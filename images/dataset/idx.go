@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/stein-rl/stein/internal/regular"
 )
 
 // IDX, the format of MNIST: two zero bytes, a type (8: unsigned byte), the number of
@@ -49,11 +51,25 @@ func openIDX(ctx context.Context, s Source) (*Images, error) {
 		}
 		return readIDXPair(images, labels)
 	}
+	if other := otherIDX(idxFolders(s.Name, dirs), prefix); other != "" {
+		return nil, fmt.Errorf("dataset: %s has no files of %s's split %s, only %s", filepath.Dir(other), s.Name, s.Split, filepath.Base(other))
+	}
 	hint := "its four files (train-images-idx3-ubyte and so on, gzipped or not) are neither there nor in MNIST/raw below"
 	if s.Name == "fashion-mnist" {
 		hint = "its four files (train-images-idx3-ubyte and so on, gzipped or not) are neither there nor in FashionMNIST/raw below; `make data` installs them on Debian and Ubuntu"
 	}
 	return nil, fmt.Errorf("dataset: %s not found in %s: %s", s.Name, strings.Join(dirs, ", "), hint)
+}
+
+// otherIDX finds the images of the other split, if they are there.
+func otherIDX(dirs []string, prefix string) string {
+	other := map[string]string{"train": "t10k", "t10k": "train"}[prefix]
+	for _, dir := range dirs {
+		if path := findIDX(dir, other+"-images"); path != "" {
+			return path
+		}
+	}
+	return ""
 }
 
 // idxFolders are the folders to search for the named paths. A file stands for its folder,
@@ -124,19 +140,25 @@ func readIDXPair(images, labels string) (*Images, error) {
 
 // readIDXFile reads a plain or gzipped file; offsets in errors refer to the plain data.
 func readIDXFile(name string, rank int) (axes []int, data []byte, err error) {
-	file, err := os.Open(name)
+	file, err := regular.Open(name)
 	if err != nil {
 		return nil, nil, fmt.Errorf("dataset: %w", err)
 	}
 	defer file.Close()
-	in := bufio.NewReader(file)
-	var plain io.Reader = in
-	if start, _ := in.Peek(2); bytes.Equal(start, []byte{0x1f, 0x8b}) {
-		if plain, err = gzip.NewReader(in); err != nil {
-			return nil, nil, fmt.Errorf("dataset: %s: %w", name, err)
-		}
+	plain, err := unzipped(file)
+	if err != nil {
+		return nil, nil, fmt.Errorf("dataset: %s: %w", name, err)
 	}
 	return readIDX(plain, name, rank)
+}
+
+// unzipped reads a file that may be gzipped or not, whatever its name.
+func unzipped(file io.Reader) (io.Reader, error) {
+	in := bufio.NewReader(file)
+	if start, _ := in.Peek(2); bytes.Equal(start, []byte{0x1f, 0x8b}) {
+		return gzip.NewReader(in)
+	}
+	return in, nil
 }
 
 // readIDX reads byte data with the given number of axes, and nothing after it.

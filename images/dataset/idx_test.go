@@ -75,6 +75,7 @@ func TestIDX(t *testing.T) {
 		"a wrong label":    {images, idx([]byte{3, 200}, 2), "label 200 at offset 9"},
 		"a huge header":    {idx(nil, 1<<31-1, 1<<31-1, 28), labels, "makes more than"},
 		"no pixels":        {idx(nil, 2, 0, 0), labels, "images of 0×0"},
+		"no images":        {idx(nil, 0, 2, 2), idx(nil, 0), "mnist "},
 	} {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "train-images-idx3-ubyte"), c.images)
@@ -92,6 +93,12 @@ func TestIDX(t *testing.T) {
 	}
 	if _, err := Open(t.Context(), Source{Name: "mnist", Path: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "four files") {
 		t.Errorf("an empty folder: %v", err)
+	}
+	half := t.TempDir()
+	write(t, filepath.Join(half, "t10k-images-idx3-ubyte"), images)
+	write(t, filepath.Join(half, "t10k-labels-idx1-ubyte"), labels)
+	if _, err := Open(t.Context(), Source{Name: "mnist", Path: half}); err == nil || !strings.Contains(err.Error(), "no files of mnist's split train, only t10k-images-idx3-ubyte") {
+		t.Errorf("the other split alone: %v", err)
 	}
 }
 

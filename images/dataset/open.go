@@ -54,6 +54,9 @@ func Open(ctx context.Context, s Source) (*Images, error) {
 	if err != nil {
 		return nil, err
 	}
+	if m.Len() == 0 {
+		return nil, fmt.Errorf("dataset: %s has no images", strings.TrimSpace(s.Name+" "+s.Path))
+	}
 	if s.Grey {
 		m = m.grey()
 	}

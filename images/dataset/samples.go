@@ -18,6 +18,8 @@ import (
 
 	"github.com/stein-rl/stein/engine"
 	"github.com/stein-rl/stein/runs/checkpoint"
+
+	"github.com/stein-rl/stein/internal/regular"
 )
 
 // OpenSamples reads generated images: a folder of PNG or JPEG files, or an array [N, H,
@@ -31,7 +33,7 @@ func OpenSamples(ctx context.Context, path string, progress func(done, total int
 	if info.IsDir() {
 		return Open(ctx, Source{Name: "folder", Path: path, Progress: progress})
 	}
-	file, err := os.Open(path)
+	file, err := regular.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("dataset: %w", err)
 	}
@@ -71,7 +73,7 @@ func fromArray(path string, values any, shape []int) (*Images, error) {
 		}
 		return FromFloats(path, v, shape[1], shape[2], shape[3])
 	default:
-		return nil, fmt.Errorf("dataset: %s has %T: want bytes or 32-bit floats", path, values)
+		return nil, fmt.Errorf("dataset: %s: want bytes or 32-bit floats", path)
 	}
 }
 
@@ -79,7 +81,10 @@ func readNumPy(in io.Reader, size int64) (values any, shape []int, err error) {
 	var r *npy.Reader
 	// The package panics on some damaged headers.
 	if tried := engine.Try(func() { r, err = npy.NewReader(in) }); tried != nil {
-		err = fmt.Errorf("the header is damaged: %w", tried)
+		err = errors.New("the header is damaged or truncated")
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fmt.Errorf("ends in its header, at offset %d: it is truncated", size)
 	}
 	if err != nil {
 		return nil, nil, err

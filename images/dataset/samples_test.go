@@ -50,6 +50,8 @@ func TestOpenSamples(t *testing.T) {
 	}{
 		{"a.npy", bytesFile, "", 6},
 		{"cut.npy", bytesFile[:len(bytesFile)-3], "cut.npy", 0},
+		{"cut-header.npy", bytesFile[:40], "cut-header.npy: the header is damaged or truncated", 0},
+		{"empty.npy", nil, "ends in its header, at offset 0: it is truncated", 0},
 		{"flat.npy", line([]float32{-1, 0, 1}), "has shape [3]", 0},
 		{"b.safetensors", safe([][][]float32{{{-1, 0.5}, {0, 0.99}}}), "", 4},
 		{"zero-to-one.safetensors", safe([][][]float32{{{0, 0.5}, {0, 1}}}), "values from 0 to 1", 0},

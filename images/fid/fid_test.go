@@ -480,3 +480,16 @@ func TestOpenErrors(t *testing.T) {
 		}
 	}
 }
+
+// Ensure that a set of one image is named before anything is computed: it has no
+// covariance.
+func TestOneImage(t *testing.T) {
+	one := &dataset.Images{Name: "folder x", Height: 1, Width: 1, Channels: 1, Pixels: []byte{0}}
+	const want = "folder x: 1 images have no covariance, want at least 2"
+	if _, err := NewReference(t.Context(), nil, one, Options{}); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("the data: %v", err)
+	}
+	if _, err := new(Reference).Score(t.Context(), one, nil); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("the samples: %v", err)
+	}
+}

@@ -83,7 +83,18 @@ func (o Options) warn(err error) {
 	}
 }
 
+// enough refuses a set without a covariance before its features are computed.
+func enough(images *dataset.Images) error {
+	if n := images.Len(); n < 2 {
+		return fmt.Errorf("fid: %s: %d images have no covariance, want at least 2", images.Name, n)
+	}
+	return nil
+}
+
 func newReference(ctx context.Context, e Extractor, images *dataset.Images, o Options) (*Reference, error) {
+	if err := enough(images); err != nil {
+		return nil, err
+	}
 	f, err := e.Features(ctx, images, o.Progress)
 	if err != nil {
 		return nil, err
@@ -191,6 +202,9 @@ func parseReference(in *bufio.Reader, size int64, e Extractor) (*Reference, erro
 
 // Score compares images with the reference. progress may be nil.
 func (r *Reference) Score(ctx context.Context, images *dataset.Images, progress func(done, total int)) (Score, error) {
+	if err := enough(images); err != nil {
+		return Score{}, err
+	}
 	f, err := r.extractor.Features(ctx, images, progress)
 	if err != nil {
 		return Score{}, err

@@ -36,7 +36,7 @@ func readWeights(path string) (weights, error) {
 		name, isName := key.(string)
 		tensor, isTensor := value.(*pytorch.Tensor)
 		if !isName || !isTensor {
-			return fmt.Errorf("fid: %s: %v is a %T: want a dictionary of tensors", path, key, value)
+			return fmt.Errorf("fid: %s: %.40v is no tensor: want a dictionary of tensors", path, key)
 		}
 		source, ok := tensor.Source.(*pytorch.FloatStorage)
 		if !ok {
@@ -64,7 +64,7 @@ func readWeights(path string) (weights, error) {
 			}
 		}
 	default:
-		return nil, fmt.Errorf("fid: %s has a %T: want a dictionary of tensors", path, object)
+		return nil, fmt.Errorf("fid: %s has no dictionary of tensors", path)
 	}
 	return w, nil
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/stein-rl/stein/internal/regular"
 )
 
 // A File is a file to download.
@@ -181,7 +183,7 @@ func (m *meter) Read(p []byte) (int, error) {
 
 // Check verifies the size and checksum of a file.
 func (f File) Check(path string) error {
-	file, err := os.Open(path)
+	file, err := regular.Open(path)
 	if err != nil {
 		return err
 	}

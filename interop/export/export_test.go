@@ -57,7 +57,7 @@ func TestReadBack(t *testing.T) {
 // their name.
 func TestONNXRefuses(t *testing.T) {
 	err := export.WriteONNX(&bytes.Buffer{}, export.Policy{Kind: policies.NewStein(), ObsDim: 3, ActDim: 1}, nil)
-	if err == nil || !strings.Contains(err.Error(), "cannot write a policy of type policies.Stein as ONNX") {
+	if err == nil || !strings.Contains(err.Error(), "cannot write a policy of kind stein as ONNX") {
 		t.Error(err)
 	}
 	err = export.WriteONNX(&bytes.Buffer{}, export.Policy{Kind: policies.NewGaussian(), ObsDim: 3, ActDim: 1}, nil)

@@ -55,7 +55,7 @@ func WriteONNX(out io.Writer, p Policy, metadata map[string]string) error {
 		u, logQ := b.flows(kind, b.drawn, b.logQ, b.activated(kind.Activation, context))
 		action, logProb = b.squash(u, logQ)
 	default:
-		return fmt.Errorf("export: cannot write a policy of type %T as ONNX: only Gaussian and flow policies; safetensors takes every policy", p.Kind)
+		return fmt.Errorf("export: cannot write a policy of kind %s as ONNX: only gaussian and flow; safetensors takes every policy", policies.NameOf(p.Kind))
 	}
 	if b.err != nil {
 		return b.err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 
 	"github.com/stein-rl/stein/interop/torchfile"
@@ -34,6 +35,8 @@ const (
 	policyFile    = "policy.pth"            // weights
 	variablesFile = "pytorch_variables.pth" // the temperature
 )
+
+const encrypted = 1 // a flag of an archive's file
 
 const maxFile = 1 << 30 // limit on each file, uncompressed
 
@@ -80,10 +83,18 @@ func read(in io.ReaderAt, size int64) (*Model, error) {
 
 func unpack(archive *zip.Reader, name string) ([]byte, error) {
 	f, err := archive.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("missing %s (was the file written by SAC.save?)", name)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("missing %s (was the file written by SAC.save?): %w", name, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err == nil {
+		if h, ok := info.Sys().(*zip.FileHeader); ok && h.Flags&encrypted != 0 {
+			return nil, fmt.Errorf("%s is encrypted: unpack the file with its password and zip it without one", name)
+		}
+	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)

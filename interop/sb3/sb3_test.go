@@ -200,6 +200,20 @@ func swap(old, now string) func([]byte) []byte {
 	return func(text []byte) []byte { return bytes.ReplaceAll(text, []byte(old), []byte(now)) }
 }
 
+// marked sets a byte in the header of every file of an archive, at is its place in the
+// local header. The one in the archive's directory is two bytes further.
+func marked(archive []byte, at int, value byte) []byte {
+	archive = bytes.Clone(archive)
+	for start, place := range map[string]int{"PK\x03\x04": at, "PK\x01\x02": at + 2} {
+		for i := range archive {
+			if bytes.HasPrefix(archive[i:], []byte(start)) {
+				archive[i+place] = value
+			}
+		}
+	}
+	return archive
+}
+
 // Ensure that what can't be imported is refused for what it is, and that nothing in a
 // file is executed.
 func TestRefusals(t *testing.T) {
@@ -214,7 +228,11 @@ func TestRefusals(t *testing.T) {
 		"truncated":        {data[:len(data)/2], "not a model file of Stable-Baselines3"},
 		"no weights":       {rewrite(t, data, pth, nothing), "missing policy.pth"},
 		"no temperature":   {rewrite(t, data, "pytorch_variables.pth", nothing), "missing pytorch_variables.pth"},
-		"no settings":      {rewrite(t, data, "data", swap(`"verbose"`, `"verb`)), "data: invalid character"},
+		"no settings":      {rewrite(t, data, "data", swap(`"verbose"`, `"verb`)), "data: not JSON at byte"},
+		"no kwargs":        {rewrite(t, data, "data", swap(`"policy_kwargs"`, `"policy_ideas"`)), "data: policy_kwargs is missing"},
+		"settings of text": {rewrite(t, data, "data", func([]byte) []byte { return []byte(`"x"`) }), "data: want an object, got text"},
+		"bzip2":            {marked(data, 8, 12), "data: zip: unsupported compression"},
+		"encrypted":        {marked(data, 6, 1), "data is encrypted"},
 		"activation":       {rewrite(t, data, "data", swap(`"use_sde": false`, `"activation_fn": "<class 'x.Y'>"`)), "want ReLU"},
 		"no pth":           {rewrite(t, data, pth, func([]byte) []byte { return []byte("torch") }), "not a file of torch.save"},
 		"short pth":        {rewrite(t, data, pth, func(b []byte) []byte { return b[:9000] }), "not a file of torch.save"},

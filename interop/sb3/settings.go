@@ -2,7 +2,9 @@ package sb3
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"github.com/stein-rl/stein/internal/settings"
 	"regexp"
 	"strconv"
 	"strings"
@@ -39,7 +41,7 @@ type data struct {
 
 func readSettings(text []byte) (Settings, error) {
 	var d data
-	if err := json.Unmarshal(text, &d); err != nil {
+	if err := settings.FromJSON(text, &d); err != nil {
 		return Settings{}, err
 	}
 	s := Settings{
@@ -74,6 +76,9 @@ var activationClass = regexp.MustCompile(`^<class 'torch\.nn\.modules\.activatio
 // activation returns the activation in the keyword arguments of MlpPolicy. A class is
 // stored as its name next to the pickled bytes.
 func activation(kwargs json.RawMessage) (string, error) {
+	if kwargs == nil {
+		return "", errors.New("policy_kwargs is missing (was the file written by SAC.save?)")
+	}
 	var all map[string]json.RawMessage
 	if json.Unmarshal(kwargs, &all) != nil {
 		return "", fmt.Errorf("policy_kwargs: want an object, not %.80s", kwargs)

@@ -154,7 +154,7 @@ func named(all any) (map[string]Tensor, error) {
 			pick(e.Key, e.Value)
 		}
 	default:
-		return nil, fmt.Errorf("torchfile: the file holds a %T, want a dict of tensors", all)
+		return nil, errors.New("torchfile: the file holds no dict of tensors")
 	}
 	return tensors, nil
 }

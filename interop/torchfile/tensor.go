@@ -40,7 +40,7 @@ func (r *reader) storage(id any) (any, error) {
 	key, isKey := tuple.Get(2).(string)
 	numbers, isCount := tuple.Get(4).(int)
 	if what != "storage" || !isKind || !isKey || !isCount || numbers < 0 {
-		return nil, fmt.Errorf("storage with unsupported kind %T, key %T or count %T", tuple.Get(1), tuple.Get(2), tuple.Get(4))
+		return nil, errors.New("storage with an unsupported kind, key or count")
 	}
 	if s, ok := r.storages[key]; ok {
 		if s.kind != k {

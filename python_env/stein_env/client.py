@@ -45,8 +45,16 @@ class Answer:
 
 
 def scale(actions: npt.ArrayLike, low: npt.ArrayLike, high: npt.ArrayLike) -> Array:
-    """Scale actions in [-1, 1] to the bounds of an action space."""
+    """Scale actions in [-1, 1] to the bounds of an action space.
+
+    Args:
+        actions: [A] or [n, A].
+        low: lower bounds, such as ``act_low`` of ``Client.specs``.
+        high: upper bounds.
+    """
     low, high = np.asarray(low), np.asarray(high)
+    if low.size == 0 or high.size == 0:
+        raise ValueError("no bounds: take those of the environment's action_space")
     scaled = low + (np.asarray(actions) + 1) / 2 * (high - low)
     return np.asarray(np.clip(scaled, low, high), np.float32)
 
@@ -258,6 +266,11 @@ class Stream:
 
 def _answer(reply: pb.ActResponse, rows: int | None) -> Answer:
     actions = np.array(reply.actions, np.float32)
+    if len(reply.q_values) != (1 if rows is None else rows):
+        raise ValueError(
+            f"the server took the numbers as {len(reply.q_values)} observations, not"
+            f" {1 if rows is None else rows}: their size is not the policy's obs_dim"
+        )
     return Answer(
         actions if rows is None else actions.reshape(rows, -1),
         np.array(reply.log_probs, np.float32),

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0bserve.proto\x12\x0estein.serve.v1\"q\n\nActRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x14\n\x0cobservations\x18\x02 \x03(\x02\x12\x15\n\rdeterministic\x18\x03 \x01(\x08\x12\x11\n\x04seed\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\n\n\x02id\x18\x05 \x01(\x04\x42\x07\n\x05_seed\"p\n\x0b\x41\x63tResponse\x12\x0f\n\x07\x61\x63tions\x18\x01 \x03(\x02\x12\x11\n\tlog_probs\x18\x02 \x03(\x02\x12\x11\n\tentropies\x18\x03 \x03(\x02\x12\x10\n\x08q_values\x18\x04 \x03(\x02\x12\x0c\n\x04step\x18\x05 \x01(\x03\x12\n\n\x02id\x18\x06 \x01(\x04\"\x1d\n\x0bSpecRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\"<\n\x0cSpecResponse\x12,\n\x08policies\x18\x01 \x03(\x0b\x32\x1a.stein.serve.v1.PolicySpec\"\xa7\x01\n\nPolicySpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03\x65nv\x18\x02 \x01(\t\x12\x0f\n\x07obs_dim\x18\x03 \x01(\r\x12\x0f\n\x07\x61\x63t_dim\x18\x04 \x01(\r\x12\x11\n\talgorithm\x18\x05 \x01(\t\x12\x0c\n\x04kind\x18\x06 \x01(\t\x12\x11\n\tparticles\x18\x07 \x01(\r\x12\x0c\n\x04step\x18\x08 \x01(\x03\x12\x0b\n\x03run\x18\t \x01(\t\x12\r\n\x05\x62\x61tch\x18\n \x01(\r\"H\n\x0cScoreRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06pixels\x18\x02 \x01(\x0c\x12\r\n\x05\x66iles\x18\x03 \x03(\x0c\x12\n\n\x02id\x18\x04 \x01(\x04\"=\n\rScoreResponse\x12\x10\n\x08\x65nergies\x18\x01 \x03(\x01\x12\x0e\n\x06update\x18\x02 \x01(\x03\x12\n\n\x02id\x18\x03 \x01(\x04\"\x1e\n\rModelsRequest\x12\r\n\x05model\x18\x01 \x01(\t\";\n\x0eModelsResponse\x12)\n\x06models\x18\x01 \x03(\x0b\x32\x19.stein.serve.v1.ModelSpec\"\x8a\x01\n\tModelSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\t\x12\x0e\n\x06height\x18\x03 \x01(\r\x12\r\n\x05width\x18\x04 \x01(\r\x12\x10\n\x08\x63hannels\x18\x05 \x01(\r\x12\x13\n\x0btemperature\x18\x06 \x01(\x01\x12\x0e\n\x06update\x18\x07 \x01(\x03\x12\x0b\n\x03run\x18\x08 \x01(\t2\xd4\x01\n\x08Policies\x12>\n\x03\x41\x63t\x12\x1a.stein.serve.v1.ActRequest\x1a\x1b.stein.serve.v1.ActResponse\x12\x45\n\x06Stream\x12\x1a.stein.serve.v1.ActRequest\x1a\x1b.stein.serve.v1.ActResponse(\x01\x30\x01\x12\x41\n\x04Spec\x12\x1b.stein.serve.v1.SpecRequest\x1a\x1c.stein.serve.v1.SpecResponse2\x99\x01\n\x08\x45nergies\x12\x44\n\x05Score\x12\x1c.stein.serve.v1.ScoreRequest\x1a\x1d.stein.serve.v1.ScoreResponse\x12G\n\x06Models\x12\x1d.stein.serve.v1.ModelsRequest\x1a\x1e.stein.serve.v1.ModelsResponseB)Z\'github.com/stein-rl/stein/serve/servepbb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0bserve.proto\x12\x0estein.serve.v1\"q\n\nActRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x14\n\x0cobservations\x18\x02 \x03(\x02\x12\x15\n\rdeterministic\x18\x03 \x01(\x08\x12\x11\n\x04seed\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\n\n\x02id\x18\x05 \x01(\x04\x42\x07\n\x05_seed\"p\n\x0b\x41\x63tResponse\x12\x0f\n\x07\x61\x63tions\x18\x01 \x03(\x02\x12\x11\n\tlog_probs\x18\x02 \x03(\x02\x12\x11\n\tentropies\x18\x03 \x03(\x02\x12\x10\n\x08q_values\x18\x04 \x03(\x02\x12\x0c\n\x04step\x18\x05 \x01(\x03\x12\n\n\x02id\x18\x06 \x01(\x04\"\x1d\n\x0bSpecRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\"<\n\x0cSpecResponse\x12,\n\x08policies\x18\x01 \x03(\x0b\x32\x1a.stein.serve.v1.PolicySpec\"\xf0\x01\n\nPolicySpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03\x65nv\x18\x02 \x01(\t\x12\x0f\n\x07obs_dim\x18\x03 \x01(\r\x12\x0f\n\x07\x61\x63t_dim\x18\x04 \x01(\r\x12\x11\n\talgorithm\x18\x05 \x01(\t\x12\x0c\n\x04kind\x18\x06 \x01(\t\x12\x11\n\tparticles\x18\x07 \x01(\r\x12\x0c\n\x04step\x18\x08 \x01(\x03\x12\x0b\n\x03run\x18\t \x01(\t\x12\r\n\x05\x62\x61tch\x18\n \x01(\r\x12\x0f\n\x07\x61\x63t_low\x18\x0b \x03(\x01\x12\x10\n\x08\x61\x63t_high\x18\x0c \x03(\x01\x12\x11\n\tobs_shape\x18\r \x03(\r\x12\x11\n\tact_shape\x18\x0e \x03(\r\"H\n\x0cScoreRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06pixels\x18\x02 \x01(\x0c\x12\r\n\x05\x66iles\x18\x03 \x03(\x0c\x12\n\n\x02id\x18\x04 \x01(\x04\"=\n\rScoreResponse\x12\x10\n\x08\x65nergies\x18\x01 \x03(\x01\x12\x0e\n\x06update\x18\x02 \x01(\x03\x12\n\n\x02id\x18\x03 \x01(\x04\"\x1e\n\rModelsRequest\x12\r\n\x05model\x18\x01 \x01(\t\";\n\x0eModelsResponse\x12)\n\x06models\x18\x01 \x03(\x0b\x32\x19.stein.serve.v1.ModelSpec\"\x8a\x01\n\tModelSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\t\x12\x0e\n\x06height\x18\x03 \x01(\r\x12\r\n\x05width\x18\x04 \x01(\r\x12\x10\n\x08\x63hannels\x18\x05 \x01(\r\x12\x13\n\x0btemperature\x18\x06 \x01(\x01\x12\x0e\n\x06update\x18\x07 \x01(\x03\x12\x0b\n\x03run\x18\x08 \x01(\t2\xd4\x01\n\x08Policies\x12>\n\x03\x41\x63t\x12\x1a.stein.serve.v1.ActRequest\x1a\x1b.stein.serve.v1.ActResponse\x12\x45\n\x06Stream\x12\x1a.stein.serve.v1.ActRequest\x1a\x1b.stein.serve.v1.ActResponse(\x01\x30\x01\x12\x41\n\x04Spec\x12\x1b.stein.serve.v1.SpecRequest\x1a\x1c.stein.serve.v1.SpecResponse2\x99\x01\n\x08\x45nergies\x12\x44\n\x05Score\x12\x1c.stein.serve.v1.ScoreRequest\x1a\x1d.stein.serve.v1.ScoreResponse\x12G\n\x06Models\x12\x1d.stein.serve.v1.ModelsRequest\x1a\x1e.stein.serve.v1.ModelsResponseB)Z\'github.com/stein-rl/stein/serve/servepbb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,19 +41,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SPECRESPONSE']._serialized_start=291
   _globals['_SPECRESPONSE']._serialized_end=351
   _globals['_POLICYSPEC']._serialized_start=354
-  _globals['_POLICYSPEC']._serialized_end=521
-  _globals['_SCOREREQUEST']._serialized_start=523
-  _globals['_SCOREREQUEST']._serialized_end=595
-  _globals['_SCORERESPONSE']._serialized_start=597
-  _globals['_SCORERESPONSE']._serialized_end=658
-  _globals['_MODELSREQUEST']._serialized_start=660
-  _globals['_MODELSREQUEST']._serialized_end=690
-  _globals['_MODELSRESPONSE']._serialized_start=692
-  _globals['_MODELSRESPONSE']._serialized_end=751
-  _globals['_MODELSPEC']._serialized_start=754
-  _globals['_MODELSPEC']._serialized_end=892
-  _globals['_POLICIES']._serialized_start=895
-  _globals['_POLICIES']._serialized_end=1107
-  _globals['_ENERGIES']._serialized_start=1110
-  _globals['_ENERGIES']._serialized_end=1263
+  _globals['_POLICYSPEC']._serialized_end=594
+  _globals['_SCOREREQUEST']._serialized_start=596
+  _globals['_SCOREREQUEST']._serialized_end=668
+  _globals['_SCORERESPONSE']._serialized_start=670
+  _globals['_SCORERESPONSE']._serialized_end=731
+  _globals['_MODELSREQUEST']._serialized_start=733
+  _globals['_MODELSREQUEST']._serialized_end=763
+  _globals['_MODELSRESPONSE']._serialized_start=765
+  _globals['_MODELSRESPONSE']._serialized_end=824
+  _globals['_MODELSPEC']._serialized_start=827
+  _globals['_MODELSPEC']._serialized_end=965
+  _globals['_POLICIES']._serialized_start=968
+  _globals['_POLICIES']._serialized_end=1180
+  _globals['_ENERGIES']._serialized_start=1183
+  _globals['_ENERGIES']._serialized_end=1336
 # @@protoc_insertion_point(module_scope)

@@ -49,7 +49,7 @@ class SpecResponse(_message.Message):
     def __init__(self, policies: _Optional[_Iterable[_Union[PolicySpec, _Mapping]]] = ...) -> None: ...
 
 class PolicySpec(_message.Message):
-    __slots__ = ("name", "env", "obs_dim", "act_dim", "algorithm", "kind", "particles", "step", "run", "batch")
+    __slots__ = ("name", "env", "obs_dim", "act_dim", "algorithm", "kind", "particles", "step", "run", "batch", "act_low", "act_high", "obs_shape", "act_shape")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ENV_FIELD_NUMBER: _ClassVar[int]
     OBS_DIM_FIELD_NUMBER: _ClassVar[int]
@@ -60,6 +60,10 @@ class PolicySpec(_message.Message):
     STEP_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
     BATCH_FIELD_NUMBER: _ClassVar[int]
+    ACT_LOW_FIELD_NUMBER: _ClassVar[int]
+    ACT_HIGH_FIELD_NUMBER: _ClassVar[int]
+    OBS_SHAPE_FIELD_NUMBER: _ClassVar[int]
+    ACT_SHAPE_FIELD_NUMBER: _ClassVar[int]
     name: str
     env: str
     obs_dim: int
@@ -70,7 +74,11 @@ class PolicySpec(_message.Message):
     step: int
     run: str
     batch: int
-    def __init__(self, name: _Optional[str] = ..., env: _Optional[str] = ..., obs_dim: _Optional[int] = ..., act_dim: _Optional[int] = ..., algorithm: _Optional[str] = ..., kind: _Optional[str] = ..., particles: _Optional[int] = ..., step: _Optional[int] = ..., run: _Optional[str] = ..., batch: _Optional[int] = ...) -> None: ...
+    act_low: _containers.RepeatedScalarFieldContainer[float]
+    act_high: _containers.RepeatedScalarFieldContainer[float]
+    obs_shape: _containers.RepeatedScalarFieldContainer[int]
+    act_shape: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, name: _Optional[str] = ..., env: _Optional[str] = ..., obs_dim: _Optional[int] = ..., act_dim: _Optional[int] = ..., algorithm: _Optional[str] = ..., kind: _Optional[str] = ..., particles: _Optional[int] = ..., step: _Optional[int] = ..., run: _Optional[str] = ..., batch: _Optional[int] = ..., act_low: _Optional[_Iterable[float]] = ..., act_high: _Optional[_Iterable[float]] = ..., obs_shape: _Optional[_Iterable[int]] = ..., act_shape: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class ScoreRequest(_message.Message):
     __slots__ = ("model", "pixels", "files", "id")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from concurrent import futures
 
 import grpc
+import numpy as np
 import pytest
 
 from stein_env import serve_pb2 as pb
-from stein_env.client import Client, _loopback
+from stein_env.client import Client, _answer, _loopback, scale
 
 
 @pytest.mark.parametrize("name", ["http_proxy", "grpc_proxy", "https_proxy"])
@@ -66,3 +67,23 @@ def test_a_proxy_is_no_way_to_this_machine(
 )
 def test_which_addresses_are_this_machine(address: str, here: bool) -> None:
     assert _loopback(address) == here
+
+
+def test_actions_are_scaled_to_the_bounds_of_the_spec() -> None:
+    spec = pb.PolicySpec(act_low=[-2, 0], act_high=[2, 1])
+    scaled = scale([[-1, 1], [0, -3]], spec.act_low, spec.act_high)
+    assert scaled.tolist() == [[-2, 1], [0, 0]]
+    with pytest.raises(ValueError, match="no bounds"):  # an imported model's
+        scale([0.5], pb.PolicySpec().act_low, pb.PolicySpec().act_high)
+
+
+@pytest.mark.parametrize(("rows", "answered"), [(None, 2), (3, 2), (1, 3)])
+def test_observations_of_another_size_are_no_others(
+    rows: int | None, answered: int
+) -> None:
+    reply = pb.ActResponse(actions=[0.0] * answered, q_values=[0.0] * answered)
+    with pytest.raises(ValueError, match=f"took the numbers as {answered}"):
+        _answer(reply, rows)
+    assert _answer(reply, answered).actions.shape == (answered, 1)
+    one = pb.ActResponse(actions=[1, 2], q_values=[0])
+    assert np.array_equal(_answer(one, None).actions, [1, 2])

@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("optuna")
 
+from stein_env.cluster.lines import FailedError
 from stein_env.cluster.study import Tuner
 
 
@@ -23,6 +24,27 @@ def test_a_study_is_in_its_own_folder(tmp_path: Path, name: str) -> None:
     assert (folder / "study.db").stat().st_size > 0
     assert sorted(tmp_path.rglob("*.db*")) == [folder / "study.db"]
     assert Tuner().open(spec, lambda _: None)["asked"] == 1
+
+
+def test_a_study_goes_on_in_a_renamed_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "first"
+    folder.mkdir()
+    tuner = Tuner()
+    tuner.open(_spec(folder), lambda _: None)
+    tuner.ask(None, lambda _: None)
+    again = folder.rename(tmp_path / "second")
+    assert Tuner().open(_spec(again), lambda _: None)["asked"] == 1
+
+
+@pytest.mark.parametrize("content", [b"garbage" * 1000, None])
+def test_a_damaged_study_is_named(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "study.db"
+    if content is None:
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+    with pytest.raises(FailedError, match=r"study\.db: .*; restore it, or choose"):
+        Tuner().open(_spec(tmp_path), lambda _: None)
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])

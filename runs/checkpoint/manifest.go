@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/stein-rl/stein/internal/regular"
+	"github.com/stein-rl/stein/internal/settings"
 	"io"
 	"io/fs"
 	"os"
@@ -81,7 +82,7 @@ var fileName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
 // readManifest reads and validates the manifest of the checkpoint in dir. It does not
 // check the files.
 func readManifest(dir string) (*Manifest, error) {
-	data, err := os.ReadFile(filepath.Join(dir, manifestName))
+	data, err := regular.ReadFile(filepath.Join(dir, manifestName))
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(dir); err != nil {
 			return nil, fmt.Errorf("checkpoint: %w", err)
@@ -100,7 +101,7 @@ func readManifest(dir string) (*Manifest, error) {
 
 func parseManifest(data []byte) (*Manifest, error) {
 	m := &Manifest{}
-	if err := json.Unmarshal(data, m); err != nil {
+	if err := settings.FromJSON(data, m); err != nil {
 		return nil, err
 	}
 	return m, m.check()
@@ -148,7 +149,7 @@ func (m *Manifest) checkSums(dir string) error {
 }
 
 func checkSum(path, want string) error {
-	in, err := os.Open(path)
+	in, err := regular.Open(path)
 	if err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}

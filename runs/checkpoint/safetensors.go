@@ -14,6 +14,7 @@ import (
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
+	"github.com/stein-rl/stein/internal/settings"
 )
 
 // The safetensors format: the length of the header as a little-endian uint64, the header
@@ -209,7 +210,7 @@ func readHeader(in io.Reader, size int64) (*tensorHeader, error) {
 		return nil, fmt.Errorf("safetensors: %w", err)
 	}
 	var entries map[string]json.RawMessage
-	if err := json.Unmarshal(text, &entries); err != nil {
+	if err := settings.FromJSON(text, &entries); err != nil {
 		return nil, fmt.Errorf("safetensors: header: %w", err)
 	}
 	h := &tensorHeader{shapes: map[string]shapes.Shape{}}
@@ -220,7 +221,7 @@ func readHeader(in io.Reader, size int64) (*tensorHeader, error) {
 	spans := make(map[string][2]int64, len(entries))
 	for name, raw := range entries {
 		var info tensorInfo
-		if err := json.Unmarshal(raw, &info); err != nil {
+		if err := settings.FromJSON(raw, &info); err != nil {
 			return nil, fmt.Errorf("safetensors: header of %s: %w", name, err)
 		}
 		shape, err := info.shape()
@@ -252,12 +253,12 @@ func (h *tensorHeader) readMetadata(raw json.RawMessage) error {
 		return nil
 	}
 	metadata := map[string]string{}
-	if err := json.Unmarshal(raw, &metadata); err != nil {
+	if err := settings.FromJSON(raw, &metadata); err != nil {
 		return fmt.Errorf("safetensors: %s: %w", metadataKey, err)
 	}
 	for key, list := range map[string]*[]string{orderKey: &h.order, frozenKey: &h.frozen} {
 		if text, ok := metadata[key]; ok {
-			if err := json.Unmarshal([]byte(text), list); err != nil {
+			if err := settings.FromJSON([]byte(text), list); err != nil {
 				return fmt.Errorf("safetensors: %s in %s: %w", key, metadataKey, err)
 			}
 		}

@@ -169,6 +169,20 @@ func (c *Client) Specs(ctx context.Context, policy string) ([]*servepb.PolicySpe
 	return r.Policies, nil
 }
 
+// Scale scales actions in [-1, 1], row after row, to the bounds of the environment's.
+func Scale(actions []float32, spec *servepb.PolicySpec) ([]float64, error) {
+	low, high := spec.ActLow, spec.ActHigh
+	if len(low) == 0 || len(low) != len(high) || len(actions)%len(low) != 0 {
+		return nil, fmt.Errorf("client: %d numbers of actions for the %d lower and %d upper bounds of policy %s: without bounds, take those of the environment", len(actions), len(low), len(high), spec.Name)
+	}
+	scaled := make([]float64, len(actions))
+	for i, a := range actions {
+		l, h := low[i%len(low)], high[i%len(low)]
+		scaled[i] = min(max(l+(float64(a)+1)/2*(h-l), l), h)
+	}
+	return scaled, nil
+}
+
 // Images are what is scored: Pixels of the model's own size as bytes, [n, H, W, C], and
 // then PNG or JPEG Files, which the server brings to that size.
 type Images struct {

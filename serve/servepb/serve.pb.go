@@ -114,7 +114,8 @@ func (x *ActRequest) GetId() uint64 {
 type ActResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// In [-1, 1], row after row: [n, act_dim]. The environment's own action is
-	// low + (a + 1) / 2 * (high - low) of the bounds of its action space.
+	// low + (a + 1) / 2 * (high - low) of the bounds of its action space, which
+	// PolicySpec has.
 	Actions []float32 `protobuf:"fixed32,1,rep,packed,name=actions,proto3" json:"actions,omitempty"`
 	// log π(a|s) of each action in nats, as a density on [-1, 1]^act_dim: [n].
 	// Empty for deterministic actions, which are not drawn.
@@ -315,7 +316,15 @@ type PolicySpec struct {
 	// The run's id.
 	Run string `protobuf:"bytes,9,opt,name=run,proto3" json:"run,omitempty"`
 	// Largest number of rows worked out at once.
-	Batch         uint32 `protobuf:"varint,10,opt,name=batch,proto3" json:"batch,omitempty"`
+	Batch uint32 `protobuf:"varint,10,opt,name=batch,proto3" json:"batch,omitempty"`
+	// Bounds of the environment's actions, [act_dim]. Empty: the checkpoint doesn't have
+	// them, as those of imported models.
+	ActLow  []float64 `protobuf:"fixed64,11,rep,packed,name=act_low,json=actLow,proto3" json:"act_low,omitempty"`
+	ActHigh []float64 `protobuf:"fixed64,12,rep,packed,name=act_high,json=actHigh,proto3" json:"act_high,omitempty"`
+	// Shapes of the environment's arrays, which are flattened row after row. Empty: the
+	// checkpoint doesn't have them, or they are numbers.
+	ObsShape      []uint32 `protobuf:"varint,13,rep,packed,name=obs_shape,json=obsShape,proto3" json:"obs_shape,omitempty"`
+	ActShape      []uint32 `protobuf:"varint,14,rep,packed,name=act_shape,json=actShape,proto3" json:"act_shape,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -418,6 +427,34 @@ func (x *PolicySpec) GetBatch() uint32 {
 		return x.Batch
 	}
 	return 0
+}
+
+func (x *PolicySpec) GetActLow() []float64 {
+	if x != nil {
+		return x.ActLow
+	}
+	return nil
+}
+
+func (x *PolicySpec) GetActHigh() []float64 {
+	if x != nil {
+		return x.ActHigh
+	}
+	return nil
+}
+
+func (x *PolicySpec) GetObsShape() []uint32 {
+	if x != nil {
+		return x.ObsShape
+	}
+	return nil
+}
+
+func (x *PolicySpec) GetActShape() []uint32 {
+	if x != nil {
+		return x.ActShape
+	}
+	return nil
 }
 
 type ScoreRequest struct {
@@ -777,7 +814,7 @@ const file_stein_serve_v1_serve_proto_rawDesc = "" +
 	"\vSpecRequest\x12\x16\n" +
 	"\x06policy\x18\x01 \x01(\tR\x06policy\"F\n" +
 	"\fSpecResponse\x126\n" +
-	"\bpolicies\x18\x01 \x03(\v2\x1a.stein.serve.v1.PolicySpecR\bpolicies\"\xf0\x01\n" +
+	"\bpolicies\x18\x01 \x03(\v2\x1a.stein.serve.v1.PolicySpecR\bpolicies\"\xde\x02\n" +
 	"\n" +
 	"PolicySpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
@@ -790,7 +827,11 @@ const file_stein_serve_v1_serve_proto_rawDesc = "" +
 	"\x04step\x18\b \x01(\x03R\x04step\x12\x10\n" +
 	"\x03run\x18\t \x01(\tR\x03run\x12\x14\n" +
 	"\x05batch\x18\n" +
-	" \x01(\rR\x05batch\"b\n" +
+	" \x01(\rR\x05batch\x12\x17\n" +
+	"\aact_low\x18\v \x03(\x01R\x06actLow\x12\x19\n" +
+	"\bact_high\x18\f \x03(\x01R\aactHigh\x12\x1b\n" +
+	"\tobs_shape\x18\r \x03(\rR\bobsShape\x12\x1b\n" +
+	"\tact_shape\x18\x0e \x03(\rR\bactShape\"b\n" +
 	"\fScoreRequest\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\x12\x16\n" +
 	"\x06pixels\x18\x02 \x01(\fR\x06pixels\x12\x14\n" +

@@ -3,19 +3,17 @@
 package optuna
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"go.yaml.in/yaml/v4"
 
 	"github.com/stein-rl/stein/experiments"
+	"github.com/stein-rl/stein/internal/regular"
+	"github.com/stein-rl/stein/internal/settings"
 	"github.com/stein-rl/stein/study"
 )
 
@@ -108,22 +106,18 @@ func strict(n *yaml.Node, to any) error {
 	if err != nil {
 		return err
 	}
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	dec.KnownFields(true)
-	return dec.Decode(to)
+	return settings.Strict(data, to)
 }
 
 // ReadPlan reads and validates a plan, including its keys.
 func ReadPlan(file string, catalog experiments.Catalog) (Plan, error) {
 	var p Plan
-	data, err := os.ReadFile(file)
+	data, err := regular.ReadFile(file)
 	if err != nil {
 		return p, fmt.Errorf("tune: %w", err)
 	}
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	dec.KnownFields(true)
-	if err := dec.Decode(&p); err != nil && !errors.Is(err, io.EOF) {
-		return p, fmt.Errorf("tune: %s: %s", file, strings.TrimPrefix(err.Error(), "yaml: "))
+	if err := settings.Strict(data, &p); err != nil {
+		return p, fmt.Errorf("tune: %s: %w", file, err)
 	}
 	if p.Config == "" || len(p.Space) == 0 {
 		return p, fmt.Errorf("tune: %s: want config: NAME and a space: with at least one key", file)

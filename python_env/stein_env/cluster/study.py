@@ -19,6 +19,7 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial, TrialState
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 
 from stein_env.cluster.lines import FailedError, Lines, Tell
 
@@ -71,13 +72,20 @@ class Tuner:
         storage = spec["storage"] or URL.create(
             "sqlite", database=spec["file"]
         ).render_as_string(hide_password=False)
-        self._study = optuna.create_study(
-            storage=storage,
-            study_name=spec["name"],
-            direction="maximize" if spec["maximize"] else "minimize",
-            pruner=pruner,
-            load_if_exists=True,
-        )
+        try:
+            self._study = optuna.create_study(
+                storage=storage,
+                study_name=_name(spec, storage),
+                direction="maximize" if spec["maximize"] else "minimize",
+                pruner=pruner,
+                load_if_exists=True,
+            )
+        except DBAPIError as e:
+            where = "--study-storage" if spec["storage"] else spec["file"]
+            raise FailedError(
+                f"cannot open the study in {where}: {e.orig}; restore it, or choose a"
+                " new --out"
+            ) from e
         if isinstance(options.get("seed"), int) and spec["sampler"] in REPEATING:
             options["seed"] += len(self._study.trials)
         self._study.sampler = _make(
@@ -125,6 +133,15 @@ class Tuner:
             }
             for t in self._study.trials
         ]
+
+
+def _name(spec: dict[str, Any], storage: str) -> str:
+    """Return the name of the folder's only study: the folder may have been renamed."""
+    if not spec["storage"]:
+        names = optuna.get_all_study_names(storage)
+        if len(names) == 1:
+            return names[0]
+    return str(spec["name"])
 
 
 def _distribution(spec: dict[str, Any]) -> BaseDistribution:
