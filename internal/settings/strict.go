@@ -22,7 +22,7 @@ func Strict(data []byte, v any) error {
 	if errors.Is(err, io.EOF) {
 		return nil // an empty file
 	}
-	var kinds *yaml.TypeError
+	var kinds *yaml.LoadErrors
 	if !errors.As(err, &kinds) {
 		if err != nil {
 			err = errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
@@ -30,20 +30,21 @@ func Strict(data []byte, v any) error {
 		return err
 	}
 	var all []error
-	for _, text := range kinds.Errors {
-		all = append(all, errors.New(inWords(text, reflect.TypeOf(v).Elem())))
+	for _, e := range kinds.Errors {
+		text := inWords(e.Message, reflect.TypeOf(v).Elem())
+		all = append(all, fmt.Errorf("line %d: %s", e.Mark.Line, text))
 	}
 	return errors.Join(all...)
 }
 
 var (
-	twice     = regexp.MustCompile(`^(line \d+: )line \d+: `) // from our own UnmarshalYAML
+	twice     = regexp.MustCompile(`^line \d+: `) // from our own UnmarshalYAML
 	unknown   = regexp.MustCompile(`field (.+) not found in type .*`)
-	wrongKind = regexp.MustCompile("cannot construct !!\\w+ ?(.*) into (\\S+)(.*)")
+	wrongKind = regexp.MustCompile(`cannot construct !!\w+ ?(.*) into (\S+)(.*)`)
 )
 
 func inWords(text string, t reflect.Type) string {
-	text = twice.ReplaceAllString(text, "$1")
+	text = twice.ReplaceAllString(text, "")
 	if m := unknown.FindStringSubmatch(text); m != nil {
 		var keys []string
 		if t.Kind() == reflect.Struct {
