@@ -188,6 +188,7 @@ var wanted = map[string]string{
 	"bool":     "true or false",
 	"int":      "a whole number",
 	"int64":    "a whole number",
+	"uint16":   "a whole number from 0 to 65535",
 	"uint64":   "a whole number from 0 to 18446744073709551615",
 	"float64":  "a number",
 	"duration": "a duration such as 30s or 1h",

@@ -252,7 +252,7 @@ func TestSweepUsage(t *testing.T) {
 		"sweep --resume nowhere":              "is not a sweep's folder",
 		"sweep walker2d --resume x":           "omit NAME",
 		"sweep walker2d --jobs -1":            "--jobs -1",
-		"report":                              "requires at least 1 arg",
+		"report":                              "got no argument; want stein report RUNS…",
 		"report x --resamples 0":              "--resamples 0: want 1 to 100,000",
 		"sweep pendulum/sac --seeds 2 --jbos": "did you mean --jobs?",
 	} {

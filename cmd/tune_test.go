@@ -40,8 +40,7 @@ type tuned struct {
 }
 
 // Ensure that a study that is killed goes on: settings that were under way are not
-// lost, and get the values of a study that nothing happened to. Another one with
-// pruning ends what does badly.
+// lost, and get the values of a study that nothing happened to.
 func TestTuneKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs a study")
@@ -89,16 +88,31 @@ func TestTuneKilled(t *testing.T) {
 	if *best.Value != sum/2 {
 		t.Errorf("value %g, of its seeds %g", *best.Value, sum/2)
 	}
-	more := finish(t, plainStein(command("killed", "--trials", "5", "--pruner", "percentile", "--pruner-options",
-		`{"percentile": 0.1, "n_startup_trials": 2, "n_warmup_steps": 100}`)...))
+}
+
+// Ensure that a trial that does worse than the others is ended early. Trials are looked at
+// once a second, so these take longer.
+func TestTunePruned(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a study")
+	}
+	needsPython(t, "optuna")
+	dir := t.TempDir()
+	plan := filepath.Join(dir, "longer.yaml")
+	if err := os.WriteFile(plan, []byte(strings.Replace(tinyPlan, "steps: 800", "steps: 8000", 1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got := finish(t, plainStein("tune", plan, "--out", filepath.Join(dir, "study"), "--jobs", "2", "--trials", "4", "--json",
+		"--sampler", "random", "--sampler-options", `{"seed": 1}`, "--pruner", "percentile", "--pruner-options",
+		`{"percentile": 0.1, "n_startup_trials": 1, "n_warmup_steps": 100}`))
 	pruned := 0
-	for _, r := range decode[tuned](t, more.stdout).Trials {
+	for _, r := range decode[tuned](t, got.stdout).Trials {
 		if r.State == "pruned" {
 			pruned++
 		}
 	}
-	if more.code != 0 || pruned == 0 {
-		t.Errorf("%d pruned: %+v", pruned, more)
+	if got.code != 0 || pruned == 0 {
+		t.Errorf("%d pruned: %+v", pruned, got)
 	}
 }
 
