@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 const (
@@ -55,8 +56,11 @@ func lockDir(path string) (*os.File, error) {
 	return f, nil
 }
 
-// sweep removes this user's stale folders. A folder without a lock file is just being
-// created, or not ours.
+// begun is how long a folder may lack its lock file: in between are a few instructions,
+// unless its program was killed there, or while it removed the folder.
+const begun = time.Minute
+
+// sweep removes this user's stale folders.
 func sweep(parent string) {
 	paths, _ := filepath.Glob(filepath.Join(parent, socketDirPrefix+"*"))
 	for _, path := range paths {
@@ -64,7 +68,7 @@ func sweep(parent string) {
 		if err != nil || !info.IsDir() || !ours(info) {
 			continue
 		}
-		if _, err := os.Lstat(filepath.Join(path, lockName)); err != nil {
+		if _, err := os.Lstat(filepath.Join(path, lockName)); err != nil && time.Since(info.ModTime()) < begun {
 			continue
 		}
 		if lock, err := lockDir(path); err == nil {

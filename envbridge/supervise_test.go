@@ -236,3 +236,18 @@ func TestParentDies(t *testing.T) {
 	start(t, probe("Probe", nil))
 	require.NoDirExists(t, left)
 }
+
+// Ensure that a folder whose program was killed before it locked the folder is removed
+// once no program can still be creating it.
+func TestUnlockedFolder(t *testing.T) {
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	old, young := filepath.Join(tmp, "stein-env-1"), filepath.Join(tmp, "stein-env-2")
+	require.NoError(t, os.Mkdir(old, 0o700))
+	require.NoError(t, os.Mkdir(young, 0o700))
+	past := time.Now().Add(-2 * time.Minute)
+	require.NoError(t, os.Chtimes(old, past, past))
+	start(t, probe("Probe", nil))
+	require.NoDirExists(t, old)
+	require.DirExists(t, young)
+}
