@@ -125,12 +125,9 @@ def reward(value: Any) -> float:
             return float(value)
         except (OverflowError, ValueError) as e:
             raise UnfitError(f"the reward is {about(value)}: {e}") from e
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError):
-        array = np.empty(0, object)
-    if array.size == 1 and array.dtype.kind in "fiub":
-        return float(array.reshape(-1)[0])
+    number = _single(value)
+    if number is not None:
+        return float(number)
     raise UnfitError(f"the reward is {about(value)}, want one number")
 
 
@@ -142,13 +139,21 @@ def ended(name: str, value: Any) -> bool:
     """
     if value is None:
         return False
+    number = _single(value)
+    if number is not None:
+        return bool(number)
+    raise UnfitError(f"{name} is {about(value)}, want True or False")
+
+
+def _single(value: Any) -> Any:
+    """Return the number of an array-like of one number; None for anything else."""
     try:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError):
-        array = np.empty(0, object)
+        return None
     if array.size == 1 and array.dtype.kind in "fiub":
-        return bool(array.reshape(-1)[0])
-    raise UnfitError(f"{name} is {about(value)}, want True or False")
+        return array.reshape(-1)[0]
+    return None
 
 
 def numbers_of(obs: Any, shape: tuple[int, ...]) -> npt.NDArray[Any]:
