@@ -7,6 +7,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
+	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/random"
 )
 
@@ -37,9 +38,9 @@ func (s *Learner) SoftValues(target string, particles int) (*SoftValues, error) 
 // Of returns the estimates for obs [n*S], [n]; random draws depend on seed alone.
 func (v *SoftValues) Of(obs []float32, seed uint64) ([]float32, error) {
 	width := v.sac.spec.ObsDim
-	n := len(obs) / width
-	if n == 0 || n*width != len(obs) {
-		return nil, fmt.Errorf("sac: soft values: got %d numbers, not a multiple of the observation size %d", len(obs), width)
+	n, err := agents.Rows(obs, width)
+	if err != nil {
+		return nil, fmt.Errorf("sac: soft values: %w", err)
 	}
 	k := random.KeyOf(seed, valueStream, 0)
 	out, err := v.exec.Call(v.sac.progress, tensors.FromFlatDataAndDimensions(k[:], 3), tensors.FromFlatDataAndDimensions(obs, n, width))
