@@ -83,8 +83,9 @@ func (p *Prometheus) wrote(step int64) {
 	if p.saved.Swap(&moment{step, time.Now()}) != nil {
 		return
 	}
-	p.gauge("stein_train_checkpoint_step", "Environment steps of the newest checkpoint.", nil, func() float64 { return float64(p.saved.Load().step) })
 	p.gauge("stein_train_checkpoint_timestamp_seconds", "Unix time at which the newest checkpoint was written.", nil, func() float64 { return float64(p.saved.Load().at.Unix()) })
+	// Last: who sees the step sees the time too.
+	p.gauge("stein_train_checkpoint_step", "Environment steps of the newest checkpoint.", nil, func() float64 { return float64(p.saved.Load().step) })
 }
 
 func (p *Prometheus) gauge(name, help string, labels prometheus.Labels, value func() float64) {
