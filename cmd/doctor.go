@@ -123,7 +123,6 @@ func checkEngine(flag string) []finding {
 		found.State, found.Detail, found.Fix = broken, err.Error(), "unset it (--backend, STEIN_BACKEND, GOMLX_BACKEND);  "+engine.FixXLA()
 		return []finding{order, found}
 	}
-	defer b.Finalize()
 	if choice.Warning() != "" {
 		found.State, found.Fix = lacking, "about 16 times slower than XLA (4 times in a binary built with GOEXPERIMENT=simd); "+engine.FixXLA()
 	}

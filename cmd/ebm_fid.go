@@ -140,7 +140,6 @@ func (a *app) fid(ctx context.Context, f fidFlags) error {
 	if err != nil {
 		return err
 	}
-	defer backend.Finalize()
 	if w := choice.Warning(); w != "" {
 		f.sampling.Log.Warn(w)
 	}

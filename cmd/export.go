@@ -102,7 +102,6 @@ func (a *app) export(f exportFlags, run string) error {
 	if err != nil {
 		return err
 	}
-	defer backend.Finalize()
 	actor, err := a.catalog.OpenActor(backend, run, f.checkpoint, log)
 	if err != nil {
 		return err

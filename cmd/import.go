@@ -82,7 +82,6 @@ func (a *app) importModel(f importFlags, path string) error {
 	if err != nil {
 		return err
 	}
-	defer backend.Finalize()
 	run := experiments.Import{
 		Config: cfg, ObsDim: model.ObsDim, ActDim: model.ActDim, Step: model.Settings.Steps, Updates: model.Settings.Updates,
 		Weights: map[string]*tensors.Tensor{}, Command: os.Args,

@@ -101,7 +101,6 @@ func (a *app) serve(ctx context.Context, f serveFlags, args []string) (err error
 	if f.Backend, err = experiments.OpenBackend(f.backend, f.threads, f.Log); err != nil {
 		return err
 	}
-	defer f.Backend.Finalize()
 	server, err := serve.New(f.Config)
 	if err != nil {
 		return err

@@ -77,6 +77,10 @@ func SetThreads(n int) error {
 }
 
 // Open opens the backend that Choose returns. It downloads nothing.
+//
+// A backend is not finalized by hand. The garbage collector frees it after the last
+// buffer on it; Finalize would free it while the collector may still be freeing buffers
+// in a goroutine of its own, and XLA then frees them on a client that is gone.
 func Open(flag string) (compute.Backend, Choice, error) {
 	c := Choose(flag)
 	var b compute.Backend

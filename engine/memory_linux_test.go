@@ -1,14 +1,18 @@
 package engine_test
 
 import (
+	"os"
+	"runtime"
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 
+	"github.com/stein-rl/stein/engine"
 	"github.com/stein-rl/stein/internal/enginetest"
 )
 
@@ -61,4 +65,40 @@ func TestMemoryIsKept(t *testing.T) {
 	if median > pages/2 {
 		t.Errorf("%d page faults a call: %d pages of intermediate results are given back and taken again", median, pages)
 	}
+}
+
+// Ensure that backends that nothing uses any more are freed, with their threads.
+func TestBackendsAreCollected(t *testing.T) {
+	if enginetest.Backend(t).Name() == enginetest.PureGo(t).Name() {
+		t.Skip("the interpreter has no threads of its own")
+	}
+	threads := func() int {
+		entries, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	const count = 20
+	before := threads()
+	for range count {
+		backend, _, err := engine.Open("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		exec := MustNewExec(backend, func(x *Node) *Node { return Dot(x, x).Product() })
+		exec.MustCall([][]float32{{1, 2}, {3, 4}})
+		exec.Finalize()
+	}
+	opened := threads()
+	if opened < before+count {
+		t.Fatalf("%d threads with %d backends, %d before: want one each at least", opened, count, before)
+	}
+	for range 100 { // a client is freed after its buffers are: in a later collection
+		if runtime.GC(); threads() < before+count/2 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("%d threads of %d are left, %d before", threads(), opened, before)
 }

@@ -63,7 +63,6 @@ func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
 	if err != nil {
 		return m, err
 	}
-	defer backend.Finalize()
 	env, err := m.Config.Env.connectEval(ctx, x.Episodes, link{log: x.Log, run: info.ID, purpose: envbridge.Evaluation})
 	if err != nil {
 		return m, runs.Brief(err)

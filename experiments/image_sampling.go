@@ -57,9 +57,7 @@ type ImageModel struct {
 	Info   runs.Info
 	Update int64 // of the checkpoint
 
-	seed    uint64          // of what is drawn
-	backend compute.Backend // its own; nil: the caller's is used
-
+	seed       uint64 // of what is drawn
 	dir, which string
 	path       string // of the checkpoint
 	tried      string // that Newer looked at last
@@ -85,14 +83,12 @@ func (s ImageSampling) Open(ctx context.Context) (*ImageModel, error) {
 	}
 	backend := s.Backend
 	if backend == nil {
-		if m.backend, _, err = m.Config.Engine.open(s.Log); err != nil {
+		if backend, _, err = m.Config.Engine.open(s.Log); err != nil {
 			return nil, err
 		}
-		backend = m.backend
 	}
 	m.Model, err = ebm.NewSampler(backend, m.Config.Model, shape, uint64(m.Info.Seed.Stream(streamModel)))
 	if err != nil {
-		m.finalize()
 		return nil, err
 	}
 	if err := m.Adopt(c); err != nil {
@@ -104,18 +100,6 @@ func (s ImageSampling) Open(ctx context.Context) (*ImageModel, error) {
 		m.seed = uint64(*s.Seed)
 	}
 	return m, nil
-}
-
-// Close frees the model.
-func (m *ImageModel) Close() {
-	m.Model.Close()
-	m.finalize()
-}
-
-func (m *ImageModel) finalize() {
-	if m.backend != nil {
-		m.backend.Finalize()
-	}
 }
 
 // Newer opens the checkpoint that the run has now, if it is another one than the model's

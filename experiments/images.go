@@ -119,7 +119,6 @@ func (r *imageRun) Build(ctx context.Context, k *runs.Keeper) (chosen string, er
 	if err != nil {
 		return "", err
 	}
-	k.OnClose(func() error { backend.Finalize(); return nil })
 	if r.images, err = c.Data.open(ctx, "train", r.Fetched); err != nil {
 		return "", err
 	}

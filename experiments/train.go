@@ -113,7 +113,6 @@ func (r *run) Build(ctx context.Context, k *runs.Keeper) (chosen string, err err
 	if err != nil {
 		return "", err
 	}
-	k.OnClose(func() error { backend.Finalize(); return nil })
 	if r.env, err = c.Env.connect(ctx, r.link(envbridge.Training)); err != nil {
 		return "", err
 	}
