@@ -61,15 +61,21 @@ func runtimeEnv(t *testing.T) string {
 	return file
 }
 
-// Ensure that a sweep on Ray survives the death of a node: its trial goes on elsewhere
-// from its last checkpoint, in a shared folder or in storage behind an URL, and all
-// trials end with the figures of a sweep that nothing happened to.
-func TestSweepOnRay(t *testing.T) {
+// TestOnRay has what needs several nodes, on one cluster: it takes long to start.
+func TestOnRay(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a Ray cluster")
 	}
 	cluster := newRayCluster(t, 2)
-	more := []string{"--seeds", "3", "--set", "checkpoint.exact=true", "--set", "steps=6000", "--set", "log.every=500", "--set", "checkpoint.every=500"}
+	t.Run("sweep", func(t *testing.T) { sweepOnRay(t, cluster) })
+	t.Run("simulators", func(t *testing.T) { simulatorsOnRay(t, cluster) })
+}
+
+// sweepOnRay ensures that a sweep on Ray survives the death of a node: its trial goes on
+// elsewhere from its last checkpoint, in a shared folder or in storage behind an URL, and
+// all trials end with the figures of a sweep that nothing happened to.
+func sweepOnRay(t *testing.T, cluster *rayCluster) {
+	more := []string{"--seeds", "3", "--set", "checkpoint.exact=true", "--set", "steps=3000", "--set", "log.every=250", "--set", "checkpoint.every=250"}
 	quiet := filepath.Join(t.TempDir(), "quiet")
 	if o := finish(t, plainStein(append(tinySweep(quiet, more...), "--jobs", "2")...)); o.code != 0 {
 		t.Fatalf("%+v", o)
@@ -125,13 +131,10 @@ func TestSweepOnRay(t *testing.T) {
 	}
 }
 
-// Ensure that simulators placed on a cluster's nodes give the run that local ones
-// give, through Ray's client, and that the death of a node costs steps, not the run.
-func TestSimulatorsOnRay(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts a Ray cluster")
-	}
-	cluster := newRayCluster(t, 2)
+// simulatorsOnRay ensures that simulators placed on a cluster's nodes give the run that
+// local ones give, through Ray's client, and that the death of a node costs steps, not
+// the run.
+func simulatorsOnRay(t *testing.T, cluster *rayCluster) {
 	local, placed, moved := filepath.Join(t.TempDir(), "local"), filepath.Join(t.TempDir(), "placed"), filepath.Join(t.TempDir(), "moved")
 	fast := []string{"--backend", "go:ops_sequential", "--workers", "2", "--eval-freq", "0", "--eval-episodes", "1"}
 	long := append(fast[:len(fast):len(fast)], "--steps", "600") // an episode of each worker is 400

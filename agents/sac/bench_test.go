@@ -26,7 +26,7 @@ func BenchmarkUpdate(b *testing.B) {
 			b.Run(fmt.Sprintf("batch=%d/fused=%d", size, k), func(b *testing.B) {
 				cfg := defaults()
 				cfg.BatchSize, cfg.FusedUpdates = size, k
-				s, err := sac.New(cfg.Config, cfg.task(b, policies.NewGaussian(), walker, 1))
+				s, err := sac.New(cfg.Config, cfg.compiled(b, policies.NewGaussian(), walker, 1))
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -80,7 +80,7 @@ func BenchmarkTrain(b *testing.B) {
 			cfg := defaults()
 			cfg.BatchSize, cfg.RandomSteps, cfg.LearningStarts = size, 0, 0
 			env := start(b, envbridge.Worker{Env: walker.ID})
-			s, err := sac.New(cfg.Config, cfg.task(b, policies.NewGaussian(), env.Spec(), 1))
+			s, err := sac.New(cfg.Config, cfg.compiled(b, policies.NewGaussian(), env.Spec(), 1))
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -39,9 +39,16 @@ type settings struct {
 
 func defaults() settings { return settings{sac.Defaults(), agents.DefaultSchedule()} }
 
-// task is what these settings learn.
+// task is for graphs that run once or twice, which the interpreter does before XLA has
+// compiled them. compiled is for those that run a thousand times, or whose test is of XLA.
 func (c settings) task(t testing.TB, policy policies.Policy, spec envbridge.Spec, seed uint64) agents.Task {
-	return agents.Task{Backend: enginetest.Backend(t), Spec: spec, Policy: policy, Schedule: c.Schedule, Seed: seed}
+	return agents.Task{Backend: enginetest.PureGo(t), Spec: spec, Policy: policy, Schedule: c.Schedule, Seed: seed}
+}
+
+func (c settings) compiled(t testing.TB, policy policies.Policy, spec envbridge.Spec, seed uint64) agents.Task {
+	task := c.task(t, policy, spec, seed)
+	task.Backend = enginetest.Backend(t)
+	return task
 }
 
 // small are settings that learn Pendulum quickly on small networks.
@@ -70,7 +77,7 @@ type run struct {
 func newRun(t testing.TB, policy policies.Policy, cfg settings, steps int64, seed uint64, envs ...envbridge.Env) *run {
 	t.Helper()
 	spec := envs[0].Spec()
-	agent, err := sac.New(cfg.Config, cfg.task(t, policy, spec, seed))
+	agent, err := sac.New(cfg.Config, cfg.compiled(t, policy, spec, seed))
 	if err != nil {
 		t.Fatal(err)
 	}
