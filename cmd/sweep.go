@@ -129,10 +129,10 @@ func trainOf(t study.Trial) []string {
 func (a *app) sweepCmd() *cobra.Command {
 	var f sweepFlags
 	cmd := &cobra.Command{
-		Use:   "sweep NAME|FILE.yaml",
+		Use:   "sweep NAME…|FILE.yaml",
 		Short: "Run or resume a matrix of configurations, settings and seeds",
-		Long: `Trains every configuration of a folder (only published ones, if it has any) or of a
-matrix in a YAML file, with every seed: agents with stein train, image models with
+		Long: `Trains configurations, every one of a folder (only published ones, if it has any) or
+those of a matrix in a YAML file, with every seed: agents with stein train, image models with
 stein ebm train. Each trial has a run folder below the sweep's folder.
 
 After a stop or a crash, the same command resumes: finished trials are kept, unfinished
@@ -141,13 +141,14 @@ first SIGINT or SIGTERM makes every trial write a checkpoint; the second ends al
 once. Exit code 1: some trials failed.`,
 		Example: `  stein sweep walker2d --seeds 5 --jobs 4
   stein sweep walker2d --seeds 5 --only 'met-*' --set steps=100000
+  stein sweep hopper/sac-fast ant/sac-fast --seeds 3 --out runs/bodies
   stein sweep alphas.yaml --out runs/alphas
   stein sweep ebm --seeds 3 --size paper --set data.download=true
   stein sweep --resume runs/sweep-walker2d
   stein sweep walker2d --seeds 5 --ray head:6379 --out /shared/walker2d --cpus 2
   stein sweep walker2d --seeds 5 --ray ray://head:10001 --storage s3://bucket/walker2d
   stein report runs/sweep-walker2d`,
-		Args: cobra.MaximumNArgs(1),
+		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error { return a.sweep(c, f, args) },
 	}
 	flags := cmd.Flags()
@@ -218,12 +219,9 @@ func (a *app) trials(f sweepFlags, args []string) (dir string, trials []study.Tr
 	if len(args) == 0 {
 		return "", nil, errors.New("want a folder of configurations such as walker2d, a YAML file, or --resume FOLDER")
 	}
-	name := strings.TrimSuffix(args[0], "/")
-	m := study.Folder(name)
-	if strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml") {
-		if m, err = study.ReadMatrix(name); err != nil {
-			return "", nil, err
-		}
+	m, base, err := matrixOf(args)
+	if err != nil {
+		return "", nil, err
 	}
 	m.Set = append(m.Set, f.sets...)
 	if f.size != "" {
@@ -235,14 +233,32 @@ func (a *app) trials(f sweepFlags, args []string) (dir string, trials []study.Tr
 		}
 	}
 	if dir = f.out; dir == "" {
-		base := strings.TrimSuffix(strings.TrimSuffix(name, ".yaml"), ".yml")
-		if base != name { // a file: ignore its folder
-			base = filepath.Base(base)
-		}
 		dir = filepath.Join("runs", "sweep-"+strings.NewReplacer("/", "-", "*", "x").Replace(base))
 	}
 	trials, err = m.Trials(a.catalog, f.only)
 	return dir, trials, err
+}
+
+// matrixOf returns the matrix of the arguments, and its name.
+func matrixOf(args []string) (m study.Matrix, name string, err error) {
+	if ext := filepath.Ext(args[0]); len(args) == 1 && (ext == ".yaml" || ext == ".yml") {
+		m, err = study.ReadMatrix(args[0])
+		return m, strings.TrimSuffix(filepath.Base(args[0]), ext), err
+	}
+	var names []string
+	for _, arg := range args {
+		if ext := filepath.Ext(arg); ext == ".yaml" || ext == ".yml" {
+			return m, "", fmt.Errorf("%s beside other arguments: want names alone, or one file, whose configs: may list names and files", arg)
+		}
+		arg = strings.TrimSuffix(arg, "/")
+		names = append(names, arg)
+		for _, config := range study.Folder(arg).Configs {
+			if !slices.Contains(m.Configs, config) {
+				m.Configs = append(m.Configs, config)
+			}
+		}
+	}
+	return m, strings.Join(names, "+"), nil
 }
 
 // sweepEnd prints the outcome of the trials.

@@ -255,6 +255,7 @@ func TestSweepUsage(t *testing.T) {
 		"report":                              "got no argument; want stein report RUNS…",
 		"report x --resamples 0":              "--resamples 0: want 1 to 100,000",
 		"sweep pendulum/sac --seeds 2 --jbos": "did you mean --jobs?",
+		"sweep hopper a.yaml":                 "a.yaml beside other arguments",
 	} {
 		if code, stdout, stderr := run(t, strings.Fields(args)...); code != 2 || stdout != "" || !strings.Contains(stderr, want) {
 			t.Errorf("stein %s: code %d, %q, %q", args, code, stdout, stderr)
@@ -266,6 +267,10 @@ func TestSweepUsage(t *testing.T) {
 	code, stdout, _ := run(t, "sweep", "walker2d", "--only", "met-mh-m*", "--dry-run")
 	if want := "walker2d-met-mh-m10-s0\nwalker2d-met-mh-m64-s0\n"; code != 0 || stdout != want {
 		t.Errorf("code %d, %q, want %q", code, stdout, want)
+	}
+	code, stdout, _ = run(t, "sweep", "pendulum/td3", "hopper/sac", "pendulum/td3", "--dry-run")
+	if want := "pendulum-td3-s0\nhopper-sac-s0\n"; code != 0 || stdout != want {
+		t.Errorf("code %d, %q, want %q: several names, each once", code, stdout, want)
 	}
 }
 
