@@ -119,7 +119,7 @@ func sweepOnRay(t *testing.T, cluster *rayCluster) {
 			}
 			// The node may have had two of the three trials.
 			if got := happened(t, dir, victim); lost < 1 || lost > 2 || strings.Join(got, " ") != "began lost resumed done" {
-				t.Errorf("%d lost; of %s %v", lost, victim, got)
+				t.Errorf("%d lost; of %s %v: %+v", lost, victim, got, journal(t, dir))
 			}
 			for seed := range 3 {
 				trial := fmt.Sprintf("pendulum-sac-s%d", seed)
