@@ -166,6 +166,23 @@ func TestGroups(t *testing.T) {
 	}
 }
 
+// Ensure that a run that was planned to be longer is one of its configuration's, unless
+// the length changes what is learned on the way.
+func TestGroupsOfOtherLengths(t *testing.T) {
+	for set, want := range map[string]int{"agent.lr_schedule=constant": 1, "agent.lr_schedule=linear": 2} {
+		dir := t.TempDir()
+		synthetic{config: "hopper/sac", seed: 1, points: 20, every: 500, sets: []string{set}}.write(t, filepath.Join(dir, "a"))
+		synthetic{config: "hopper/sac", seed: 2, points: 30, every: 500, sets: []string{set}}.write(t, filepath.Join(dir, "b"))
+		r, err := report.New([]string{dir}, report.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(r.Sections[0].Results); got != want {
+			t.Errorf("%s: %d configurations, want %d", set, got, want)
+		}
+	}
+}
+
 // Ensure that the end is the last step that all runs have reached, and that a run
 // with other steps is interpolated.
 func TestEnd(t *testing.T) {

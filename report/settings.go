@@ -107,10 +107,15 @@ func Diff(a, b Settings) []Difference {
 // only in them belong to one configuration.
 var incidental = []string{"seed", "about", "engine.", "checkpoint.", "log.", "eval.", "env.timeout", "env.endpoints", "env.key"}
 
-// configuration is the settings without the incidental ones.
+// configuration is the settings without the incidental ones. How long a run is to be is
+// incidental too, unless a schedule ends with it.
 func (s Settings) configuration() Settings {
 	kept := Settings{}
+	scheduled := s["agent.lr_schedule"] == "linear" || s["replay.kind"] == "prioritized" || !slices.Contains([]string{"", "0"}, s["model.data_noise_start"])
 	for key, value := range s {
+		if (key == "steps" || key == "updates") && !scheduled {
+			continue
+		}
 		if !slices.ContainsFunc(incidental, func(i string) bool {
 			return key == i || strings.HasSuffix(i, ".") && strings.HasPrefix(key, i)
 		}) {
