@@ -260,36 +260,6 @@ func TestReadWeights(t *testing.T) {
 	}
 }
 
-// FuzzWeights looks for files on which the reader panics or hangs. Sizes that a file
-// states are believed, so that a few mutations ask for much memory: its callers check
-// sums first.
-func FuzzWeights(f *testing.F) {
-	for _, name := range []string{"small-zip.pth", "small-legacy.pth"} {
-		data, err := os.ReadFile(filepath.Join("testdata", name))
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data)
-		f.Add(data[:len(data)/2])
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		path := filepath.Join(t.TempDir(), "w.pth")
-		if err := os.WriteFile(path, data, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		w, err := readWeights(path)
-		for name, a := range w {
-			size := 1
-			for _, d := range a.shape {
-				size *= d
-			}
-			if err == nil && size != len(a.data) {
-				t.Errorf("%q: shape %v of %d values", name, a.shape, len(a.data))
-			}
-		}
-	})
-}
-
 func lite(t testing.TB) *network {
 	t.Helper()
 	t.Chdir("..") // where .venv is
