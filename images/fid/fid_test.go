@@ -251,13 +251,64 @@ func TestReadWeights(t *testing.T) {
 			t.Fatal(err)
 		}
 		a, b := w["a"], w["b.c"]
-		if len(w) != 2 || len(a.shape) != 2 || a.shape[1] != 3 || a.data[5] != 5 || b.data[0] != -1.5 {
+		if len(w) != 2 || len(a.Shape) != 2 || a.Shape[1] != 3 || a.Data[5] != 5 || b.Data[0] != -1.5 {
 			t.Errorf("%s: %v", name, w)
 		}
 	}
 	if _, err := readWeights("testdata/golden.json"); err == nil {
 		t.Error("JSON is read as weights")
 	}
+}
+
+// Ensure that a file of weights that was cut, at any of its bytes, is an error.
+func TestCutWeights(t *testing.T) {
+	for _, name := range []string{"small-zip.pth", "small-legacy.pth"} {
+		data, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), name)
+		for n := range data {
+			if err := os.WriteFile(path, data[:n], 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if w, err := readWeights(path); err == nil {
+				t.Fatalf("%s, %d bytes of %d: %v", name, n, len(data), w)
+			}
+		}
+	}
+}
+
+// FuzzWeights looks for files on which the reader panics, hangs, asks for much memory, or
+// has arrays of other sizes than they say.
+func FuzzWeights(f *testing.F) {
+	for _, name := range []string{"small-zip.pth", "small-legacy.pth"} {
+		data, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+		f.Add(data[:len(data)/2])
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		path := filepath.Join(t.TempDir(), "w.pth")
+		if err := os.WriteFile(path, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		w, err := readWeights(path)
+		if err != nil {
+			return
+		}
+		for name, a := range w {
+			size := 1
+			for _, d := range a.Shape {
+				size *= d
+			}
+			if size != len(a.Data) {
+				t.Errorf("%q: shape %v of %d values", name, a.Shape, len(a.Data))
+			}
+		}
+	})
 }
 
 func lite(t testing.TB) *network {

@@ -12,6 +12,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 
 	"github.com/stein-rl/stein/internal/fetch"
+	"github.com/stein-rl/stein/interop/torchfile"
 )
 
 // InceptionFile is the file of the weights that define FID, published by pytorch-fid:
@@ -31,19 +32,19 @@ type Classifier interface {
 // inceptionNet is the network with its classifier.
 type inceptionNet struct {
 	*network
-	classes array // [1008, 2048]
+	classes torchfile.Tensor // [1008, 2048]
 }
 
 var _ Classifier = (*inceptionNet)(nil)
 
 // Logits omits the bias, like the code of Salimans et al.
 func (n *inceptionNet) Logits(f Features) Features {
-	classes := n.classes.shape[0]
+	classes := n.classes.Shape[0]
 	out := Features{N: f.N, Dim: classes, Values: make([]float32, f.N*classes)}
 	matrix := func(rows, cols int, data []float32) blas32.General {
 		return blas32.General{Rows: rows, Cols: cols, Stride: cols, Data: data}
 	}
-	blas32.Gemm(blas.NoTrans, blas.Trans, 1, matrix(f.N, f.Dim, f.Values), matrix(classes, f.Dim, n.classes.data), 0,
+	blas32.Gemm(blas.NoTrans, blas.Trans, 1, matrix(f.N, f.Dim, f.Values), matrix(classes, f.Dim, n.classes.Data), 0,
 		matrix(f.N, classes, out.Values))
 	return out
 }
@@ -79,7 +80,7 @@ func inceptionOf(backend compute.Backend, w weights) (*inceptionNet, error) {
 	if n.classes, err = w.get("fc.weight", 2); err != nil {
 		return nil, err
 	}
-	if n.classes.shape[1] != n.dim || w["Mixed_7c.branch_pool.conv.weight"].shape == nil {
+	if n.classes.Shape[1] != n.dim || w["Mixed_7c.branch_pool.conv.weight"].Shape == nil {
 		return nil, fmt.Errorf("fid: the weights do not belong to Inception-v3")
 	}
 	return n, nil

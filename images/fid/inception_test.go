@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stein-rl/stein/internal/enginetest"
+	"github.com/stein-rl/stein/interop/torchfile"
 )
 
 // madeInception are the weights of golden.py's made_inception: every value follows from
@@ -18,9 +19,9 @@ func madeInception() weights {
 		for _, d := range shape {
 			size *= d
 		}
-		a := array{shape, make([]float32, size)}
+		a := torchfile.Tensor{Shape: shape, Data: make([]float32, size)}
 		seed := uint64(crc32.ChecksumIEEE([]byte(name)))
-		for i := range a.data {
+		for i := range a.Data {
 			k := (uint64(i)*2654435761 + seed) & 0xffffffff * 1664525 & 0xffffffff
 			u := float64(k>>8) / (1 << 24)
 			switch {
@@ -31,7 +32,7 @@ func madeInception() weights {
 			default:
 				u = 0.2 * (u - 0.5)
 			}
-			a.data[i] = float32(u)
+			a.Data[i] = float32(u)
 		}
 		w[name] = a
 	}
@@ -117,9 +118,9 @@ func TestInception(t *testing.T) {
 	}
 }
 
-func product(f Features, classes array, row, class int) (sum float64) {
+func product(f Features, classes torchfile.Tensor, row, class int) (sum float64) {
 	for d := range f.Dim {
-		sum += float64(f.Values[row*f.Dim+d]) * float64(classes.data[class*f.Dim+d])
+		sum += float64(f.Values[row*f.Dim+d]) * float64(classes.Data[class*f.Dim+d])
 	}
 	return sum
 }

@@ -34,16 +34,17 @@ var operations = map[byte]struct{ follows, bytes int }{
 	'R': {fixed, 0}, 'b': {fixed, 0}, 'Q': {fixed, 0}, // REDUCE, BUILD, BINPERSID
 }
 
-// checkPickle rejects unknown operations and lengths beyond the end of the pickle: the
-// unpickler trusts them and allocates memory first.
-func checkPickle(text []byte) error {
+// checkPickle returns the length of the pickle that text begins with. It rejects unknown
+// operations and lengths beyond the end of text: the unpickler trusts them and allocates
+// memory first.
+func checkPickle(text []byte) (length int, err error) {
 	for at := 0; at < len(text); {
 		op, ok := operations[text[at]]
 		if !ok {
-			return fmt.Errorf("pickle operation %#x at %d is not allowed", text[at], at)
+			return 0, fmt.Errorf("pickle operation %#x at %d is not allowed", text[at], at)
 		}
 		if text[at] == '.' {
-			return nil
+			return at + 1, nil
 		}
 		at++
 		rest, want := text[at:], op.bytes
@@ -62,13 +63,13 @@ func checkPickle(text []byte) error {
 			first := bytes.IndexByte(rest, '\n') + 1
 			want = first + bytes.IndexByte(rest[first:], '\n') + 1
 			if first == 0 || want == first {
-				return fmt.Errorf("pickle operation at %d: unterminated line", at-1)
+				return 0, fmt.Errorf("pickle operation at %d: unterminated line", at-1)
 			}
 		}
 		if want > len(rest) {
-			return fmt.Errorf("pickle operation at %d: %d bytes left, want %d", at-1, len(rest), want)
+			return 0, fmt.Errorf("pickle operation at %d: %d bytes left, want %d", at-1, len(rest), want)
 		}
 		at += want
 	}
-	return errors.New("the pickle is truncated")
+	return 0, errors.New("the pickle is truncated")
 }

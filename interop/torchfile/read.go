@@ -1,6 +1,6 @@
 // Package torchfile reads tensors from files written by PyTorch's torch.save, in its zip
-// format since version 1.6. It runs no code and accepts only the classes that tensors
-// consist of.
+// format since version 1.6 and in the one before. It runs no code and accepts only the
+// classes that tensors consist of.
 package torchfile
 
 import (
@@ -35,11 +35,29 @@ func Read(in io.ReaderAt, size int64) (tensors map[string]Tensor, err error) {
 			err = fmt.Errorf("torchfile: damaged: %v", p)
 		}
 	}()
+	head := make([]byte, min(size, int64(len(legacyMagic))))
+	if _, err := in.ReadAt(head, 0); err != nil && err != io.EOF {
+		return nil, fmt.Errorf("torchfile: %w", err)
+	}
+	r := &reader{storages: map[string]*storage{}}
+	if string(head) == legacyMagic {
+		tensors, err = r.legacy(in, size)
+	} else {
+		tensors, err = r.archive(in, size)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("torchfile: %w", err)
+	}
+	return tensors, nil
+}
+
+// archive reads the zip format.
+func (r *reader) archive(in io.ReaderAt, size int64) (map[string]Tensor, error) {
 	archive, err := zip.NewReader(in, size)
 	if err != nil {
-		return nil, fmt.Errorf("torchfile: not a file of torch.save (PyTorch 1.6 or newer): %w", err)
+		return nil, fmt.Errorf("not a file of torch.save: %w", err)
 	}
-	r := &reader{records: map[string]*zip.File{}, storages: map[string]*storage{}}
+	r.records = map[string]*zip.File{}
 	for _, f := range archive.File {
 		// All files are in one folder, named after the original file.
 		_, inside, _ := strings.Cut(f.Name, "/")
@@ -51,22 +69,22 @@ func Read(in io.ReaderAt, size int64) (tensors map[string]Tensor, err error) {
 			err = fmt.Errorf("byte order %q, want little", text)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("torchfile: %w", err)
+			return nil, err
 		}
 	}
 	pickled, ok := r.records["data.pkl"]
 	if !ok {
-		return nil, errors.New("torchfile: data.pkl is missing in the archive")
+		return nil, errors.New("data.pkl is missing in the archive")
 	}
 	text, err := entry(pickled, maxPickle)
 	if err != nil {
-		return nil, fmt.Errorf("torchfile: %w", err)
+		return nil, err
 	}
 	all, err := r.unpickle(text)
 	if err != nil {
-		return nil, fmt.Errorf("torchfile: data.pkl: %w", err)
+		return nil, fmt.Errorf("data.pkl: %w", err)
 	}
-	return named(all)
+	return r.named(all)
 }
 
 // entry reads a file of at most limit bytes from an archive. It rejects compressed files:
@@ -90,16 +108,16 @@ func entry(f *zip.File, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-// A reader builds the pickled tensors from an archive's storages.
+// A reader builds the pickled tensors from a file's storages.
 type reader struct {
-	records  map[string]*zip.File
-	storages map[string]*storage // by key, each read once
-	bytes    int64               // of all storages so far
-	numbers  int                 // of all tensors so far
+	records  map[string]*zip.File // nil: the legacy format, where storages follow the pickles
+	storages map[string]*storage  // by key, each read once
+	bytes    int64                // of all storages so far
+	numbers  int                  // of all tensors so far
 }
 
 func (r *reader) unpickle(text []byte) (any, error) {
-	if err := checkPickle(text); err != nil {
+	if _, err := checkPickle(text); err != nil {
 		return nil, err
 	}
 	u := pickle.NewUnpickler(bytes.NewReader(text))
@@ -113,7 +131,7 @@ func (r *reader) class(module, name string) (any, error) {
 	full := module + "." + name
 	switch full {
 	case "torch._utils._rebuild_tensor_v2":
-		return callable(r.tensor), nil
+		return callable(rebuild), nil
 	case "torch._utils._rebuild_parameter":
 		return callable(func(args ...any) (any, error) {
 			if len(args) < 1 {
@@ -134,15 +152,22 @@ var _ types.Callable = callable(nil)
 
 func (c callable) Call(args ...any) (any, error) { return c(args...) }
 
-// named selects the tensors of a dict.
-func named(all any) (map[string]Tensor, error) {
+// named builds the tensors of a dict.
+func (r *reader) named(all any) (map[string]Tensor, error) {
 	tensors := map[string]Tensor{}
+	var errs error
 	pick := func(key, value any) {
 		name, isName := key.(string)
-		t, isTensor := value.(*Tensor)
-		if isName && isTensor {
-			tensors[name] = *t
+		v, isTensor := value.(*view)
+		if !isName || !isTensor || errs != nil {
+			return
 		}
+		t, err := r.tensor(v)
+		if err != nil {
+			errs = fmt.Errorf("%s: %w", name, err)
+			return
+		}
+		tensors[name] = t
 	}
 	switch d := all.(type) {
 	case *types.OrderedDict:
@@ -154,7 +179,7 @@ func named(all any) (map[string]Tensor, error) {
 			pick(e.Key, e.Value)
 		}
 	default:
-		return nil, errors.New("torchfile: the file holds no dict of tensors")
+		return nil, errors.New("the file holds no dict of tensors")
 	}
-	return tensors, nil
+	return tensors, errs
 }

@@ -25,8 +25,25 @@ var kinds = map[string]*kind{
 
 // A storage is the data that one or more tensors are views of.
 type storage struct {
-	kind *kind
-	data []byte
+	kind    *kind
+	numbers int
+	data    []byte // nil: not read yet
+}
+
+// fill gives the storage its bytes.
+func (s *storage) fill(key string, data []byte) error {
+	if s.numbers > len(data)/s.kind.bytes {
+		return fmt.Errorf("storage %s has %d bytes, want %d numbers of %d", key, len(data), s.numbers, s.kind.bytes)
+	}
+	s.data = data[:s.numbers*s.kind.bytes]
+	return nil
+}
+
+// A view is a pickled tensor.
+type view struct {
+	*storage
+	offset        int
+	shape, stride []int
 }
 
 // storage returns the storage with a pickled id: ("storage", kind, key, device, numbers).
@@ -34,6 +51,9 @@ func (r *reader) storage(id any) (any, error) {
 	tuple, ok := id.(*types.Tuple)
 	if !ok || tuple.Len() < 5 {
 		return nil, errors.New("storage has no type or key")
+	}
+	if tuple.Len() > 5 && tuple.Get(5) != nil {
+		return nil, errors.New("storage that is part of another one, which is not supported")
 	}
 	what, _ := tuple.Get(0).(string)
 	k, isKind := tuple.Get(1).(*kind)
@@ -48,6 +68,11 @@ func (r *reader) storage(id any) (any, error) {
 		}
 		return s, nil
 	}
+	s := &storage{kind: k, numbers: numbers}
+	r.storages[key] = s
+	if r.records == nil {
+		return s, nil
+	}
 	f, ok := r.records["data/"+key]
 	if !ok {
 		return nil, fmt.Errorf("data/%s is missing in the archive", key)
@@ -57,16 +82,11 @@ func (r *reader) storage(id any) (any, error) {
 		return nil, err
 	}
 	r.bytes += int64(len(data))
-	if numbers > len(data)/k.bytes {
-		return nil, fmt.Errorf("storage %s has %d bytes, want %d numbers of %d", key, len(data), numbers, k.bytes)
-	}
-	s := &storage{k, data[:numbers*k.bytes]}
-	r.storages[key] = s
-	return s, nil
+	return s, s.fill(key, data)
 }
 
-// tensor is _rebuild_tensor_v2(storage, offset, size, stride, …).
-func (r *reader) tensor(args ...any) (any, error) {
+// rebuild is _rebuild_tensor_v2(storage, offset, size, stride, …).
+func rebuild(args ...any) (any, error) {
 	if len(args) < 4 {
 		return nil, fmt.Errorf("tensor with %d arguments", len(args))
 	}
@@ -77,14 +97,20 @@ func (r *reader) tensor(args ...any) (any, error) {
 	if !isStorage || !isOffset || !isShape || !isStride || len(shape) != len(stride) || offset < 0 {
 		return nil, errors.New("tensor without storage, offset, shape and stride")
 	}
-	n, last := 1, offset // of numbers; place of the last
+	return &view{s, offset, shape, stride}, nil
+}
+
+// tensor copies a view's numbers out of its storage.
+func (r *reader) tensor(v *view) (t Tensor, err error) {
+	s, shape, stride := v.storage, v.shape, v.stride
+	n, last := 1, v.offset // of numbers; place of the last
 	for i, size := range shape {
 		step := stride[i]
 		if size < 0 || step < 0 || size > maxNumbers || step > maxNumbers {
-			return nil, fmt.Errorf("tensor with invalid shape %v and stride %v", shape, stride)
+			return t, fmt.Errorf("tensor with invalid shape %v and stride %v", shape, stride)
 		}
 		if n *= size; n > maxNumbers {
-			return nil, fmt.Errorf("tensor with invalid shape %v", shape)
+			return t, fmt.Errorf("tensor with invalid shape %v", shape)
 		}
 		last += (size - 1) * step
 	}
@@ -92,15 +118,15 @@ func (r *reader) tensor(args ...any) (any, error) {
 	// A tensor with more numbers than its storage would repeat them: a small file could
 	// make a large tensor.
 	if n > 0 && (last >= count || n > count) {
-		return nil, fmt.Errorf("tensor of shape %v, stride %v and offset %d exceeds its storage of %d numbers", shape, stride, offset, count)
+		return t, fmt.Errorf("tensor of shape %v, stride %v and offset %d exceeds its storage of %d numbers", shape, stride, v.offset, count)
 	}
 	if r.numbers += n; r.numbers > maxNumbers {
-		return nil, fmt.Errorf("more than %d numbers in total", maxNumbers)
+		return t, fmt.Errorf("more than %d numbers in total", maxNumbers)
 	}
-	t := &Tensor{Shape: shape, Data: make([]float32, n)}
+	t = Tensor{Shape: shape, Data: make([]float32, n)}
 	at := make([]int, len(shape))
 	for i := range t.Data {
-		place := offset
+		place := v.offset
 		for axis, index := range at {
 			place += index * stride[axis]
 		}
