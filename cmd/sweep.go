@@ -132,8 +132,8 @@ func (a *app) sweepCmd() *cobra.Command {
 		Use:   "sweep NAME…|FILE.yaml",
 		Short: "Run or resume a matrix of configurations, settings and seeds",
 		Long: `Trains configurations, every one of a folder (only published ones, if it has any) or
-those of a matrix in a YAML file, with every seed: agents with stein train, image models with
-stein ebm train. Each trial has a run folder below the sweep's folder.
+those of a matrix in a YAML file, with every seed: agents with stein train, image
+models with stein ebm train. Each trial has a run folder below the sweep's folder.
 
 After a stop or a crash, the same command resumes: finished trials are kept, unfinished
 ones continue from their newest checkpoint. Seeds and configurations can be added. The
