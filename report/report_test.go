@@ -169,16 +169,25 @@ func TestGroups(t *testing.T) {
 // Ensure that a run that was planned to be longer is one of its configuration's, unless
 // the length changes what is learned on the way.
 func TestGroupsOfOtherLengths(t *testing.T) {
-	for set, want := range map[string]int{"agent.lr_schedule=constant": 1, "agent.lr_schedule=linear": 2} {
+	for _, c := range []struct {
+		config, set string
+		want        int
+	}{
+		{"hopper/sac", "agent.lr_schedule=constant", 1},
+		{"hopper/sac", "agent.lr_schedule=linear", 2},
+		{"hopper/sac", "replay.kind=prioritized", 2},
+		{"walker2d/met-mh-m10", "steps=1", 1},
+		{"walker2d/met-mh-greedy-m10", "steps=1", 2},
+	} {
 		dir := t.TempDir()
-		synthetic{config: "hopper/sac", seed: 1, points: 20, every: 500, sets: []string{set}}.write(t, filepath.Join(dir, "a"))
-		synthetic{config: "hopper/sac", seed: 2, points: 30, every: 500, sets: []string{set}}.write(t, filepath.Join(dir, "b"))
+		synthetic{config: c.config, seed: 1, points: 20, every: 500, sets: []string{c.set}}.write(t, filepath.Join(dir, "a"))
+		synthetic{config: c.config, seed: 2, points: 30, every: 500, sets: []string{c.set}}.write(t, filepath.Join(dir, "b"))
 		r, err := report.New([]string{dir}, report.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := len(r.Sections[0].Results); got != want {
-			t.Errorf("%s: %d configurations, want %d", set, got, want)
+		if got := len(r.Sections[0].Results); got != c.want {
+			t.Errorf("%s, %s: %d configurations, want %d", c.config, c.set, got, c.want)
 		}
 	}
 }

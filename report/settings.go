@@ -111,9 +111,8 @@ var incidental = []string{"seed", "about", "engine.", "checkpoint.", "log.", "ev
 // incidental too, unless a schedule ends with it.
 func (s Settings) configuration() Settings {
 	kept := Settings{}
-	scheduled := s["agent.lr_schedule"] == "linear" || s["replay.kind"] == "prioritized" || !slices.Contains([]string{"", "0"}, s["model.data_noise_start"])
 	for key, value := range s {
-		if (key == "steps" || key == "updates") && !scheduled {
+		if (key == "steps" || key == "updates") && !s.scheduled() {
 			continue
 		}
 		if !slices.ContainsFunc(incidental, func(i string) bool {
@@ -123,6 +122,21 @@ func (s Settings) configuration() Settings {
 		}
 	}
 	return kept
+}
+
+// scheduled reports whether something changes with the share of the run that is done:
+// the learning rate, the weights of prioritised replay, the noise on images, or how often
+// Metropolis–Hastings decides.
+func (s Settings) scheduled() bool {
+	if s["agent.lr_schedule"] == "linear" || s["replay.kind"] == "prioritized" || !slices.Contains([]string{"", "0"}, s["model.data_noise_start"]) {
+		return true
+	}
+	for key, value := range s {
+		if strings.Contains(key, ".sampler.greedy") && value != "null" {
+			return true
+		}
+	}
+	return false
 }
 
 // id is the same for equal settings.
