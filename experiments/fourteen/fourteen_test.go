@@ -1,4 +1,7 @@
-package experiments
+// Package fourteen tests the published configurations of Walker2d. It is a package of its
+// own because interpreting their graphs with the race detector takes ten times as long, and
+// nothing here starts a goroutine.
+package fourteen
 
 import (
 	"fmt"
@@ -9,8 +12,11 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/gomlx/compute"
+
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/experiments"
 	"github.com/stein-rl/stein/internal/enginetest"
 	"github.com/stein-rl/stein/replay"
 )
@@ -49,6 +55,10 @@ func aBatch(n, obsDim, actDim int, rng *rand.Rand) *replay.Batch {
 	return b
 }
 
+func learner(c experiments.Config, backend compute.Backend, spec envbridge.Spec) (agents.Learner, error) {
+	return c.Agent.Value.Make(agents.Task{Backend: backend, Spec: spec, Policy: c.Policy.Value, Schedule: c.Schedule, Seed: 1})
+}
+
 // Ensure that each of the fourteen is there, says its published figure, and learns:
 // twenty updates with figures that are all numbers, of which the critic's loss falls.
 func TestFourteenLearn(t *testing.T) {
@@ -58,22 +68,22 @@ func TestFourteenLearn(t *testing.T) {
 	spec := envbridge.Spec{ID: "made-up", Copies: 1, ObsDim: 3, ActDim: 2}
 	for _, name := range fourteen {
 		t.Run(name, func(t *testing.T) {
-			cfg, err := Builtin().Resolve("walker2d/"+name, slices.Concat(smallNetworks, []string{"schedule.batch_size=4"}))
+			cfg, err := experiments.Builtin().Resolve("walker2d/"+name, slices.Concat(smallNetworks, []string{"schedule.batch_size=4"}))
 			if err != nil {
 				t.Fatal(err)
 			}
 			if !strings.Contains(cfg.About, "published") {
 				t.Errorf("about: %q names no published figure", cfg.About)
 			}
-			learner, err := cfg.learner(enginetest.PureGo(t), spec, 1, agents.ToLearn)
+			agent, err := learner(cfg, enginetest.PureGo(t), spec)
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer learner.Close()
+			defer agent.Close()
 			rng := rand.New(rand.NewPCG(1, 2))
 			var first, last agents.Metrics
 			for range 2 {
-				last, err = learner.Update(aBatch(10*cfg.Schedule.BatchSize, spec.ObsDim, spec.ActDim, rng))
+				last, err = agent.Update(aBatch(10*cfg.Schedule.BatchSize, spec.ObsDim, spec.ActDim, rng))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -102,23 +112,23 @@ func BenchmarkUpdate(b *testing.B) {
 	spec := envbridge.Spec{ID: "Walker2d-v5", Copies: 1, ObsDim: 17, ActDim: 6}
 	for _, name := range fourteen {
 		b.Run(name, func(b *testing.B) {
-			cfg, err := Builtin().Resolve("walker2d/"+name, nil)
+			cfg, err := experiments.Builtin().Resolve("walker2d/"+name, nil)
 			if err != nil {
 				b.Fatal(err)
 			}
 			cfg.Schedule.FusedUpdates = 1
-			learner, err := cfg.learner(enginetest.Backend(b), spec, 1, agents.ToLearn)
+			agent, err := learner(cfg, enginetest.Backend(b), spec)
 			if err != nil {
 				b.Fatal(err)
 			}
-			defer learner.Close()
+			defer agent.Close()
 			batch := aBatch(cfg.Schedule.BatchSize, spec.ObsDim, spec.ActDim, rand.New(rand.NewPCG(1, 2)))
-			if _, err := learner.Update(batch); err != nil {
+			if _, err := agent.Update(batch); err != nil {
 				b.Fatal(err)
 			}
 			before := processorTime(b)
 			for b.Loop() {
-				if _, err := learner.Update(batch); err != nil {
+				if _, err := agent.Update(batch); err != nil {
 					b.Fatal(err)
 				}
 			}
