@@ -30,6 +30,16 @@ type socketDir struct {
 // newSocketDir creates a folder, and removes stale ones.
 func newSocketDir() (*socketDir, error) {
 	sweep(os.TempDir())
+	for left := 3; ; left-- {
+		d, err := makeSocketDir()
+		// Another program's sweep can take a folder between its lock's creation and locking.
+		if left == 0 || !errors.Is(err, errTaken) {
+			return d, err
+		}
+	}
+}
+
+func makeSocketDir() (*socketDir, error) {
 	path, err := os.MkdirTemp("", socketDirPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("envbridge: folder for sockets (TMPDIR): %w", err)
@@ -44,14 +54,28 @@ func newSocketDir() (*socketDir, error) {
 	return d, nil
 }
 
+var errTaken = errors.New("another program has it")
+
+// lockDir locks a folder. The lock is worth nothing if the file was removed between its
+// opening and locking: then another program has swept the folder.
 func lockDir(path string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR|os.O_CREATE, 0o600)
+	name := filepath.Join(path, lockName)
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", errTaken, err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = f.Close()
-		return nil, fmt.Errorf("locking %s: %w", f.Name(), err)
+		return nil, fmt.Errorf("locking %s: %w: %w", name, errTaken, err)
+	}
+	mine, err := f.Stat()
+	there, gone := os.Lstat(name)
+	if err != nil || gone != nil || !os.SameFile(mine, there) {
+		_ = f.Close()
+		return nil, fmt.Errorf("locking %s: %w", name, errTaken)
 	}
 	return f, nil
 }

@@ -110,7 +110,8 @@ func (p place) wantNothingLeft(t *testing.T) {
 		t.Error(err)
 	}
 	for _, f := range files {
-		t.Errorf("%s is left among temporary files", f.Name())
+		inside, _ := filepath.Glob(filepath.Join(p.tmp, f.Name(), "*"))
+		t.Errorf("%s is left among temporary files, with %v", f.Name(), inside)
 	}
 }
 
