@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,33 @@ def test_the_manifest_comes_last(
     )
     storage.push(tmp_path / "run", f"file://{tmp_path}/there")
     assert order == ["a", "z.bin", "manifest.json"]
+
+
+def test_a_checkpoint_goes_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run removes an old checkpoint while a new one is copied."""
+    import fsspec.implementations.local as local
+
+    run, url = tmp_path / "run", f"file://{tmp_path}/there"
+    old = {f"checkpoints/step-1/{n}": n for n in ("a", "manifest.json")}
+    new = {f"checkpoints/step-2/{n}": n for n in ("a", "manifest.json")}
+    _write(run, old)
+    storage.push(run, url)
+    _write(run, new)
+    put = local.LocalFileSystem.put_file
+
+    def remove_and_put(
+        self: object, here: str, there: str, *args: object, **kwargs: object
+    ) -> None:
+        shutil.rmtree(run / "checkpoints/step-1", ignore_errors=True)
+        put(self, here, there, *args, **kwargs)
+
+    monkeypatch.setattr(local.LocalFileSystem, "put_file", remove_and_put)
+    storage.push(run, url)
+    monkeypatch.undo()
+    assert storage.pull(url, tmp_path / "back")
+    assert _read(tmp_path / "back") == old | new
+    storage.push(run, url)
+    assert storage.pull(url, tmp_path / "back")
+    assert _read(tmp_path / "back") == new

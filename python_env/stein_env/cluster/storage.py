@@ -8,6 +8,7 @@ resumes, so an interrupted copy does no harm.
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from pathlib import Path
 
@@ -33,30 +34,36 @@ def pull(url: str, folder: Path) -> bool:
 def push(folder: Path, url: str) -> None:
     """Upload the folder to the URL.
 
-    A checkpoint's files never change, so existing ones are skipped.
+    A checkpoint's files never change, so existing ones are skipped. The run goes on
+    meanwhile, and may remove an old checkpoint at any moment.
     """
     fs, root = _open(url)
     fs.invalidate_cache()
     there = _names(fs, root)
-    here: dict[str, Path] = {}
-    for path in folder.rglob("*"):
-        below = path.relative_to(folder)
-        if path.is_file() and not any(
-            part in LOCAL or part.startswith(".tmp-") for part in below.parts
-        ):
-            here[below.as_posix()] = path
+    here = _sizes(folder)
     manifests_last = sorted(here, key=lambda n: (n.endswith("/manifest.json"), n))
     for name in manifests_last:
-        kept = name.startswith("checkpoints/") and there.get(name) is not None
-        if kept and there[name] == here[name].stat().st_size:
+        if name.startswith("checkpoints/") and there.get(name) == here[name]:
             continue
         fs.makedirs(f"{root}/{name}".rpartition("/")[0], exist_ok=True)
-        # An old checkpoint may be removed at the same time.
         with contextlib.suppress(FileNotFoundError):
-            fs.put_file(str(here[name]), f"{root}/{name}")
+            fs.put_file(str(folder / name), f"{root}/{name}")
     for name in there:
         if name not in here:
             fs.rm_file(f"{root}/{name}")
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Return the sizes of the run's files, by relative path."""
+    sizes: dict[str, int] = {}
+    for directory, _, files in os.walk(folder):  # skips a folder that is gone
+        for path in (Path(directory, file) for file in files):
+            below = path.relative_to(folder)
+            if any(part in LOCAL or part.startswith(".tmp-") for part in below.parts):
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                sizes[below.as_posix()] = path.stat().st_size
+    return sizes
 
 
 def _open(url: str) -> tuple[AbstractFileSystem, str]:
