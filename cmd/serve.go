@@ -68,21 +68,27 @@ finishes the requests in progress and exits.`,
 
 // sources returns the runs by name, by default the folder's. An existing folder is used
 // as it is, even if its name contains an equals sign.
-func (f serveFlags) sources(args []string) []serve.Source {
+func (f serveFlags) sources(args []string) ([]serve.Source, error) {
 	var all []serve.Source
 	for _, arg := range args {
 		s := serve.Source{Name: filepath.Base(filepath.Clean(arg)), Dir: arg, Checkpoint: f.checkpoint}
 		if name, dir, named := strings.Cut(arg, "="); named && name != "" && !strings.Contains(name, "/") && !isFolder(arg) {
 			s.Name, s.Dir = name, dir
 		}
+		if s.Dir == "" {
+			return nil, fmt.Errorf("serve %q: no run folder is named: want NAME=RUN or RUN", arg)
+		}
 		all = append(all, s)
 	}
-	return all
+	return all, nil
 }
 
 func (a *app) serve(ctx context.Context, f serveFlags, args []string) (err error) {
 	f.Log = slog.New(a.logs.handler(a.stderr, isTerminal(a.stderr)))
-	f.Catalog, f.Policies = a.catalog, f.sources(args)
+	f.Catalog = a.catalog
+	if f.Policies, err = f.sources(args); err != nil {
+		return usageError{err}
+	}
 	f.Security.Token = os.Getenv("STEIN_TOKEN")
 	if f.token != "" {
 		if f.Security.Token, err = serve.LoadToken(f.token); err != nil {

@@ -8,9 +8,6 @@ import (
 // Ensure that a run folder with an equals sign in its name can be served, and that
 // such a name can be given another.
 func TestServeFolderWithEqualsSign(t *testing.T) {
-	if testing.Short() {
-		t.Skip("trains in a process of its own")
-	}
 	t.Chdir(t.TempDir())
 	for _, dir := range []string{"lr=0.001", "runs/a"} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -27,8 +24,14 @@ func TestServeFolderWithEqualsSign(t *testing.T) {
 		"walk=not/there":  {"walk", "not/there"},
 		"not/there=there": {"there=there", "not/there=there"},
 	} {
-		if got := (serveFlags{}).sources([]string{arg})[0]; got.Name != want[0] || got.Dir != want[1] {
-			t.Errorf("%s: %s in %s, want %s", arg, got.Name, got.Dir, want)
+		got, err := (serveFlags{}).sources([]string{arg})
+		if err != nil || got[0].Name != want[0] || got[0].Dir != want[1] {
+			t.Errorf("%s: %v, %v, want %s", arg, got, err, want)
+		}
+	}
+	for _, arg := range []string{"", "walk="} {
+		if got, err := (serveFlags{}).sources([]string{arg}); err == nil {
+			t.Errorf("%q: %v, want an error", arg, got)
 		}
 	}
 }
