@@ -62,6 +62,7 @@ func TestWalker2dV4(t *testing.T) {
 // Ensure that the observation to learn from and the one to act on differ exactly
 // where an episode ended, and that the ends are told apart.
 func TestEnds(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		end                   string
 		terminated, truncated bool
@@ -90,6 +91,7 @@ func TestEnds(t *testing.T) {
 
 // Ensure that a time limit given to the bridge truncates.
 func TestMaxSteps(t *testing.T) {
+	t.Parallel()
 	w := probe("Probe", map[string]any{"length": 100})
 	w.MaxSteps = 2
 	env := start(t, w)
@@ -102,6 +104,7 @@ func TestMaxSteps(t *testing.T) {
 // Ensure that actions reach the environment in its own bounds, dtype and shape, and
 // that those beyond [-1, 1] are clipped.
 func TestActionScaling(t *testing.T) {
+	t.Parallel()
 	env := start(t, probe("Scaled", nil)) // bounds [[-2,2] [0,1]] [[10,30] [-1,1]]
 	reset(t, env, 0)
 	for _, c := range []struct {
@@ -145,6 +148,7 @@ func TestSeeds(t *testing.T) {
 
 // Ensure that misuse is told, with the place, and does no harm.
 func TestMisuse(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	_, err := envbridge.Start(ctx, envbridge.Worker{})
 	require.EqualError(t, err, "envbridge: no environment given")
@@ -178,6 +182,7 @@ func TestMisuse(t *testing.T) {
 
 // Ensure that a wait ends with its context, and can be taken up again.
 func TestContext(t *testing.T) {
+	t.Parallel()
 	w := probe("Probe", map[string]any{"act": "hang", "at": 2})
 	w.Timeout = 2 * time.Second
 	env := start(t, w)

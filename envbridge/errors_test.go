@@ -38,6 +38,7 @@ func TestRefusals(t *testing.T) {
 
 // Ensure that an exception of the environment comes with all that is known of it.
 func TestRaises(t *testing.T) {
+	t.Parallel()
 	w := probe("Probe", map[string]any{"act": "raise", "at": 3})
 	w.Copies = 2
 	env := start(t, w)
@@ -59,6 +60,7 @@ func TestRaises(t *testing.T) {
 // Ensure that an environment that ends its process in Python's way is told, not
 // taken for a death.
 func TestExits(t *testing.T) {
+	t.Parallel()
 	env := start(t, probe("Probe", map[string]any{"act": "exit", "at": 1}))
 	reset(t, env, 0)
 	_, err := tryStep(t.Context(), env, 0)
@@ -69,6 +71,7 @@ func TestExits(t *testing.T) {
 // Ensure that an exception in the first reset, input that nobody gives, and a crash in C
 // are reported with the line of the environment's code.
 func TestRude(t *testing.T) {
+	t.Parallel()
 	rude := func(where, what string) envbridge.Worker {
 		return probe("Rude", map[string]any{"where": where, "what": what})
 	}
@@ -82,6 +85,7 @@ func TestRude(t *testing.T) {
 
 // Ensure that a worker whose step does not return ends soon, and is reported once.
 func TestHungStep(t *testing.T) {
+	t.Parallel()
 	w := probe("Rude", map[string]any{"where": "step", "what": "sleep"})
 	w.Timeout = 300 * time.Millisecond
 	env := start(t, w)
@@ -103,6 +107,7 @@ func TestHungStep(t *testing.T) {
 
 // Ensure that numbers that aren't finite are named: which, where, after what.
 func TestNonFinite(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		act    string
 		length int // 3: at the end of an episode, 10: in its midst

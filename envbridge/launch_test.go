@@ -86,6 +86,7 @@ func TestConstructorThatRaises(t *testing.T) {
 // Ensure that environments get seeds of 31 bits, whatever the run's seed is, and that
 // large ones differ.
 func TestLargeSeeds(t *testing.T) {
+	t.Parallel()
 	w := probe("Strange", map[string]any{"seeds": "31 bits"})
 	w.Copies, w.Log = 2, slog.New(&record{})
 	env := start(t, w)
@@ -101,6 +102,7 @@ func TestLargeSeeds(t *testing.T) {
 // Ensure that a simulator that takes long to load is waited for, with a word about it,
 // and that the limit is named where it is too short.
 func TestSlowStart(t *testing.T) {
+	t.Parallel()
 	log := &record{}
 	w := probe("Strange", map[string]any{"loads": 0.4})
 	w.Copies, w.Log, w.StartTimeout = 2, slog.New(log), 8*time.Second

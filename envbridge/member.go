@@ -374,7 +374,7 @@ func (m *member) explain(err error) error {
 		return &RaisedError{
 			Env: m.cfg.Env, Worker: m.name, Copy: m.first + int(f.GetCopy()), Step: f.GetStep(),
 			Exception: f.GetException(), Traceback: f.GetTraceback(), Action: f.GetAction(),
-			Stderr: m.tail.last(),
+			Stderr: m.tail.settled(),
 		}
 	case errors.As(err, &f):
 		return &RefusedError{Worker: m.name, Code: f.GetCode(), Message: f.GetMessage(), Traceback: f.GetTraceback()}

@@ -60,6 +60,7 @@ func freeEndpoint(t *testing.T) string {
 // Ensure that a worker elsewhere serves several clients, one with two workers, and
 // that it stops when told.
 func TestRemote(t *testing.T) {
+	t.Parallel()
 	one, two := freeEndpoint(t), freeEndpoint(t)
 	said, first := remote(t, "--listen", one)
 	require.Equal(t, "stein_env: listening on "+one, said)
@@ -92,6 +93,7 @@ func TestRemote(t *testing.T) {
 // Ensure that a remote worker that was started anew, and so knows nobody, gets its
 // session back, with a step lost.
 func TestRemoteRestarts(t *testing.T) {
+	t.Parallel()
 	endpoint := freeEndpoint(t)
 	_, worker := remote(t, "--listen", endpoint)
 	w := probe("Probe", nil)
@@ -115,6 +117,7 @@ func TestRemoteRestarts(t *testing.T) {
 
 // Ensure that both sides refuse a network without keys, and a port in use.
 func TestRefusesToListenOrDial(t *testing.T) {
+	t.Parallel()
 	_, err := envbridge.Dial(t.Context(), "tcp://10.1.2.3:5555", probe("Probe", nil))
 	require.ErrorContains(t, err, "remote workers need keys")
 	said, _ := remote(t, "--listen", "tcp://0.0.0.0:5555")
@@ -137,6 +140,7 @@ func TestRefusesToListenOrDial(t *testing.T) {
 
 // Ensure that with keys, the client of the same pair is served and nobody else.
 func TestCurve(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	server, client, err := envbridge.GenerateKeys(filepath.Join(dir, "ours"))
 	require.NoError(t, err)
@@ -285,6 +289,7 @@ func junkFor(answer, last string, rng *rand.Rand) [][]string {
 
 // Ensure that what isn't an answer is dropped and counted, and hurts nobody.
 func TestGarbageFromAWorker(t *testing.T) {
+	t.Parallel()
 	endpoint := freeEndpoint(t)
 	remote(t, "--listen", endpoint)
 	r := startRelay(t, endpoint)

@@ -62,6 +62,7 @@ func TestKilledWorker(t *testing.T) {
 // Ensure that a worker that stops answering is replaced, be it in its environment
 // or stopped by a signal that it can't handle.
 func TestHungWorker(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("waits for workers to fail")
 	}
@@ -96,6 +97,7 @@ func TestHungWorker(t *testing.T) {
 // Ensure that a worker that dies whenever it steps ends the run after three times,
 // with what it wrote last.
 func TestThreeFailures(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("waits for workers to fail")
 	}
@@ -114,6 +116,7 @@ func TestThreeFailures(t *testing.T) {
 
 // Ensure that failures far apart don't add up.
 func TestFailuresWithStepsBetween(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("waits for workers to fail")
 	}

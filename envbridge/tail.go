@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 )
 
 const (
@@ -52,6 +53,22 @@ func (t *tail) endLine() {
 	}
 	t.lines = append(t.lines, line)
 	t.log.LogAttrs(context.Background(), slog.LevelDebug, "worker output", slog.String("line", line))
+}
+
+// settled returns the lines once none has come for a moment. What a worker printed before
+// it replied may still be in the pipe when the reply, by another way, is here.
+func (t *tail) settled() []string {
+	const quiet, atMost = 50 * time.Millisecond, time.Second
+	lines := t.last()
+	for end := time.Now().Add(atMost); time.Now().Before(end); {
+		time.Sleep(quiet)
+		now := t.last()
+		if slices.Equal(now, lines) {
+			break
+		}
+		lines = now
+	}
+	return lines
 }
 
 // last returns the lines so far, including an unfinished one.
