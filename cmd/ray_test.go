@@ -63,6 +63,7 @@ func runtimeEnv(t *testing.T) string {
 
 // TestOnRay has what needs several nodes, on one cluster: it takes long to start.
 func TestOnRay(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts a Ray cluster")
 	}

@@ -33,6 +33,7 @@ func alone(t *testing.T, home, dir string, args ...string) *exec.Cmd {
 // Ensure that a user of the binary alone gets a training that learns from two commands,
 // even if the first one was killed on its way. It downloads 200 MB.
 func TestSetupAndTrain(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it makes an environment of the real packages")
 	}

@@ -25,6 +25,7 @@ func tinyImages(dir string, more ...string) []string {
 // Ensure that a sweep of image models that is killed goes on where it was, to the
 // figures of one that nothing happened to, and that its folder is enough for a report.
 func TestSweepImagesKilled(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("runs a sweep")
 	}

@@ -96,6 +96,7 @@ func there(path ...string) bool {
 // the results are those of a sweep that nothing happened to. (A resumed run is equal
 // up to its checkpoint: environments begin new episodes there.)
 func TestSweepKilled(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("runs a sweep")
 	}

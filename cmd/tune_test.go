@@ -93,6 +93,7 @@ func TestTuneKilled(t *testing.T) {
 // Ensure that a trial that does worse than the others is ended early. Trials are looked at
 // once a second, so these take longer.
 func TestTunePruned(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("runs a study")
 	}

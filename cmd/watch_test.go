@@ -27,6 +27,7 @@ func begin(t *testing.T, c *exec.Cmd) {
 // Ensure that stein watch shows two trainings while they run: the figures of a soft
 // actor-critic, curves that grow, both seeds as one configuration.
 func TestWatchOfTwoTrainings(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it trains")
 	}
