@@ -1,8 +1,9 @@
-"""SAC on Walker2d-v5, one update per step: Stein, Stable-Baselines3, SBX."""
+"""One update per step: Stein, Stable-Baselines3, SBX; SAC, and CrossQ on one core."""
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import functools
 import math
 import pathlib
@@ -20,6 +21,65 @@ SCHEDULES = (1, 8)
 # Divisible by every K; the warm-up includes compilation.
 STARTS, WARMUP, UPDATES = 400, 200, 600
 TARGETS = {"SB3": 2.5, "SBX": 1.3}
+
+
+@dataclasses.dataclass(frozen=True)
+class OneCore:
+    """A row of the table for one core: a configuration, and peers of the same sizes."""
+
+    task: str
+    config: str
+    env: str
+    batch: int
+    every: int
+    hidden: tuple[int, int]
+    libs: tuple[str, ...]
+    target: float  # steps per second
+    updates: int
+    threads: int = 1
+    settings: tuple[tuple[str, object], ...] = ()
+
+    def stein(self) -> measure.Record:
+        sizes = {"schedule.batch_size": self.batch, "engine.threads": self.threads}
+        schedule = {"schedule.train_every": self.every, "schedule.fused_updates": self.every}
+        clock = (WARMUP, WARMUP + self.updates)
+        return train(self.config, STARTS, clock, sizes | schedule | dict(self.settings))
+
+    def peer(self, lib: str) -> measure.Record:
+        sizes = ["--batch", self.batch, "--every", self.every, "--hidden", *self.hidden]
+        clock = ["--starts", STARTS, "--warmup", WARMUP, "--updates", self.updates]
+        where = ["--env", self.env, "--threads", self.threads]
+        command = [measure.PYTHON, PEER, "--lib", lib, *sizes, *clock, *where]
+        return measure.run([str(c) for c in command])
+
+
+SMALL = (("policy.hidden", "[64, 64]"), ("agent.critic.hidden", "[64, 64]"))
+PENDULUM = functools.partial(
+    OneCore,
+    config="pendulum/sac",
+    env="Pendulum-v1",
+    batch=100,
+    hidden=(64, 64),
+    libs=("sb3", "sbx"),
+    updates=4000,
+    settings=SMALL,
+)
+FAST = functools.partial(
+    OneCore,
+    config="walker2d/sac-fast",
+    env="Walker2d-v5",
+    every=8,
+    hidden=(256, 256),
+    libs=("crossq",),
+    updates=800,
+)
+ONE_CORE = (
+    PENDULUM(task="Pendulum, SAC, batch 100, 2 × 64, 8 every 8", every=8, target=1700),
+    PENDULUM(task="the same, 1 every 1", every=1, target=1445),
+    FAST(task="Walker2d, sac-fast, batch 256", batch=256, target=100),
+    FAST(task="the same, two threads", batch=256, threads=2, target=170),
+    FAST(task="sac-fast as it is, batch 128", batch=128, target=100),
+)
 
 
 def peer(lib: str, batch: int, every: int) -> measure.Record:
@@ -121,6 +181,29 @@ def compare(rounds: int) -> str:
             )
     header = ["batch", "updates", "Stein", *TARGETS]
     header += [f"Stein / {lib} (≥ {target} ×)" for lib, target in TARGETS.items()]
-    return "SAC steps a second, as many updates as steps:\n\n" + measure.table(
-        [*header, "memory: Stein", *TARGETS], rows
+    return (
+        "SAC steps a second, as many updates as steps:\n\n"
+        + measure.table([*header, "memory: Stein", *TARGETS], rows)
+        + "\n\nSteps a second on one core:\n\n"
+        + one_core(rounds)
     )
+
+
+def one_core(rounds: int) -> str:
+    rows = []
+    for row in ONE_CORE:
+        parts = {f"Stein, {row.task}": row.stein}
+        for lib in row.libs:
+            parts[f"{lib}, {row.task}"] = functools.partial(row.peer, lib)
+        own, *others = (
+            measure.median(r, "steps_per_s") for r in measure.interleave(rounds, parts).values()
+        )
+        got = dict(zip(row.libs, others, strict=True))
+        fastest = max(got.get("sbx", 0), got.get("crossq", 0))
+        rows.append(
+            [row.task, f"{own:.0f} ({'met' if own >= row.target else 'missed'})", f"{row.target:g}"]
+            + [f"{got[lib]:.0f}" if lib in got else "" for lib in ("sb3", "sbx", "crossq")]
+            + [f"{own / fastest:.2f} ×"]
+        )
+    header = ["task", "Stein", "wanted", "SB3", "SBX, SAC", "SBX, CrossQ", "Stein / SBX"]
+    return measure.table(header, rows)

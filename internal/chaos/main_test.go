@@ -26,6 +26,10 @@ var stein string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if testing.Short() {
+		fmt.Println("chaos: left out by -short, it breaks trainings for half a minute")
+		return
+	}
 	if *seedFlag == 0 {
 		*seedFlag = uint64(time.Now().UnixNano())
 	}
