@@ -22,7 +22,6 @@ type Network struct {
 
 	// Norm selects how the inputs of layers are normalised.
 	//
-	//
 	//	none:  no normalisation
 	//	batch: over the batch, as in CrossQ (Bhatt et al. 2024): the input of every layer,
 	//	       including the network's own; see BatchNorm
@@ -76,8 +75,7 @@ func (n Network) Activate(scope *model.Scope, x *Node) *Node {
 // Linear builds a dense layer: x [..., I] -> [..., out]. Its variables start from
 // U(−1/√fanIn, 1/√fanIn). fanIn is I unless several layers are added up.
 // The initial values are drawn on the host, from the store's model.ParamInitialSeed and
-// the variable's path. Drawn in a graph, they took 1.5 seconds to compile.
-// path: as graphs, the initial values took a second and a half to compile.
+// the variable's path: drawn in a graph, they took 1.5 seconds to compile.
 func Linear(scope *model.Scope, x *Node, out, fanIn int, bias bool) *Node {
 	weights, offset := variables(scope, x.Graph(), x.Shape().Dim(-1), out, fanIn, bias)
 	return gomlxnn.Dense(x, weights, offset, compute.DenseLayoutInputOutputs)
