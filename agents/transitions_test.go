@@ -149,6 +149,9 @@ func gymnasium(t *testing.T, w envbridge.Worker, seed int64, copies [][]stored) 
 // seeds and actions, bit by bit, through ends of both kinds and the resets after them,
 // and that each action is the one for the observation that it is stored with.
 func TestTransitionsAgainstGymnasium(t *testing.T) {
+	if testing.Short() {
+		t.Skip("plays several environments")
+	}
 	for name, c := range map[string]struct {
 		worker                envbridge.Worker
 		steps                 int64

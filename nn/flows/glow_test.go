@@ -202,6 +202,9 @@ func TestGlowGradient(t *testing.T) {
 // below those of no model at all (8) and of an independent normal for each pixel, which
 // takes 7.76 on the same pictures.
 func TestGlowLearnsFashionMNIST(t *testing.T) {
+	if testing.Short() {
+		t.Skip("learns for ten seconds")
+	}
 	const batch, updates = 32, 200
 	read := func(split string) *dataset.Images {
 		m, err := dataset.Open(t.Context(), dataset.Source{Name: "fashion-mnist", Path: "../../images/dataset/testdata/fashion-mnist", Split: split, Size: 8})
