@@ -47,10 +47,12 @@ func (n Network) Dense(scope *model.Scope, x *Node, out, fanIn int, bias bool, h
 		return Linear(scope, x, out, fanIn, bias)
 	}
 	norm := BatchNorm{scope.At("norm"), x.Shape().Dim(-1)}
+	var scale, shift *Node
 	if how.Learn {
-		return Linear(scope, norm.Learn(x, how), out, fanIn, bias)
+		x, scale, shift = norm.learn(x, how)
+	} else {
+		scale, shift = norm.Affine(x.Graph(), how)
 	}
-	scale, shift := norm.Affine(x.Graph(), how)
 	if rows := x.Shape().Size() / x.Shape().Dim(-1); rows < x.Shape().Dim(-1) {
 		return Linear(scope, Add(Mul(x, expand(scale, x)), expand(shift, x)), out, fanIn, bias)
 	}

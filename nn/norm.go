@@ -103,6 +103,13 @@ func (n BatchNorm) Affine(g *Graph, how Statistics) (scale, shift *Node) {
 
 // Learn normalises x [N, F] by its own statistics and updates the running ones.
 func (n BatchNorm) Learn(x *Node, how Statistics) *Node {
+	centred, scale, shift := n.learn(x, how)
+	return Add(Mul(centred, InsertAxes(scale, 0)), InsertAxes(shift, 0))
+}
+
+// learn is Learn before its last step: x less a constant [N, F], and the scale and shift,
+// [F] each, that normalise it.
+func (n BatchNorm) learn(x *Node, how Statistics) (centred, scale, shift *Node) {
 	g := x.Graph()
 	gamma, beta := n.affine(g)
 	meanVar, varianceVar, stepsVar := n.running()
@@ -115,7 +122,7 @@ func (n BatchNorm) Learn(x *Node, how Statistics) *Node {
 		return ReduceSum(Mul(x, InsertAxes(how.Weight, -1)), 0)
 	}
 	// Subtract a point near the mean first, so that squaring loses no digits.
-	centred := Sub(x, InsertAxes(runningMean, 0))
+	centred = Sub(x, InsertAxes(runningMean, 0))
 	offset := average(centred)                                              // μ_B − μ
 	variance := MaxScalar(Sub(average(Square(centred)), Square(offset)), 0) // [F]
 	std := Sqrt(AddScalar(variance, BatchEpsilon))                          // σ_B
@@ -133,12 +140,12 @@ func (n BatchNorm) Learn(x *Node, how Statistics) *Node {
 	keep(varianceVar, runningVariance, variance)
 	stepsVar.SetNodeValue(AddScalar(steps, 1))
 
-	scale := Mul(gamma, Div(r, std))
-	shift := Sub(Add(beta, Mul(gamma, d)), Mul(scale, offset))
+	scale = Mul(gamma, Div(r, std))
+	shift = Sub(Add(beta, Mul(gamma, d)), Mul(scale, offset))
 	if how.Maps != nil {
 		how.Maps[n.scope.Scope()] = affine{StopGradient(scale), StopGradient(Sub(shift, Mul(scale, runningMean)))}
 	}
-	return Add(Mul(centred, InsertAxes(scale, 0)), InsertAxes(shift, 0))
+	return centred, scale, shift
 }
 
 // LayerNorm normalises each row of x [..., F] across its features, then scales and

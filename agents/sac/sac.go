@@ -35,7 +35,9 @@ type Learner struct {
 	fused   int          // updates in one call
 	store   *model.Store // all variables
 
-	updating, criticising   *model.Exec // graphs of an update, and of one without the policy
+	// Graphs of an update, of one without the policy, and of cycles of PolicyDelay updates.
+	updating, criticising, cycling *model.Exec
+
 	acting, greedy, judging *model.Exec
 	figures                 []string // names of an update's figures, in order: the critics', then the policy's
 	ofPolicy                int      // number of figures of the policy
@@ -119,7 +121,7 @@ func (s *Learner) create() error {
 			s.policy.Sample(s.query(scope, averageScope, b.obs, key, in[inProgress]))
 			nn.Freeze(scope.At(averageScope))
 		}
-		o := s.step(scope, b, key, in[inProgress], true)
+		o := s.step(scope, b, key, in[inProgress], nil, true)
 		s.figures = slices.Sorted(maps.Keys(o.critics))
 		s.figures = append(s.figures, slices.Sorted(maps.Keys(o.policy))...)
 		s.ofPolicy = len(o.policy)
@@ -139,35 +141,43 @@ func (s *Learner) initialise() error {
 	return nil
 }
 
-// compile builds and compiles the updates. With a PolicyDelay, the critics' updates between
-// two of the policy are a graph of their own, for each number of them that occurs.
+// compile builds the updates' graphs and compiles those that calls of s.fused updates
+// need. With a PolicyDelay, whole cycles of it are one graph. If a call need not begin and
+// end with a cycle, it is calls of the critics' updates, and of the policy's one by one.
 func (s *Learner) compile() (err error) {
 	if s.updating, err = model.NewExec(s.backend, s.store, s.updateGraph); err != nil {
 		return err
 	}
-	fused := s.fused
+	fused, delay := s.fused, s.cfg.PolicyDelay
 	if !s.loops() {
 		fused = 1
 	}
-	if s.cfg.PolicyDelay == 1 {
+	if delay == 1 {
 		_, err = s.updating.Compile(s.inputShapes(fused, s.batch)...)
 		return err
 	}
 	if s.criticising, err = model.NewExec(s.backend, s.store, s.criticGraph); err != nil {
 		return err
 	}
-	most := min(fused, s.cfg.PolicyDelay-1)
-	least := most
-	if fused%s.cfg.PolicyDelay != 0 { // a call may end between two updates of the policy
-		least = 1
+	if s.cycling, err = model.NewExec(s.backend, s.store, s.cycleGraph); err != nil {
+		return err
 	}
-	for n := least; n <= most; n++ {
+	if s.inCycles() {
+		_, err = s.cycling.Compile(s.inputShapes(fused, s.batch)...)
+		return err
+	}
+	for n := 1; n <= min(fused, delay-1); n++ {
 		if _, err = s.criticising.Compile(s.inputShapes(n, s.batch)...); err != nil {
 			return err
 		}
 	}
 	_, err = s.updating.Compile(s.inputShapes(1, s.batch)...)
 	return err
+}
+
+// inCycles reports whether the fused updates of a call are whole cycles of PolicyDelay.
+func (s *Learner) inCycles() bool {
+	return s.loops() && s.cfg.PolicyDelay > 1 && s.fused%s.cfg.PolicyDelay == 0
 }
 
 func (s *Learner) prepareActing() (err error) {
@@ -306,8 +316,8 @@ func (s *Learner) Update(b *replay.Batch) (agents.Metrics, error) {
 		each = 1
 	}
 	for first := 0; first < k; {
-		n, due := s.together(k-first, each)
-		if err := s.call(b, first, n, due, sums); err != nil {
+		n, graph := s.together(k-first, each)
+		if err := s.call(graph, b, first, n, sums); err != nil {
 			return nil, err
 		}
 		first += n
@@ -338,23 +348,26 @@ func (s *Learner) policyUpdates(from, to uint64) uint64 {
 }
 
 // together returns how many of the next updates, at most left and at most most, one call
-// makes, and whether they update the policy too: those of the critics alone that come
-// before the next one that does, or that one.
-func (s *Learner) together(left, most int) (n int, due bool) {
-	if s.cfg.PolicyDelay == 1 {
-		return min(left, most), true
+// makes, and by which graph: whole cycles of PolicyDelay if calls consist of them, otherwise
+// those of the critics alone that come before the next one of the policy, or that one.
+func (s *Learner) together(left, most int) (n int, graph *model.Exec) {
+	delay := s.cfg.PolicyDelay
+	if delay == 1 {
+		return min(left, most), s.updating
 	}
-	d := uint64(s.cfg.PolicyDelay)
-	alone := int(d - 1 - s.state.Updates%d)
-	if alone == 0 {
-		return 1, true
+	alone := delay - 1 - int(s.state.Updates%uint64(delay))
+	switch n = min(left, most); {
+	case alone == 0:
+		return 1, s.updating
+	case alone == delay-1 && n >= delay && s.inCycles():
+		return n - n%delay, s.cycling
 	}
-	return min(alone, left, most), false
+	return min(alone, n), s.criticising
 }
 
-// call makes n updates in one call, from minibatch first of b, and adds their figures to
-// sums.
-func (s *Learner) call(b *replay.Batch, first, n int, due bool, sums []float64) error {
+// call makes n updates in one call of a graph, from minibatch first of b, and adds their
+// figures to sums.
+func (s *Learner) call(graph *model.Exec, b *replay.Batch, first, n int, sums []float64) error {
 	keys := make([]uint64, 0, 3*n)
 	for i := range uint64(n) {
 		one := random.KeyOf(s.seed, updateStream, s.state.Updates+i)
@@ -372,11 +385,7 @@ func (s *Learner) call(b *replay.Batch, first, n int, due bool, sums []float64) 
 	in[inAction] = table(b.Action, s.spec.ActDim)
 	in[inNext] = table(b.Next, s.spec.ObsDim)
 	in[inReward], in[inDiscount], in[inWeight] = column(b.Reward), column(b.Discount), column(b.Weight)
-	exec := s.updating
-	if !due {
-		exec = s.criticising
-	}
-	out, err := exec.Call(in...)
+	out, err := graph.Call(in...)
 	if err != nil {
 		return fmt.Errorf("sac: update %d: %w", s.state.Updates, err)
 	}
@@ -425,7 +434,7 @@ func (s *Learner) Particles() int { return s.cfg.Particles }
 
 // Close frees the compiled graphs.
 func (s *Learner) Close() {
-	for _, exec := range []*model.Exec{s.updating, s.criticising, s.acting, s.greedy, s.judging} {
+	for _, exec := range []*model.Exec{s.updating, s.criticising, s.cycling, s.acting, s.greedy, s.judging} {
 		if exec != nil {
 			exec.Finalize()
 		}

@@ -50,7 +50,20 @@ func tiny() settings {
 
 func newSAC(t testing.TB, policy policies.Policy, cfg settings) *sac.Learner {
 	t.Helper()
-	s, err := sac.New(cfg.Config, cfg.task(t, policy, envbridge.Spec{ID: "test", Copies: 1, ObsDim: obsDim, ActDim: actDim}, 5))
+	return learner(t, cfg, cfg.task(t, policy, spec, 5))
+}
+
+// compiledSAC is newSAC on XLA, which alone makes several updates in one call.
+func compiledSAC(t testing.TB, policy policies.Policy, cfg settings) *sac.Learner {
+	t.Helper()
+	return learner(t, cfg, cfg.compiled(t, policy, spec, 5))
+}
+
+var spec = envbridge.Spec{ID: "test", Copies: 1, ObsDim: obsDim, ActDim: actDim}
+
+func learner(t testing.TB, cfg settings, task agents.Task) *sac.Learner {
+	t.Helper()
+	s, err := sac.New(cfg.Config, task)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,13 +283,13 @@ func TestGradClip(t *testing.T) {
 	}
 }
 
-// Ensure that K updates in one call are K updates: with clipping, with a delayed
-// policy, and with running statistics and averages, which are carried from one to the next.
+// Ensure that K updates in one call are K updates: with clipping, in a cycle of PolicyDelay,
+// and with running statistics and averages, which are carried from one to the next.
 func TestFusedUpdates(t *testing.T) {
 	for name, set := range map[string]func(*sac.Config, *policies.Gaussian){
 		"clipped": func(c *sac.Config, _ *policies.Gaussian) { c.GradClip = 0.1 },
-		"batch": func(c *sac.Config, p *policies.Gaussian) {
-			c.PolicyDelay, c.Tau, c.Critic.Norm, p.Norm, c.PolicyAverage, c.CriticAverage = 2, nil, "batch", "batch", 0.5, 0.5
+		"cycle": func(c *sac.Config, p *policies.Gaussian) {
+			c.PolicyDelay, c.Tau, c.Critic.Norm, p.Norm, c.PolicyAverage, c.CriticAverage = 3, nil, "batch", "batch", 0.5, 0.5
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -289,9 +302,9 @@ func TestFusedUpdates(t *testing.T) {
 }
 
 func fusedUpdates(t *testing.T, cfg settings, gauss policies.Policy) {
-	apart := newSAC(t, gauss, cfg)
+	apart := compiledSAC(t, gauss, cfg)
 	cfg.FusedUpdates = 3
-	fused := newSAC(t, gauss, cfg)
+	fused := compiledSAC(t, gauss, cfg)
 	b := randomBatch(3*cfg.BatchSize, obsDim, actDim)
 	var errors []float32
 	for k := range 3 {
@@ -333,11 +346,17 @@ func part(b *replay.Batch, k, n int) *replay.Batch {
 }
 
 // Ensure that an update that is not finite is undone, named, and stops those after
-// it: what is left is the learner before it.
+// it: what is left is the learner before it. Three updates are a cycle of PolicyDelay, too.
 func TestNotFiniteIsUndone(t *testing.T) {
+	for _, delay := range []int{1, 3} {
+		t.Run(fmt.Sprintf("delay %d", delay), func(t *testing.T) { notFiniteIsUndone(t, delay) })
+	}
+}
+
+func notFiniteIsUndone(t *testing.T, delay int) {
 	cfg := tiny()
-	cfg.FusedUpdates = 3
-	s := newSAC(t, gaussian(8), cfg)
+	cfg.FusedUpdates, cfg.PolicyDelay = 3, delay
+	s := compiledSAC(t, gaussian(8), cfg)
 	good := randomBatch(3*cfg.BatchSize, obsDim, actDim)
 	if _, err := s.Update(good); err != nil {
 		t.Fatal(err)

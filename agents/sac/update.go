@@ -19,8 +19,9 @@ type outcome struct {
 }
 
 // step builds one update: the critics, then, if due, policy and temperature with the
-// updated critics. If a number is not finite, no variable changes.
-func (s *Learner) step(scope *model.Scope, b minibatch, key random.Key, progress *Node, due bool) outcome {
+// updated critics. If a number is not finite, or alive is false, no variable changes. alive
+// is a bool scalar; nil: true.
+func (s *Learner) step(scope *model.Scope, b minibatch, key random.Key, progress, alive *Node, due bool) outcome {
 	g := b.obs.Graph()
 	before := nn.Remember(s.store, g)
 	out := outcome{critics: figures{}, policy: figures{}}
@@ -40,6 +41,9 @@ func (s *Learner) step(scope *model.Scope, b minibatch, key random.Key, progress
 	}
 	if due {
 		out.ok = And(out.ok, s.policyStep(scope, b, key.Fold(0), progress, next.Alpha, out.policy))
+	}
+	if alive != nil {
+		out.ok = And(alive, out.ok)
 	}
 	before.Unless(out.ok)
 	return out
@@ -115,44 +119,73 @@ const (
 
 // criticGraph makes K updates of the critics alone.
 func (s *Learner) criticGraph(scope *model.Scope, in []*Node) []*Node {
-	return s.updates(scope, in, false)
+	return s.updates(scope, in, []bool{false})
 }
 
 // updateGraph makes K updates of critics, policy and temperature.
 func (s *Learner) updateGraph(scope *model.Scope, in []*Node) []*Node {
-	return s.updates(scope, in, true)
+	return s.updates(scope, in, []bool{true})
 }
 
-// updates makes K updates, one minibatch each, in one call. It returns the number of
-// updates before the first that was not finite, int32; the sums of the figures over all
-// updates including that one, [F] in the order of s.figures; and the |TD error| of every
-// row, [N].
+// cycleGraph makes K updates, a multiple of PolicyDelay, the last of each cycle with policy
+// and temperature.
+func (s *Learner) cycleGraph(scope *model.Scope, in []*Node) []*Node {
+	due := make([]bool, s.cfg.PolicyDelay)
+	due[len(due)-1] = true
+	return s.updates(scope, in, due)
+}
+
+// updates makes K updates, one minibatch each, in one call: cycles of len(due) updates, of
+// which due names those of policy and temperature. It returns the number of updates before
+// the first that was not finite, int32; the sums of the figures over all updates including
+// that one, [F] in the order of s.figures; and the |TD error| of every row, [N].
 //
-// A single update needs no loop. The state of several is whether all were finite, the
+// A single cycle needs no loop. The state of several is whether all were finite, the
 // results, and the inputs.
-func (s *Learner) updates(scope *model.Scope, in []*Node, due bool) []*Node {
+func (s *Learner) updates(scope *model.Scope, in []*Node, due []bool) []*Node {
 	g := in[0].Graph()
 	k, rows := in[inKeys].Shape().Dim(0), in[inObs].Shape().Dim(0)
 	if k == 1 {
 		b := minibatch{in[inObs], in[inAction], in[inNext], in[inReward], in[inDiscount], in[inWeight]}
-		o := s.step(scope, b, random.NewKey(Reshape(in[inKeys], 3)), in[inProgress], due)
+		o := s.step(scope, b, random.NewKey(Reshape(in[inKeys], 3)), in[inProgress], nil, due[0])
 		return []*Node{ConvertDType(o.ok, dtypes.Int32), s.stack(o), o.absError}
 	}
 	state := []*Node{Const(g, true), Const(g, int32(0)), Const(g, make([]float32, len(s.figures))), Const(g, make([]float32, rows))}
 	results := len(state)
+	if k == len(due) {
+		return s.cycle(scope, state, in, rows/k, due)[1:]
+	}
 	state = nn.Loop(s.store, append(state, in...), func(now []*Node) *Node {
 		return And(now[0], LessThan(now[1], Const(now[1].Graph(), int32(k))))
 	}, func(now []*Node) []*Node {
-		done, in := now[1], now[results:]
-		b, key, at := minibatchAt(in, done, rows/k)
-		o := s.step(scope, b, key, in[inProgress], due)
-		after := []*Node{
-			o.ok, Add(done, ConvertDType(o.ok, dtypes.Int32)), Add(now[2], s.stack(o)),
-			DynamicUpdateSlice(now[3], o.absError, []*Node{at}),
-		}
-		return append(after, in...)
+		in := now[results:]
+		return append(s.cycle(scope, now[:results:results], in, rows/k, due), in...)
 	})
 	return state[1:results]
+}
+
+// cycle makes one update for each of due from updates' state, minibatches of b rows. All
+// updates so far were finite.
+func (s *Learner) cycle(scope *model.Scope, state, in []*Node, b int, due []bool) []*Node {
+	first, alive := state[1], (*Node)(nil)
+	for i, policy := range due {
+		at := first
+		if i > 0 {
+			at = Add(first, Const(first.Graph(), int32(i)))
+		}
+		batch, key, row := minibatchAt(in, at, b)
+		o := s.step(scope, batch, key, in[inProgress], alive, policy)
+		figures := s.stack(o)
+		if alive != nil {
+			figures = Where(alive, figures, ZerosLike(figures))
+		}
+		alive = o.ok
+		state = []*Node{
+			o.ok, Add(state[1], ConvertDType(o.ok, dtypes.Int32)), Add(state[2], figures),
+			DynamicUpdateSlice(state[3], o.absError, []*Node{row}),
+		}
+	}
+	return state
 }
 
 // minibatchAt slices the i-th minibatch of b rows and its key from the inputs; at is its

@@ -68,7 +68,7 @@ FAST = functools.partial(
     OneCore,
     config="walker2d/sac-fast",
     env="Walker2d-v5",
-    every=8,
+    every=6,
     hidden=(256, 256),
     libs=("crossq",),
     updates=800,
@@ -76,7 +76,7 @@ FAST = functools.partial(
 ONE_CORE = (
     PENDULUM(task="Pendulum, SAC, batch 100, 2 × 64, 8 every 8", every=8, target=1700),
     PENDULUM(task="the same, 1 every 1", every=1, target=1445),
-    FAST(task="Walker2d, sac-fast, batch 256", batch=256, target=100),
+    FAST(task="Walker2d, sac-fast, batch 256, 6 every 6", batch=256, target=100),
     FAST(task="the same, two threads", batch=256, threads=2, target=170),
     FAST(task="sac-fast as it is, batch 128", batch=128, target=100),
 )

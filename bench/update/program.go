@@ -92,16 +92,21 @@ func lastPrograms(folder string, n int) (all []*program, err error) {
 	return all, nil
 }
 
-// productsOf counts the products of one update, on average. With a policy that is due at
-// one update in delay, that update has a program of its own, the last one; the one before
-// it makes the updates between, of the critics alone.
+// productsOf counts the products of one update, on average. The last program makes cycles
+// of delay updates, the last of them with the policy, if a call consists of such cycles.
+// Otherwise the update with the policy has a program of its own, the last one; the one
+// before it makes the updates between, of the critics alone.
 func productsOf(folder string, delay, fused int) (map[product]float64, error) {
-	if delay == 1 {
+	if fused%delay == 0 {
 		all, err := lastPrograms(folder, 1)
 		if err != nil {
 			return nil, err
 		}
-		return all[0].ofUpdate(fused > 1)
+		sum, err := all[0].ofUpdate(fused > delay)
+		for p := range sum {
+			sum[p] /= float64(delay)
+		}
+		return sum, err
 	}
 	all, err := lastPrograms(folder, 2)
 	if err != nil {
