@@ -84,6 +84,16 @@ type Config struct {
 	CriticAverage float64 `yaml:"critic_average" want:">= 0, < 1"`
 }
 
+// longestCycle is the largest PolicyDelay whose updates are one graph, one after the other:
+// compiling takes longer with each.
+const longestCycle = 4
+
+// InCycles reports whether calls of so many fused updates are whole cycles of PolicyDelay,
+// each a graph of its own.
+func (c Config) InCycles(fused int) bool {
+	return c.PolicyDelay > 1 && c.PolicyDelay <= longestCycle && fused%c.PolicyDelay == 0
+}
+
 // Defaults are Stable-Baselines3's for SAC.
 func Defaults() Config {
 	tau := 0.005

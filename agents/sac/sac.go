@@ -176,9 +176,7 @@ func (s *Learner) compile() (err error) {
 }
 
 // inCycles reports whether the fused updates of a call are whole cycles of PolicyDelay.
-func (s *Learner) inCycles() bool {
-	return s.loops() && s.cfg.PolicyDelay > 1 && s.fused%s.cfg.PolicyDelay == 0
-}
+func (s *Learner) inCycles() bool { return s.loops() && s.cfg.InCycles(s.fused) }
 
 func (s *Learner) prepareActing() (err error) {
 	if s.acting, err = model.NewExec(s.backend, s.store, s.actGraph); err != nil {
@@ -298,9 +296,9 @@ func (s *Learner) Act(obs []float32, greedy bool) ([]float32, error) {
 	return s.action, nil
 }
 
-// Update makes one update per minibatch in b, all in one call. It stops at an update that
-// is not finite, names the figure in the error, and leaves the learner as it was before
-// that update.
+// Update makes one update per minibatch in b, in few calls of the engine. It stops at an
+// update that is not finite, names the figure in the error, and leaves the learner as it
+// was before that update.
 func (s *Learner) Update(b *replay.Batch) (agents.Metrics, error) {
 	if s.updating == nil {
 		return nil, errors.New("sac: this learner was built only to act and cannot be updated")

@@ -92,7 +92,7 @@ func breakdown(backend compute.Backend, cfg experiments.Config, folder string, r
 		return err
 	}}
 	costs := map[string]cost{}
-	products, err := productsOf(folder, agent.PolicyDelay, fused)
+	products, err := productsOf(folder, agent, fused)
 	switch {
 	case errors.Is(err, errNoProgram):
 		err = measure(reps, update)

@@ -24,7 +24,7 @@ type parts struct {
 // newParts prepares them for the update that was compiled.
 func newParts(backend compute.Backend, store *model.Store, cfg sac.Config, batch *replay.Batch, products map[product]float64, fused int) (p *parts, err error) {
 	p = &parts{calls: 1 / float64(fused), share: 1 / float64(cfg.PolicyDelay)}
-	if fused%cfg.PolicyDelay != 0 {
+	if cfg.PolicyDelay > 1 && !cfg.InCycles(fused) {
 		p.calls = 2 * p.share // one for the policy's update, one for those between two of them
 	}
 	if p.products, err = newFloor(backend, products); err != nil {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/stein-rl/stein/agents/sac"
 )
 
 // A product is a matrix product as XLA compiled it: the sizes of both factors, such as
@@ -96,8 +98,9 @@ func lastPrograms(folder string, n int) (all []*program, err error) {
 // of delay updates, the last of them with the policy, if a call consists of such cycles.
 // Otherwise the update with the policy has a program of its own, the last one; the one
 // before it makes the updates between, of the critics alone.
-func productsOf(folder string, delay, fused int) (map[product]float64, error) {
-	if fused%delay == 0 {
+func productsOf(folder string, cfg sac.Config, fused int) (map[product]float64, error) {
+	delay := cfg.PolicyDelay
+	if delay == 1 || cfg.InCycles(fused) {
 		all, err := lastPrograms(folder, 1)
 		if err != nil {
 			return nil, err

@@ -91,7 +91,7 @@ func TestProgramOfSAC(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer learner.Close()
-	counts, err := productsOf(folder, 1, 2)
+	counts, err := productsOf(folder, agent, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
