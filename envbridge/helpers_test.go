@@ -2,7 +2,6 @@ package envbridge_test
 
 import (
 	"context"
-	"flag"
 	"log/slog"
 	"maps"
 	"os"
@@ -27,12 +26,6 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	os.Setenv("PYTHONPATH", probes)
-	flag.Parse()
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if !given { // most of their time the tests wait for workers
-		flag.Set("test.parallel", "4")
-	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -101,14 +101,8 @@ func (n BatchNorm) Affine(g *Graph, how Statistics) (scale, shift *Node) {
 	return scale, Sub(beta, Mul(scale, mean.NodeValue(g)))
 }
 
-// Learn normalises x [N, F] by its own statistics and updates the running ones.
-func (n BatchNorm) Learn(x *Node, how Statistics) *Node {
-	centred, scale, shift := n.learn(x, how)
-	return Add(Mul(centred, InsertAxes(scale, 0)), InsertAxes(shift, 0))
-}
-
-// learn is Learn before its last step: x less a constant [N, F], and the scale and shift,
-// [F] each, that normalise it.
+// learn updates the running statistics by those of x [N, F], and returns x less a point near
+// their mean, [N, F], with the scale and shift, [F] each, that normalise it.
 func (n BatchNorm) learn(x *Node, how Statistics) (centred, scale, shift *Node) {
 	g := x.Graph()
 	gamma, beta := n.affine(g)

@@ -165,7 +165,8 @@ func TestBatchNormLearns(t *testing.T) {
 				if name == "renormalised" || name == "last of the warm-up" {
 					how.Weight = nil
 				}
-				learned := norm.Learn(x, how)
+				centred, times, plus := norm.learn(x, how)
+				learned := Add(Mul(centred, expand(times, x)), expand(plus, x))
 				scale, shift := norm.Affine(x.Graph(), Statistics{Maps: how.Maps})
 				return learned, Add(Mul(x, expand(scale, x)), expand(shift, x))
 			})

@@ -89,7 +89,7 @@ type Config struct {
 const longestCycle = 4
 
 // InCycles reports whether calls of so many fused updates are whole cycles of PolicyDelay,
-// each a graph of its own.
+// all of them one graph.
 func (c Config) InCycles(fused int) bool {
 	return c.PolicyDelay > 1 && c.PolicyDelay <= longestCycle && fused%c.PolicyDelay == 0
 }

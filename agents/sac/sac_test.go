@@ -283,11 +283,14 @@ func TestGradClip(t *testing.T) {
 	}
 }
 
-// Ensure that K updates in one call are K updates: with clipping, in a cycle of PolicyDelay,
-// and with running statistics and averages, which are carried from one to the next.
+// Ensure that K updates in one call are K updates: with clipping, with a delayed
+// policy and in a cycle of it, and with running statistics and averages, which are carried from one to the next.
 func TestFusedUpdates(t *testing.T) {
 	for name, set := range map[string]func(*sac.Config, *policies.Gaussian){
 		"clipped": func(c *sac.Config, _ *policies.Gaussian) { c.GradClip = 0.1 },
+		"delayed": func(c *sac.Config, p *policies.Gaussian) {
+			c.PolicyDelay, c.Tau, c.Critic.Norm, p.Norm, c.PolicyAverage, c.CriticAverage = 2, nil, "batch", "batch", 0.5, 0.5
+		},
 		"cycle": func(c *sac.Config, p *policies.Gaussian) {
 			c.PolicyDelay, c.Tau, c.Critic.Norm, p.Norm, c.PolicyAverage, c.CriticAverage = 3, nil, "batch", "batch", 0.5, 0.5
 		},

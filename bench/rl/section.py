@@ -24,19 +24,19 @@ TARGETS = {"SB3": 2.5, "SBX": 1.3}
 
 
 @dataclasses.dataclass(frozen=True)
-class OneCore:
-    """A row of the table for one core: a configuration, and peers of the same sizes."""
+class Task:
+    """A configuration, and peers of the same sizes."""
 
-    task: str
     config: str
     env: str
     batch: int
     every: int
-    hidden: tuple[int, int]
-    libs: tuple[str, ...]
-    target: float  # steps per second
-    updates: int
-    threads: int = 1
+    name: str = ""
+    hidden: tuple[int, int] = (256, 256)
+    libs: tuple[str, ...] = ("sb3", "sbx")
+    target: float = 0  # steps per second
+    updates: int = UPDATES
+    threads: int = 1  # 0: as many as there are
     settings: tuple[tuple[str, object], ...] = ()
 
     def stein(self) -> measure.Record:
@@ -52,53 +52,38 @@ class OneCore:
         command = [measure.PYTHON, PEER, "--lib", lib, *sizes, *clock, *where]
         return measure.run([str(c) for c in command])
 
+    def run(self, rounds: int) -> dict[str, list[measure.Record]]:
+        parts = {f"Stein, {self.name}": self.stein}
+        for lib in self.libs:
+            parts[f"{lib}, {self.name}"] = functools.partial(self.peer, lib)
+        return measure.interleave(rounds, parts)
 
+
+SAC = functools.partial(Task, config="walker2d/sac-sb3", env="Walker2d-v5", threads=0)
 SMALL = (("policy.hidden", "[64, 64]"), ("agent.critic.hidden", "[64, 64]"))
 PENDULUM = functools.partial(
-    OneCore,
+    Task,
     config="pendulum/sac",
     env="Pendulum-v1",
     batch=100,
     hidden=(64, 64),
-    libs=("sb3", "sbx"),
     updates=4000,
     settings=SMALL,
 )
 FAST = functools.partial(
-    OneCore,
+    Task,
     config="walker2d/sac-fast",
     env="Walker2d-v5",
     every=6,
-    hidden=(256, 256),
     libs=("crossq",),
-    updates=800,
 )
 ONE_CORE = (
-    PENDULUM(task="Pendulum, SAC, batch 100, 2 × 64, 8 every 8", every=8, target=1700),
-    PENDULUM(task="the same, 1 every 1", every=1, target=1445),
-    FAST(task="Walker2d, sac-fast, batch 256, 6 every 6", batch=256, target=100),
-    FAST(task="the same, two threads", batch=256, threads=2, target=170),
-    FAST(task="sac-fast as it is, batch 128", batch=128, target=100),
+    PENDULUM(name="Pendulum, SAC, batch 100, 2 × 64, 8 every 8", every=8, target=1700),
+    PENDULUM(name="the same, 1 every 1", every=1, target=1445),
+    FAST(name="Walker2d, sac-fast, batch 256, 6 every 6", batch=256, target=100),
+    FAST(name="the same, two threads", batch=256, threads=2, target=170),
+    FAST(name="sac-fast as it is, batch 128", batch=128, target=100),
 )
-
-
-def peer(lib: str, batch: int, every: int) -> measure.Record:
-    sizes = ["--batch", batch, "--every", every]
-    clock = ["--starts", STARTS, "--warmup", WARMUP, "--updates", UPDATES]
-    return measure.run([measure.PYTHON, PEER, "--lib", lib, *map(str, sizes + clock)])
-
-
-def stein(batch: int, every: int) -> measure.Record:
-    return train(
-        "walker2d/sac-sb3",
-        STARTS,
-        (WARMUP, WARMUP + UPDATES),
-        {
-            "schedule.batch_size": batch,
-            "schedule.train_every": every,
-            "schedule.fused_updates": every,
-        },
-    )
 
 
 def train(
@@ -165,10 +150,7 @@ def compare(rounds: int) -> str:
     for batch in BATCHES:
         for every in SCHEDULES:
             name = f"batch {batch}, {every} every {every}"
-            parts = {f"Stein, {name}": functools.partial(stein, batch, every)}
-            for lib in ("sb3", "sbx"):
-                parts[f"{lib}, {name}"] = functools.partial(peer, lib, batch, every)
-            got = list(measure.interleave(rounds, parts).values())
+            got = list(SAC(batch=batch, every=every, name=name).run(rounds).values())
             own, *others = (measure.median(r, "steps_per_s") for r in got)
             rows.append(
                 [str(batch), f"{every} every {every}"]
@@ -192,16 +174,11 @@ def compare(rounds: int) -> str:
 def one_core(rounds: int) -> str:
     rows = []
     for row in ONE_CORE:
-        parts = {f"Stein, {row.task}": row.stein}
-        for lib in row.libs:
-            parts[f"{lib}, {row.task}"] = functools.partial(row.peer, lib)
-        own, *others = (
-            measure.median(r, "steps_per_s") for r in measure.interleave(rounds, parts).values()
-        )
+        own, *others = (measure.median(r, "steps_per_s") for r in row.run(rounds).values())
         got = dict(zip(row.libs, others, strict=True))
         fastest = max(got.get("sbx", 0), got.get("crossq", 0))
         rows.append(
-            [row.task, f"{own:.0f} ({'met' if own >= row.target else 'missed'})", f"{row.target:g}"]
+            [row.name, f"{own:.0f} ({'met' if own >= row.target else 'missed'})", f"{row.target:g}"]
             + [f"{got[lib]:.0f}" if lib in got else "" for lib in ("sb3", "sbx", "crossq")]
             + [f"{own / fastest:.2f} ×"]
         )

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"testing"
@@ -75,14 +76,23 @@ func TestOfUpdate(t *testing.T) {
 }
 
 // The products that XLA keeps of soft actor-critic's update are those that its equations
-// need: the numbers of operations agree.
+// need: the numbers of operations agree, with the policy in every update and in every
+// third, in one cycle of these and in a loop of two.
 func TestProgramOfSAC(t *testing.T) {
-	cfg, err := experiments.Builtin().Resolve("walker2d/sac-sb3", []string{"schedule.batch_size=32", "schedule.fused_updates=2"})
+	folder := t.TempDir() // one for all: XLA reads its flags once
+	t.Setenv("XLA_FLAGS", dumpFlags(folder))
+	for _, c := range []struct{ delay, fused int }{{1, 2}, {3, 3}, {3, 6}, {3, 4}} {
+		t.Run(fmt.Sprintf("delay %d, %d fused", c.delay, c.fused), func(t *testing.T) { programOfSAC(t, folder, c.delay, c.fused) })
+	}
+}
+
+func programOfSAC(t *testing.T, folder string, delay, fused int) {
+	cfg, err := experiments.Builtin().Resolve("walker2d/sac-sb3", []string{
+		"schedule.batch_size=32", fmt.Sprintf("schedule.fused_updates=%d", fused), fmt.Sprintf("agent.policy_delay=%d", delay),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder := t.TempDir()
-	t.Setenv("XLA_FLAGS", dumpFlags(folder))
 	agent := cfg.Agent.Value.(sac.Config)
 	learner, err := agent.Make(agents.Task{
 		Backend: enginetest.Compiled(t), Spec: walker, Policy: cfg.Policy.Value, Schedule: cfg.Schedule, Seed: 1,
@@ -91,7 +101,7 @@ func TestProgramOfSAC(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer learner.Close()
-	counts, err := productsOf(folder, agent, 2)
+	counts, err := productsOf(folder, agent, fused)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,20 +109,20 @@ func TestProgramOfSAC(t *testing.T) {
 	for one, times := range counts {
 		got += times * one.operations()
 	}
-	want := needed(agent.Critic, 32)
+	want := needed(agent.Critic, 32, 1/float64(delay))
 	if math.Abs(got-want) > 0.02*want {
 		t.Errorf("%g operations, want %g", got, want)
 	}
 }
 
 // needed is the number of operations of an update's products, for twin critics with
-// targets and a policy network of the critics' sizes.
-func needed(net nn.Network, b int) (sum float64) {
+// targets and a policy network of the critics' sizes, which a share of updates update.
+func needed(net nn.Network, b int, share float64) (sum float64) {
 	obs, act := walker.ObsDim, walker.ActDim
-	add := func(in, out, times int, weights, input bool) {
+	add := func(in, out int, times float64, weights, input bool) {
 		sizes := append(append([]int{in}, net.Hidden...), out)
 		for i := range len(sizes) - 1 {
-			one := 2 * float64(b*sizes[i]*sizes[i+1]*times)
+			one := 2 * float64(b*sizes[i]*sizes[i+1]) * times
 			sum += one
 			if weights {
 				sum += one
@@ -122,10 +132,10 @@ func needed(net nn.Network, b int) (sum float64) {
 			}
 		}
 	}
-	add(obs, 2*act, 1, false, false)              // next actions
-	add(obs+act, 1, 2, false, false)              // targets
-	add(obs+act, 1, 2, true, true)                // critics
-	add(obs, 2*act, 1, true, true)                // policy
-	add(obs+act, 1, 2, false, true)               // its value and slope
-	return sum + 2*float64(2*b*net.Hidden[0]*act) // the slope's last product
+	add(obs, 2*act, 1, false, false)                    // next actions
+	add(obs+act, 1, 2, false, false)                    // targets
+	add(obs+act, 1, 2, true, true)                      // critics
+	add(obs, 2*act, share, true, true)                  // policy
+	add(obs+act, 1, 2*share, false, true)               // its value and slope
+	return sum + 2*float64(2*b*net.Hidden[0]*act)*share // the slope's last product
 }
