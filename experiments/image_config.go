@@ -45,7 +45,7 @@ type Data struct {
 type ImageEval struct {
 	Every     int64  `want:">= 0"` // updates; 0: only at the end
 	Samples   int    `want:">= 2"`
-	Extractor string `want:"efficientnet-lite0|inception|none"`
+	Extractor string `want:"efficientnet-lite0|efficientnet-lite2|inception|none"`
 	Weights   string // file of its weights; empty: searched for
 	Reference int    `want:">= 2"` // number of data set images that samples are compared with
 	Pictures  int    `want:">= 0"` // number of images in the grid drawn each time; 0: none

@@ -80,6 +80,8 @@ func (e ImageEval) metric() string {
 	switch e.Extractor {
 	case "efficientnet-lite0":
 		return "eval/fd_e0"
+	case "efficientnet-lite2":
+		return "eval/fd_e2"
 	case "inception":
 		return "eval/fid"
 	}

@@ -62,6 +62,7 @@ var names = map[string]string{
 	rejection:             "share of moves rejected",
 	"eval/fid":            "FID",
 	"eval/fd_e0":          "FD-E0",
+	"eval/fd_e2":          "FD-E2",
 	"eval/kid":            "KID",
 }
 
@@ -73,7 +74,7 @@ func nameOf(metric string) string {
 }
 
 // logarithmic metrics span orders of magnitude.
-var logarithmic = []string{smoothness, ofImages, "eval/fid", "eval/fd_e0", "train/critic_loss"}
+var logarithmic = []string{smoothness, ofImages, "eval/fid", "eval/fd_e0", "eval/fd_e2", "train/critic_loss"}
 
 // along draws the interquartile means of a metric over the steps, with intervals and
 // published curves.

@@ -11,7 +11,7 @@ type panel struct {
 // panels are the default panels in order: first the results, then the diagnostics.
 var panels = []panel{
 	{"Return", "return of an episode", []string{"eval/mean_reward", "rollout/ep_rew_mean"}},
-	{"Distance to the data", "distance", []string{"eval/fd_e0", "eval/fid"}},
+	{"Distance to the data", "distance", []string{"eval/fd_e0", "eval/fd_e2", "eval/fid"}},
 	{"Energy", "mean energy f", []string{"energy/data", "energy/samples"}},
 	{"Critic loss", "loss", []string{"train/critic_loss"}},
 	{"Actor loss", "loss", []string{"train/actor_loss"}},

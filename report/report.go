@@ -83,7 +83,7 @@ const (
 )
 
 // lower are the metrics for which lower is better.
-var lower = []string{"eval/fid", "eval/fd_e0", "eval/kid"}
+var lower = []string{"eval/fid", "eval/fd_e0", "eval/fd_e2", "eval/kid"}
 
 // New reads the run folders among and below dirs and compares them.
 func New(dirs []string, o Options) (*Report, error) {

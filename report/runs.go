@@ -245,6 +245,8 @@ func (r *Run) ReturnOf() string {
 		return DefaultReturn
 	case len(r.series["eval/fid"].steps) > 0:
 		return "eval/fid"
+	case len(r.series["eval/fd_e2"].steps) > 0:
+		return "eval/fd_e2"
 	}
 	return "eval/fd_e0"
 }

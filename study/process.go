@@ -125,7 +125,7 @@ func (w *at) look(s *Status) {
 		return
 	}
 	s.Step = max(s.From, table.Step(len(table.Rows)-1))
-	for _, metric := range []string{"eval/mean_reward", "rollout/ep_rew_mean", "eval/fid", "eval/fd_e0"} {
+	for _, metric := range []string{"eval/mean_reward", "rollout/ep_rew_mean", "eval/fid", "eval/fd_e0", "eval/fd_e2"} {
 		if _, values := table.Series(metric); len(values) > 0 {
 			s.Figure = values[len(values)-1]
 			return

@@ -14,7 +14,7 @@ import (
 
 // An Extractor maps images to features.
 type Extractor interface {
-	Name() string   // efficientnet-lite0, inception
+	Name() string   // efficientnet-lite0, efficientnet-lite2, inception
 	Metric() string // name of its Fréchet distance: FD-E0, FID
 	Dim() int
 	// Features returns the features of all images, in order. progress, if not nil, is

@@ -22,12 +22,9 @@ import (
 // golden is what testdata/golden.py wrote: the numbers of PyTorch, pytorch-fid and
 // torch-fidelity.
 type golden struct {
-	EfficientNet struct {
-		Colour, Wide [][]float64
-		ColourNorm   []float64 `json:"colour_norm"`
-		WideNorm     []float64 `json:"wide_norm"`
-	} `json:"efficientnet"`
-	Inception struct {
+	EfficientNet      goldenFeatures `json:"efficientnet"`
+	EfficientNetLite2 goldenFeatures `json:"efficientnet_lite2"`
+	Inception         struct {
 		Colour     [][]float64
 		ColourNorm []float64 `json:"colour_norm"`
 	} `json:"inception"`
@@ -38,6 +35,12 @@ type golden struct {
 		Score      float64 `json:"inception_score"`
 		ScoreStd   float64 `json:"inception_score_std"`
 	} `json:"distances"`
+}
+
+type goldenFeatures struct {
+	Colour, Wide [][]float64
+	ColourNorm   []float64 `json:"colour_norm"`
+	WideNorm     []float64 `json:"wide_norm"`
 }
 
 func readGolden(t *testing.T) golden {
@@ -311,10 +314,12 @@ func FuzzWeights(f *testing.F) {
 	})
 }
 
-func lite(t testing.TB) *network {
+func lite(t testing.TB) *network { return openNetwork(t, "efficientnet-lite0") }
+
+func openNetwork(t testing.TB, name string) *network {
 	t.Helper()
 	t.Chdir("..") // where .venv is
-	e, err := Open(enginetest.Backend(t), "efficientnet-lite0", "")
+	e, err := Open(enginetest.Backend(t), name, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -355,6 +360,31 @@ func TestEfficientNet(t *testing.T) {
 		t.Fatal(err)
 	}
 	net := lite(t)
+	asPyTorch(t, net, want)
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := net.Features(cancelled, made(3, 32, 32), nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	distort(t, net, fashion.Slice(0, 64))
+}
+
+// Ensure that the larger network's features are PyTorch's too.
+func TestEfficientNetLite2(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a whole feature network")
+	}
+	want := readGolden(t).EfficientNetLite2
+	net := openNetwork(t, "efficientnet-lite2")
+	asPyTorch(t, net, want)
+	if net.Metric() != "FD-E2" {
+		t.Errorf("distance %q, want FD-E2", net.Metric())
+	}
+}
+
+// asPyTorch compares the features of golden.py's pictures.
+func asPyTorch(t *testing.T, net *network, want goldenFeatures) {
+	t.Helper()
 	for _, c := range []struct {
 		images *dataset.Images
 		rows   [][]float64
@@ -366,12 +396,6 @@ func TestEfficientNet(t *testing.T) {
 		}
 		compare(t, f, c.rows, c.norms)
 	}
-	cancelled, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := net.Features(cancelled, made(3, 32, 32), nil); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: %v", err)
-	}
-	distort(t, net, fashion.Slice(0, 64))
 }
 
 // distort checks distances of real pictures.
@@ -491,7 +515,7 @@ func TestOpenErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct{ extractor, path, want string }{
-		"an unknown one":      {"vgg", "", "want efficientnet-lite0 or inception"},
+		"an unknown one":      {"vgg", "", "want efficientnet-lite0, efficientnet-lite2 or inception"},
 		"no weights":          {"inception", "", "pytorch-fid/releases"},
 		"other weights":       {"inception", wrong, "want 6726825d"},
 		"a file that is none": {"inception", filepath.Join(t.TempDir(), "x"), "no such file"},

