@@ -20,6 +20,7 @@ IMAGE_STEPS = {
     "svgd_ms": "SVGD, no density",
     "p_svgd_ms": "P-SVGD's density",
     "trace_ms": "MET-SVGD, trace term",
+    "probe_bound_ms": "MET-SVGD, trace term and bound by probes, as image presets have it",
     "bound_ms": "MET-SVGD, trace term and spectral bound",
 }
 

@@ -63,6 +63,8 @@ func move(at sampler.At, v sampler.SVGD, probes []*Node, x, logQ *Node) (*Node, 
 // a step's probes.
 func image(b compute.Backend, o options) (result, error) {
 	bounded := wide(imageDims)
+	probed := bounded
+	probed.Bound.Probe = true
 	trace := bounded
 	trace.Bound = sampler.Bound{}
 	plain := trace
@@ -88,6 +90,7 @@ func image(b compute.Backend, o options) (result, error) {
 			return Add(x, bounded.Probes(at, x)[0]), logQ
 		},
 		"svgd_ms": of(bare), "p_svgd_ms": of(plain), "trace_ms": of(trace), "bound_ms": of(bounded),
+		"probe_bound_ms": of(probed),
 	} {
 		median, err := chain(b, o, f)
 		if err != nil {
