@@ -85,6 +85,9 @@ func New(cfg Config, t agents.Task) (*Learner, error) {
 	if !t.Use.Trains() {
 		stages = slices.Insert(stages, 1, func() error { return nn.ForgetMoments(s.store) })
 	}
+	if t.Use == agents.ToPlay {
+		stages = append(stages, s.keepPlayed)
+	}
 	if t.Use.Acts() {
 		stages = append(stages, s.compileActing)
 	}
@@ -188,12 +191,41 @@ func (s *Learner) prepareActing() (err error) {
 
 func (s *Learner) compileActing() error {
 	for _, exec := range []*model.Exec{s.acting, s.greedy} {
-		_, err := exec.Compile(shapes.Make(dtypes.Float32), RNGStateShape, shapes.Make(dtypes.Float32, s.spec.Copies, s.spec.ObsDim))
-		if err != nil {
+		if _, err := exec.Compile(s.actingShapes(s.spec.Copies)...); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// actingShapes are the shapes of the inputs of acting: progress, key, and n observations.
+func (s *Learner) actingShapes(n int) []shapes.Shape {
+	return []shapes.Shape{shapes.Make(dtypes.Float32), RNGStateShape, shapes.Make(dtypes.Float32, n, s.spec.ObsDim)}
+}
+
+// keepPlayed removes the variables that no action of the trained policy needs: those of
+// the policy that explores, if there is an average, and of critics that it does not ask.
+func (s *Learner) keepPlayed() error {
+	return nn.KeepRead(s.backend, s.store, s.actingShapes(1), func(scope *model.Scope, in []*Node) {
+		progress, key, obs := in[0], in[1], in[2]
+		s.greedyGraph(scope, progress, key, obs)
+		s.draw(s.query(scope, s.trained(), obs, random.NewKey(key), progress))
+	})
+}
+
+// needs is an ErrLeftOut if keepPlayed removed the variables of a scope.
+func (s *Learner) needs(scope string) error {
+	if s.has(scope) {
+		return nil
+	}
+	return fmt.Errorf("variables in scope %s: %w", scope, agents.ErrLeftOut)
+}
+
+func (s *Learner) has(scope string) bool {
+	for range s.store.Scope(scope).IterVariables() {
+		return true
+	}
+	return false
 }
 
 // inputShapes are the shapes of updateGraph's inputs, for k minibatches of b.
@@ -278,6 +310,8 @@ func (s *Learner) Act(obs []float32, greedy bool) ([]float32, error) {
 	if greedy {
 		exec, k = s.greedy, random.KeyOf(s.greedySeed, greedyStream, s.greedyActs)
 		s.greedyActs++
+	} else if err := s.needs(policyScope); err != nil {
+		return nil, fmt.Errorf("sac: exploring: %w", err)
 	} else {
 		s.state.Acts++
 	}

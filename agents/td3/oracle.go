@@ -28,7 +28,10 @@ func (s *Learner) Oracle(sizes []int) (agents.Oracle, error) {
 	}
 	exec, err := model.NewExec(s.backend, s.store, func(scope *model.Scope, obs *Node) []*Node {
 		action := s.actor(scope, obs)
-		return []*Node{action, Min(s.critic(scope, 0, obs, action), s.critic(scope, 1, obs, action))}
+		for range s.store.Scope(criticScope).IterVariables() {
+			return []*Node{action, Min(s.critic(scope, 0, obs, action), s.critic(scope, 1, obs, action))}
+		}
+		return []*Node{action} // the critics were left out
 	})
 	if err != nil {
 		return nil, fmt.Errorf("td3: oracle: %w", err)
@@ -59,9 +62,11 @@ func (o *oracle) Ask(obs []float32, _ bool, _, _ uint64) (agents.Answer, error) 
 		if err != nil {
 			return err
 		}
-		return errors.Join(
-			tensors.ConstFlatData(out[0], func(x []float32) { all.Action = append(all.Action, x[:rows*o.of.spec.ActDim]...) }),
-			tensors.ConstFlatData(out[1], func(x []float32) { all.Value = append(all.Value, x[:rows]...) }))
+		err = tensors.ConstFlatData(out[0], func(x []float32) { all.Action = append(all.Action, x[:rows*o.of.spec.ActDim]...) })
+		for _, value := range out[1:] {
+			err = errors.Join(err, tensors.ConstFlatData(value, func(x []float32) { all.Value = append(all.Value, x[:rows]...) }))
+		}
+		return err
 	})
 	if err != nil {
 		return agents.Answer{}, fmt.Errorf("td3: oracle: %w", err)

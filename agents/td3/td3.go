@@ -98,6 +98,12 @@ func (s *Learner) build(t agents.Task) (err error) {
 			return err
 		}
 	}
+	if t.Use == agents.ToPlay {
+		obs := []shapes.Shape{shapes.Make(dtypes.Float32, 1, s.spec.ObsDim)}
+		if err := nn.KeepRead(s.backend, s.store, obs, func(scope *model.Scope, in []*Node) { s.actor(scope, in[0]) }); err != nil {
+			return err
+		}
+	}
 	s.acting, err = model.NewExec(s.backend, s.store, func(scope *model.Scope, obs *Node) *Node { return s.actor(scope, obs) })
 	if err != nil {
 		return err
