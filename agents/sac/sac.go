@@ -16,6 +16,7 @@ import (
 
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/internal/settings"
 	"github.com/stein-rl/stein/nn"
 	"github.com/stein-rl/stein/policies"
 	"github.com/stein-rl/stein/random"
@@ -62,7 +63,7 @@ var (
 // compiles the graphs that the task's use needs, so that a bad graph fails here. The
 // graph of an update takes the longest.
 func New(cfg Config, t agents.Task) (*Learner, error) {
-	if err := errors.Join(cfg.Validate(), t.Validate()); err != nil {
+	if err := errors.Join(settings.Refuse(cfg.Validate()), t.Validate()); err != nil {
 		return nil, fmt.Errorf("sac: %w", err)
 	}
 	if t.Policy == nil {
@@ -70,11 +71,11 @@ func New(cfg Config, t agents.Task) (*Learner, error) {
 	}
 	if c, ok := t.Policy.(policies.Checker); ok {
 		if err := c.Check(cfg.Particles, t.Spec.ActDim); err != nil {
-			return nil, fmt.Errorf("sac: policy for %d particles and %d action dimensions: %w", cfg.Particles, t.Spec.ActDim, err)
+			return nil, settings.Refuse(fmt.Errorf("sac: policy for %d particles and %d action dimensions: %w", cfg.Particles, t.Spec.ActDim, err))
 		}
 	}
 	if t.Use == agents.ToLearn && cfg.Critic.Norm == "batch" && t.Schedule.BatchSize < 2 {
-		return nil, fmt.Errorf("sac: critic.norm batch with batch_size %d: batch normalisation needs at least 2 transitions", t.Schedule.BatchSize)
+		return nil, settings.Refuse(fmt.Errorf("sac: critic.norm batch with batch_size %d: batch normalisation needs at least 2 transitions", t.Schedule.BatchSize))
 	}
 	s := &Learner{
 		cfg: cfg, spec: t.Spec, policy: t.Policy, seed: t.Seed, greedySeed: t.Seed, backend: t.Backend,
