@@ -157,6 +157,16 @@ func KeepRead(backend compute.Backend, store *model.Store, in []shapes.Shape, bu
 	return err
 }
 
+// Has reports whether a scope has variables.
+func Has(store *model.Store, scope string) bool {
+	some := false
+	for range store.Scope(scope).IterVariables() {
+		some = true
+		break
+	}
+	return some
+}
+
 // buildOnly builds a graph and discards it.
 func buildOnly(backend compute.Backend, store *model.Store, in []shapes.Shape, build func(*model.Scope, []*Node)) error {
 	done := false

@@ -173,7 +173,7 @@ func (s *Learner) bothGraph(scope *model.Scope, progress, k, obs *Node) []*Node 
 
 // valuesOf are min_k Q_k of one action a state each, [N, A] -> [N]; none without critics.
 func (s *Learner) valuesOf(q policies.Query, actions ...*Node) (all []*Node) {
-	if !s.has(s.asked()) {
+	if s.needs(s.asked()) != nil {
 		return nil
 	}
 	for _, action := range actions {

@@ -32,6 +32,7 @@ type Learner struct {
 	policy  policies.Policy
 	seed    uint64
 	backend compute.Backend
+	use     agents.Use
 	batch   int          // transitions per update
 	fused   int          // updates in one call
 	store   *model.Store // all variables
@@ -78,7 +79,7 @@ func New(cfg Config, t agents.Task) (*Learner, error) {
 		return nil, settings.Refuse(fmt.Errorf("sac: critic.norm batch with batch_size %d: batch normalisation needs at least 2 transitions", t.Schedule.BatchSize))
 	}
 	s := &Learner{
-		cfg: cfg, spec: t.Spec, policy: t.Policy, seed: t.Seed, greedySeed: t.Seed, backend: t.Backend,
+		cfg: cfg, spec: t.Spec, policy: t.Policy, seed: t.Seed, greedySeed: t.Seed, backend: t.Backend, use: t.Use,
 		batch: t.Schedule.BatchSize, fused: t.Schedule.FusedUpdates,
 		store: model.NewStore(), progress: tensors.FromScalar(float32(0)),
 	}
@@ -216,17 +217,10 @@ func (s *Learner) keepPlayed() error {
 
 // needs is an ErrLeftOut if keepPlayed removed the variables of a scope.
 func (s *Learner) needs(scope string) error {
-	if s.has(scope) {
+	if s.use != agents.ToPlay || nn.Has(s.store, scope) {
 		return nil
 	}
 	return fmt.Errorf("variables in scope %s: %w", scope, agents.ErrLeftOut)
-}
-
-func (s *Learner) has(scope string) bool {
-	for range s.store.Scope(scope).IterVariables() {
-		return true
-	}
-	return false
 }
 
 // inputShapes are the shapes of updateGraph's inputs, for k minibatches of b.
@@ -307,12 +301,13 @@ func (s *Learner) Act(obs []float32, greedy bool) ([]float32, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sac: %w", err)
 	}
+	if err := s.needs(policyScope); err != nil && !greedy {
+		return nil, fmt.Errorf("sac: exploring: %w", err)
+	}
 	exec, k := s.acting, random.KeyOf(s.seed, actStream, s.state.Acts)
 	if greedy {
 		exec, k = s.greedy, random.KeyOf(s.greedySeed, greedyStream, s.greedyActs)
 		s.greedyActs++
-	} else if err := s.needs(policyScope); err != nil {
-		return nil, fmt.Errorf("sac: exploring: %w", err)
 	} else {
 		s.state.Acts++
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/nn"
 )
 
 // oracle answers with the actor's actions, without noise.
@@ -28,10 +29,10 @@ func (s *Learner) Oracle(sizes []int) (agents.Oracle, error) {
 	}
 	exec, err := model.NewExec(s.backend, s.store, func(scope *model.Scope, obs *Node) []*Node {
 		action := s.actor(scope, obs)
-		for range s.store.Scope(criticScope).IterVariables() {
-			return []*Node{action, Min(s.critic(scope, 0, obs, action), s.critic(scope, 1, obs, action))}
+		if !nn.Has(s.store, criticScope) { // built ToPlay
+			return []*Node{action}
 		}
-		return []*Node{action} // the critics were left out
+		return []*Node{action, Min(s.critic(scope, 0, obs, action), s.critic(scope, 1, obs, action))}
 	})
 	if err != nil {
 		return nil, fmt.Errorf("td3: oracle: %w", err)
