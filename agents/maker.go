@@ -1,6 +1,7 @@
 package agents
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/gomlx/compute"
@@ -50,7 +51,14 @@ const (
 	ToAct              // Act only
 	ToKeep             // the variables, as for ToLearn; nothing is compiled in advance
 	ToRead             // the variables, as for ToAct; nothing is compiled in advance
+	// ToPlay is for actions of the trained policy, greedy or drawn, from a checkpoint that
+	// may have nothing else: a learner may keep only the variables that they need. Nothing
+	// is compiled in advance.
+	ToPlay
 )
+
+// ErrLeftOut reports that a learner built ToPlay was asked for what needs other variables.
+var ErrLeftOut = errors.New("left out of the checkpoint")
 
 // Validate reports tasks that no learner can be built for.
 func (t Task) Validate() error {

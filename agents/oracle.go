@@ -22,7 +22,7 @@ type Answer struct {
 	Action  []float32 // [n*A], in [−1, 1]
 	LogProb []float32 // log π(a|s), [n]; nil for greedy actions
 	Entropy []float32 // of the policy at each state, in nats, [n]; nil: not available
-	Value   []float32 // the learner's estimate of the action's value, [n]
+	Value   []float32 // the learner's estimate of the action's value, [n]; nil: not available
 }
 
 // An Answerer is a learner that can build an Oracle for batches of the given sizes.

@@ -18,10 +18,11 @@ import (
 	"github.com/stein-rl/stein/internal/settings"
 	"github.com/stein-rl/stein/interop/export"
 	"github.com/stein-rl/stein/replay/normalize"
+	"github.com/stein-rl/stein/runs/checkpoint"
 )
 
 // exportFlags are the flags of stein export.
-type exportFlags struct{ checkpoint, out, format string }
+type exportFlags struct{ checkpoint, out, format, only string }
 
 func (a *app) exportCmd() *cobra.Command {
 	var f exportFlags
@@ -34,14 +35,17 @@ For the run of an image model, it writes the energy f as ONNX.
 
 With --format run, it writes a run folder of one checkpoint without the optimisers'
 variables and the replay memory: small enough to give away. stein eval, serve, report
-and export take it; stein train --resume does not. With --checkpoint none the folder
-holds the record alone, settings and figures, for stein report.
+and export take it; stein train --resume does not. --only acting also leaves out all
+that actions do not need, such as a Gaussian's critics: the folder is smaller, and its
+actions are the same. With --checkpoint none the folder holds the record alone, settings
+and figures, for stein report.
 
 docs/export.md lists the names, and the inputs and outputs of the model. Python and the
 environment are not needed.`,
 		Example: `  stein export runs/walker2d-sac-0-20261124-120000 --out walk.safetensors
   stein export runs/walker2d-sac-0-20261124-120000 --checkpoint best --out walk.onnx
-  stein export runs/walker2d-sac-0-20261124-120000 --format run --out models/walker2d-sac`,
+  stein export runs/walker2d-sac-0-20261124-120000 --format run --out models/walker2d-sac
+  stein export runs/walker2d-sac-0-20261124-120000 --format run --only acting --out models/walker2d-sac`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if experiments.IsImageRun(args[0]) {
@@ -54,6 +58,7 @@ environment are not needed.`,
 	flags.StringVar(&f.checkpoint, "checkpoint", "last", "last, best, or a step; with --format run also none")
 	flags.StringVarP(&f.out, "out", "o", "", "`FILE` to write, ending in .safetensors or .onnx, or folder (default: named after the run)")
 	flags.StringVar(&f.format, "format", "", "safetensors, onnx or run (default: from the file's extension)")
+	flags.StringVar(&f.only, "only", "", "with --format run: acting, to leave out what actions do not need")
 	return cmd
 }
 
@@ -67,6 +72,14 @@ func (f *exportFlags) check(run string) error {
 	}
 	if f.format != "safetensors" && f.format != "onnx" && f.format != "run" {
 		return usageError{fmt.Errorf("format %q: want safetensors, onnx or run (--format, or the extension of --out)", f.format)}
+	}
+	switch {
+	case f.only != "" && f.only != checkpoint.Acting:
+		return usageError{fmt.Errorf("--only %s: want %s", f.only, checkpoint.Acting)}
+	case f.only != "" && f.format != "run":
+		return usageError{fmt.Errorf("--only %s needs --format run, not %s", f.only, f.format)}
+	case f.only != "" && f.checkpoint == "none":
+		return usageError{fmt.Errorf("--only %s with --checkpoint none: the record alone has no agent: use one of them", f.only)}
 	}
 	if f.format == "run" && f.out == "" {
 		return usageError{fmt.Errorf("format run: set the folder to write with --out")}
@@ -87,7 +100,7 @@ func (a *app) export(f exportFlags, run string) error {
 	}
 	log := slog.New(a.logs.quieter(a.stderr, isTerminal(a.stderr)))
 	if f.format == "run" {
-		step, err := experiments.ExportRun(run, f.checkpoint, f.out, log)
+		step, err := a.catalog.ExportRun(experiments.RunExport{Dir: run, Checkpoint: f.checkpoint, To: f.out, Acting: f.only == checkpoint.Acting, Log: log})
 		switch {
 		case err != nil:
 			return err

@@ -104,6 +104,7 @@ alpha.log_alpha ()
 	}
 	wantLine(t, finish(t, stein("train", "--resume", model)), 1, "was exported")
 	wantLine(t, finish(t, stein("export", run, "--format", "run", "--out", model)), 1, "not empty")
+	testActing(t, run, model, evaluate)
 	record := filepath.Join(dir, "record")
 	if o := finish(t, stein("export", run, "--format", "run", "--checkpoint", "none", "--out", record)); o.code != 0 || o.stdout != record+"\n" {
 		t.Fatalf("%+v", o)
@@ -115,6 +116,33 @@ alpha.log_alpha ()
 	if strings.Contains(string(data), dir) {
 		t.Errorf("paths of this machine: %s", data)
 	}
+}
+
+// testActing wants what acting needs alone to act as the whole run, and to be refused by
+// what needs the rest. whole is the run exported with it.
+func testActing(t *testing.T, run, whole string, evaluate func(string) string) {
+	t.Helper()
+	acting := filepath.Join(filepath.Dir(whole), "acting")
+	if o := finish(t, stein("export", run, "--format", "run", "--only", "acting", "--out", acting)); o.code != 0 || o.stdout != acting+" (step 60)\n" {
+		t.Fatalf("%+v", o)
+	}
+	if before, after := evaluate(run), evaluate(acting); before != after {
+		t.Errorf("the run evaluates to\n%s, its acting part to\n%s", before, after)
+	}
+	wantLine(t, finish(t, stein("train", "--resume", acting)), 1, "was exported")
+	wantLine(t, finish(t, stein("export", run, "--only", "actors", "--format", "run", "--out", acting+"2")), 2, "want acting")
+	wantLine(t, finish(t, stein("export", run, "--only", "acting", "--out", acting+".onnx")), 2, "needs --format run")
+	wantLine(t, finish(t, stein("export", run, "--only", "acting", "--format", "run", "--checkpoint", "none", "--out", acting+"2")), 2, "use one of them")
+	if o := finish(t, stein("export", acting, "--out", acting+".onnx")); o.code != 0 || !there(acting+".onnx") {
+		t.Errorf("%+v", o)
+	}
+	// A checkpoint that was copied into another run's folder says itself what it lacks.
+	info := filepath.Join(acting, "run.json")
+	text := strings.Replace(string(must(os.ReadFile(info))), `"exported": true`, `"exported": false`, 1)
+	if err := os.WriteFile(info, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	wantLine(t, finish(t, stein("train", "--resume", acting, "--steps", "100")), 1, "was exported with --only acting")
 }
 
 // metadataOf reads an ONNX model's metadata as other programs do.

@@ -60,7 +60,8 @@ func Execute(ctx context.Context, catalog experiments.Catalog, args []string, st
 	}
 	fmt.Fprintf(stderr, "stein: %s\n", text)
 	var usage usageError
-	if errors.As(err, &usage) || errors.Is(err, runs.ErrWhich) || !a.started { // cobra's own errors come before a command starts
+	var refused *settings.RefusedError
+	if errors.As(err, &usage) || errors.As(err, &refused) || errors.Is(err, runs.ErrWhich) || !a.started { // cobra's own errors come before a command starts
 		if !a.started {
 			fmt.Fprintf(stderr, "`%s --help` has the flags and examples\n", cmd.CommandPath())
 		}

@@ -267,7 +267,11 @@ func (a *app) sweepEnd(dir string, statuses []study.Status) error {
 	for _, s := range statuses {
 		counts[s.State]++
 		if s.State == study.Failed {
-			fmt.Fprintf(a.stdout, "failed      %s, %d attempts: %s\n            %s\n", s.Name, s.Attempt, s.Why, filepath.Join(dir, "logs", s.Name+".log"))
+			attempts := fmt.Sprintf("%d attempts", s.Attempt)
+			if s.Attempt == 1 {
+				attempts = "1 attempt"
+			}
+			fmt.Fprintf(a.stdout, "failed      %s, %s: %s\n            %s\n", s.Name, attempts, s.Why, filepath.Join(dir, "logs", s.Name+".log"))
 		}
 	}
 	fmt.Fprintf(a.stdout, "trials      %d: %d done, %d failed", len(statuses), counts[study.Done], counts[study.Failed])

@@ -21,6 +21,7 @@ type event struct {
 	Trial, Event string
 	Attempt      int
 	Step         int64
+	Code         int
 	Node, Why    string
 }
 
@@ -207,6 +208,51 @@ grid:
 	}
 	if len(failures) != 3 || len(ends) != 1 || ends[0].Attempt != 2 || !strings.Contains(failures[0].Why, "the leg came off") {
 		t.Errorf("%+v, %+v", failures, ends)
+	}
+}
+
+// Ensure that a trial whose settings fit neither its images nor its learner fails at once,
+// with the reason and code 2, and costs the others nothing.
+func TestSweepRefused(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a sweep")
+	}
+	dir := t.TempDir()
+	matrix := filepath.Join(dir, "m.yaml")
+	if err := os.WriteFile(matrix, fmt.Appendf(nil, `
+configs: [ebm/glow]
+set:
+  data: {name: fashion-mnist, path: %q, size: 14}
+  model: {energy: {channels: [4], patch: 2}, initial: {steps: 1, hidden: 4}, particles: 4, batch_size: 4}
+  eval: {extractor: none, every: 0, samples: 4, pictures: 0}
+  updates: 2
+  engine.threads: 1
+grid:
+  model.initial.levels: [1, 2]
+`, must(filepath.Abs("../images/dataset/testdata/fashion-mnist"))), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	images, agents := filepath.Join(dir, "images"), filepath.Join(dir, "agents")
+	for out, c := range map[string]struct {
+		sweep     *exec.Cmd
+		ends, why string
+	}{
+		images: {plainStein("sweep", matrix, "--out", images, "--jobs", "1"), "1 done, 1 failed", "Glow with 2 levels on 14×14 images: both sides must be multiples of 4"},
+		agents: {stein(tinySweep(agents, "--set", "agent={critic: {norm: batch}, tau: null}", "--set", "schedule.batch_size=1")...), "0 done, 1 failed", "batch normalisation needs at least 2 transitions"},
+	} {
+		o := finish(t, c.sweep)
+		if o.code != 1 || !strings.Contains(o.stdout, c.ends) || !strings.Contains(o.stdout, "1 attempt: ") || !strings.Contains(o.stdout, c.why) {
+			t.Errorf("%+v", o)
+		}
+		var failures []event
+		for _, e := range journal(t, out) {
+			if e.Event == "failed" {
+				failures = append(failures, e)
+			}
+		}
+		if len(failures) != 1 || failures[0].Code != 2 || failures[0].Attempt != 1 || !strings.Contains(failures[0].Why, c.why) {
+			t.Errorf("%s: %+v", out, failures)
+		}
 	}
 }
 

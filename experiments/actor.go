@@ -54,25 +54,41 @@ func (c Catalog) OpenActor(backend compute.Backend, dir, which string, log *slog
 	if err != nil {
 		return nil, err
 	}
+	if err := a.build(backend, saved, weights, useOf(saved, agents.ToRead)); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// build builds the agent for a use, with the weights of a checkpoint. It consumes them.
+func (a *Actor) build(backend compute.Backend, saved *checkpoint.Checkpoint, weights *model.Store, use agents.Use) error {
 	a.Spec = envbridge.Spec{ID: a.Config.Env.ID, Copies: 1}
 	known, err := a.sizes(saved, weights)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", saved.Path, err)
+		return fmt.Errorf("%s: %w", saved.Path, err)
 	}
 	known.describe(&a.Spec)
 	m, err := a.moment(saved, weights)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	a.Agent, err = a.Config.learner(backend, a.Spec, a.Info.Seed, agents.ToRead)
-	if err != nil {
-		return nil, err
+	if a.Agent, err = a.Config.learner(backend, a.Spec, a.Info.Seed, use); err != nil {
+		return err
 	}
 	if err := a.Adopt(m); err != nil {
 		a.Agent.Close()
-		return nil, fmt.Errorf("%s: %w", saved.Path, err)
+		return fmt.Errorf("%s: %w", saved.Path, err)
 	}
-	return a, nil
+	return nil
+}
+
+// useOf is the use of an agent with a checkpoint's variables: use, unless the checkpoint
+// has only those that acting needs.
+func useOf(saved *checkpoint.Checkpoint, use agents.Use) agents.Use {
+	if saved.Manifest.Only == checkpoint.Acting {
+		return agents.ToPlay
+	}
+	return use
 }
 
 // readWeights reads the weights of a checkpoint. A training may remove the checkpoint

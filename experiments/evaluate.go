@@ -74,7 +74,7 @@ func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
 			return m, err
 		}
 	}
-	learner, err := m.Config.learner(backend, env.Spec(), m.Seed, agents.ToAct)
+	learner, err := m.Config.learner(backend, env.Spec(), m.Seed, useOf(saved, agents.ToAct))
 	if err != nil {
 		return m, err
 	}
@@ -100,6 +100,9 @@ func (c Catalog) Evaluate(ctx context.Context, x Exam) (m Mark, err error) {
 		err = m.onPlane(ctx, x, env[0], learner, agent, norm, seed)
 	} else {
 		m.Evaluation, err = agents.Evaluate(ctx, env[0], agent, norm, x.Episodes, seed)
+	}
+	if errors.Is(err, agents.ErrLeftOut) {
+		return m, fmt.Errorf("checkpoint %s was exported with --only acting: use the run that it was exported from: %w", saved.Path, err)
 	}
 	if err != nil {
 		return m, runs.Brief(err)

@@ -122,6 +122,9 @@ func (r *imageRun) Build(ctx context.Context, k *runs.Keeper) (chosen string, er
 	if r.images, err = c.Data.open(ctx, "train", r.Fetched); err != nil {
 		return "", err
 	}
+	if err := c.Model.Check(shapeOf(r.images)); err != nil { // before statistics are computed
+		return "", fmt.Errorf("model: %w", err)
+	}
 	if r.judge, err = c.Eval.reference(ctx, backend, r.images, r.Log); err != nil {
 		return "", err
 	}

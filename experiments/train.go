@@ -261,6 +261,9 @@ func (r *run) breakOff() error {
 
 // Restore loads a checkpoint into the parts.
 func (r *run) Restore(c *checkpoint.Checkpoint) error {
+	if c.Manifest.Only != "" {
+		return fmt.Errorf("checkpoint %s was exported with --only %s: it has no critics, optimisers or counters to train on; continue the run that it was exported from", c.Path, c.Manifest.Only)
+	}
 	var state agents.LoopState
 	if err := errors.Join(c.Store(agentFile, r.agent.Store()), c.JSON(agentFile, r.agent.State()), c.JSON(loopFile, &state),
 		restoreScaling(r.scaling, c)); err != nil {

@@ -133,6 +133,42 @@ func Create(backend compute.Backend, store *model.Store, seed uint64, in []shape
 	if err := store.SetRNGStateFromSeed(int64(seed)); err != nil {
 		return err
 	}
+	if err := buildOnly(backend, store, in, build); err != nil {
+		return err
+	}
+	return store.InitializeVariables(backend, nil)
+}
+
+// KeepRead removes the variables that a graph does not use. It builds the graph for inputs
+// of the given shapes without compiling it.
+func KeepRead(backend compute.Backend, store *model.Store, in []shapes.Shape, build func(*model.Scope, []*Node)) error {
+	var unused []string
+	err := buildOnly(backend, store, in, func(scope *model.Scope, in []*Node) {
+		build(scope, in)
+		for v := range store.IterVariables() {
+			if !v.InUseByGraph(in[0].Graph()) {
+				unused = append(unused, v.Path())
+			}
+		}
+	})
+	for _, path := range unused {
+		err = errors.Join(err, store.DeleteVariable(path))
+	}
+	return err
+}
+
+// Has reports whether a scope has variables.
+func Has(store *model.Store, scope string) bool {
+	some := false
+	for range store.Scope(scope).IterVariables() {
+		some = true
+		break
+	}
+	return some
+}
+
+// buildOnly builds a graph and discards it.
+func buildOnly(backend compute.Backend, store *model.Store, in []shapes.Shape, build func(*model.Scope, []*Node)) error {
 	done := false
 	exec, err := model.NewExec(backend, store, func(scope *model.Scope, in []*Node) []*Node {
 		build(scope, in)
@@ -146,5 +182,5 @@ func Create(backend compute.Backend, store *model.Store, seed uint64, in []shape
 	if _, err = exec.Compile(in...); !done {
 		return err
 	}
-	return store.InitializeVariables(backend, nil)
+	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"github.com/stein-rl/stein/internal/settings"
 )
 
 // A Config is the shape of a buffer.
@@ -44,7 +46,7 @@ func (c Config) normal() (Config, error) {
 	if !(c.Gamma >= 0 && c.Gamma <= 1) {
 		errs = append(errs, fmt.Errorf("replay: Gamma %v, want 0 to 1", c.Gamma))
 	}
-	return c, errors.Join(errs...)
+	return c, settings.Refuse(errors.Join(errs...))
 }
 
 // row is the length of a slot in float32: observation, action, reward.

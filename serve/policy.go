@@ -199,7 +199,10 @@ func (p *policy) run(jobs []*job, greedy bool, seed, call uint64) {
 			continue
 		}
 		to := at + j.rows
-		r.Action, r.Value = all.Action[at*width:to*width], all.Value[at:to]
+		r.Action = all.Action[at*width : to*width]
+		if all.Value != nil {
+			r.Value = all.Value[at:to]
+		}
 		if all.Entropy != nil {
 			r.Entropy = all.Entropy[at:to]
 		}

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
@@ -61,7 +59,7 @@ func newOracle(s *Learner, sizes []int) (*Oracle, error) {
 
 func (o *Oracle) compile(exec *model.Exec) error {
 	for _, n := range o.batches.Sizes {
-		if _, err := exec.Compile(shapes.Make(dtypes.Float32), RNGStateShape, shapes.Make(dtypes.Float32, n, o.sac.spec.ObsDim)); err != nil {
+		if _, err := exec.Compile(o.sac.actingShapes(n)...); err != nil {
 			return fmt.Errorf("batch of %d: %w", n, err)
 		}
 	}
@@ -100,12 +98,19 @@ func (o *Oracle) ask(all *agents.Answer, batch []float32, n, size int, greedy bo
 	if err != nil {
 		return err
 	}
-	to := []*[]float32{&all.Action, &all.Entropy, &all.Value, &all.LogProb}
-	if o.both != nil && greedy {
-		to = []*[]float32{nil, &all.Entropy, nil, nil, &all.Action, &all.Value}
+	var to []*[]float32 // where to append each output
+	switch {
+	case o.both != nil && greedy:
+		to = []*[]float32{nil, &all.Entropy, nil, &all.Action, nil, &all.Value}
+	case o.both != nil:
+		to = []*[]float32{&all.Action, &all.Entropy, &all.LogProb, nil, &all.Value, nil}
+	case greedy:
+		to = []*[]float32{&all.Action, &all.Entropy, &all.Value}
+	default:
+		to = []*[]float32{&all.Action, &all.Entropy, &all.LogProb, &all.Value}
 	}
 	for i, t := range out {
-		if i < len(to) && to[i] != nil {
+		if to[i] != nil {
 			rows := n
 			if to[i] == &all.Action {
 				rows *= o.sac.spec.ActDim
@@ -139,11 +144,12 @@ func (o *Oracle) Close() {
 }
 
 // drawnGraph maps obs [N, S] to actions drawn as in actGraph, [N, A], the policy's
-// entropy, the actions' values and their log-probabilities, [N] each.
+// entropy, the actions' log-probabilities and their values, [N] each. Without critics it
+// omits the values.
 func (s *Learner) drawnGraph(scope *model.Scope, progress, k, obs *Node) []*Node {
 	q := s.query(scope, s.trained(), obs, random.NewKey(k), progress)
 	d, one := s.drawOne(q)
-	return []*Node{one.Action, Neg(meanAlive(d.LogProb, d.Alive)), valueOf(q, one.Action), one.LogProb}
+	return append([]*Node{one.Action, Neg(meanAlive(d.LogProb, d.Alive)), one.LogProb}, s.valuesOf(q, one.Action)...)
 }
 
 // chosenGraph is drawnGraph for greedy actions, without log-probabilities.
@@ -153,19 +159,25 @@ func (s *Learner) chosenGraph(scope *model.Scope, progress, k, obs *Node) []*Nod
 	// same particles, and the engine computes them once.
 	q := s.query(scope, s.trained(), obs, random.NewKey(k).Fold(0), progress)
 	d := s.policy.Sample(q)
-	return []*Node{action, Neg(meanAlive(d.LogProb, d.Alive)), valueOf(q, action)}
+	return append([]*Node{action, Neg(meanAlive(d.LogProb, d.Alive))}, s.valuesOf(q, action)...)
 }
 
-// bothGraph is drawnGraph followed by the greedy actions of the same draw and their
-// values.
+// bothGraph is drawnGraph with the greedy actions of the same draw before the values, and
+// their values at the end.
 func (s *Learner) bothGraph(scope *model.Scope, progress, k, obs *Node) []*Node {
 	q := s.query(scope, s.trained(), obs, random.NewKey(k), progress)
 	d, one := s.drawOne(q)
 	best := s.policy.(policies.Chooser).Choose(q, d)
-	return []*Node{one.Action, Neg(meanAlive(d.LogProb, d.Alive)), valueOf(q, one.Action), one.LogProb, best, valueOf(q, best)}
+	return append([]*Node{one.Action, Neg(meanAlive(d.LogProb, d.Alive)), one.LogProb, best}, s.valuesOf(q, one.Action, best)...)
 }
 
-// valueOf is min_k Q_k of one action a state, [N, A] -> [N].
-func valueOf(q policies.Query, action *Node) *Node {
-	return Squeeze(q.Value(InsertAxes(action, 1)), 1)
+// valuesOf are min_k Q_k of one action a state each, [N, A] -> [N]; none without critics.
+func (s *Learner) valuesOf(q policies.Query, actions ...*Node) (all []*Node) {
+	if s.needs(s.asked()) != nil {
+		return nil
+	}
+	for _, action := range actions {
+		all = append(all, Squeeze(q.Value(InsertAxes(action, 1)), 1))
+	}
+	return all
 }

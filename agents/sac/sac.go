@@ -16,6 +16,7 @@ import (
 
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/internal/settings"
 	"github.com/stein-rl/stein/nn"
 	"github.com/stein-rl/stein/policies"
 	"github.com/stein-rl/stein/random"
@@ -31,6 +32,7 @@ type Learner struct {
 	policy  policies.Policy
 	seed    uint64
 	backend compute.Backend
+	use     agents.Use
 	batch   int          // transitions per update
 	fused   int          // updates in one call
 	store   *model.Store // all variables
@@ -62,7 +64,7 @@ var (
 // compiles the graphs that the task's use needs, so that a bad graph fails here. The
 // graph of an update takes the longest.
 func New(cfg Config, t agents.Task) (*Learner, error) {
-	if err := errors.Join(cfg.Validate(), t.Validate()); err != nil {
+	if err := errors.Join(settings.Refuse(cfg.Validate()), t.Validate()); err != nil {
 		return nil, fmt.Errorf("sac: %w", err)
 	}
 	if t.Policy == nil {
@@ -70,20 +72,23 @@ func New(cfg Config, t agents.Task) (*Learner, error) {
 	}
 	if c, ok := t.Policy.(policies.Checker); ok {
 		if err := c.Check(cfg.Particles, t.Spec.ActDim); err != nil {
-			return nil, fmt.Errorf("sac: policy for %d particles and %d action dimensions: %w", cfg.Particles, t.Spec.ActDim, err)
+			return nil, settings.Refuse(fmt.Errorf("sac: policy for %d particles and %d action dimensions: %w", cfg.Particles, t.Spec.ActDim, err))
 		}
 	}
 	if t.Use == agents.ToLearn && cfg.Critic.Norm == "batch" && t.Schedule.BatchSize < 2 {
-		return nil, fmt.Errorf("sac: critic.norm batch with batch_size %d: batch normalisation needs at least 2 transitions", t.Schedule.BatchSize)
+		return nil, settings.Refuse(fmt.Errorf("sac: critic.norm batch with batch_size %d: batch normalisation needs at least 2 transitions", t.Schedule.BatchSize))
 	}
 	s := &Learner{
-		cfg: cfg, spec: t.Spec, policy: t.Policy, seed: t.Seed, greedySeed: t.Seed, backend: t.Backend,
+		cfg: cfg, spec: t.Spec, policy: t.Policy, seed: t.Seed, greedySeed: t.Seed, backend: t.Backend, use: t.Use,
 		batch: t.Schedule.BatchSize, fused: t.Schedule.FusedUpdates,
 		store: model.NewStore(), progress: tensors.FromScalar(float32(0)),
 	}
 	stages := []func() error{s.create, s.initialise, s.prepareActing}
 	if !t.Use.Trains() {
 		stages = slices.Insert(stages, 1, func() error { return nn.ForgetMoments(s.store) })
+	}
+	if t.Use == agents.ToPlay {
+		stages = append(stages, s.keepPlayed)
 	}
 	if t.Use.Acts() {
 		stages = append(stages, s.compileActing)
@@ -188,12 +193,34 @@ func (s *Learner) prepareActing() (err error) {
 
 func (s *Learner) compileActing() error {
 	for _, exec := range []*model.Exec{s.acting, s.greedy} {
-		_, err := exec.Compile(shapes.Make(dtypes.Float32), RNGStateShape, shapes.Make(dtypes.Float32, s.spec.Copies, s.spec.ObsDim))
-		if err != nil {
+		if _, err := exec.Compile(s.actingShapes(s.spec.Copies)...); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// actingShapes are the shapes of the inputs of acting: progress, key, and n observations.
+func (s *Learner) actingShapes(n int) []shapes.Shape {
+	return []shapes.Shape{shapes.Make(dtypes.Float32), RNGStateShape, shapes.Make(dtypes.Float32, n, s.spec.ObsDim)}
+}
+
+// keepPlayed removes the variables that no action of the trained policy needs: those of
+// the policy that explores, if there is an average, and of critics that it does not ask.
+func (s *Learner) keepPlayed() error {
+	return nn.KeepRead(s.backend, s.store, s.actingShapes(1), func(scope *model.Scope, in []*Node) {
+		progress, key, obs := in[0], in[1], in[2]
+		s.greedyGraph(scope, progress, key, obs)
+		s.draw(s.query(scope, s.trained(), obs, random.NewKey(key), progress))
+	})
+}
+
+// needs is an ErrLeftOut if keepPlayed removed the variables of a scope.
+func (s *Learner) needs(scope string) error {
+	if s.use != agents.ToPlay || nn.Has(s.store, scope) {
+		return nil
+	}
+	return fmt.Errorf("variables in scope %s: %w", scope, agents.ErrLeftOut)
 }
 
 // inputShapes are the shapes of updateGraph's inputs, for k minibatches of b.
@@ -273,6 +300,9 @@ func (s *Learner) Act(obs []float32, greedy bool) ([]float32, error) {
 	n, err := agents.Rows(obs, s.spec.ObsDim)
 	if err != nil {
 		return nil, fmt.Errorf("sac: %w", err)
+	}
+	if err := s.needs(policyScope); err != nil && !greedy {
+		return nil, fmt.Errorf("sac: exploring: %w", err)
 	}
 	exec, k := s.acting, random.KeyOf(s.seed, actStream, s.state.Acts)
 	if greedy {

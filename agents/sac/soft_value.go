@@ -1,6 +1,7 @@
 package sac
 
 import (
+	"errors"
 	"fmt"
 
 	. "github.com/gomlx/gomlx/core/graph"
@@ -24,7 +25,7 @@ type SoftValues struct {
 func (s *Learner) SoftValues(target string, particles int) (*SoftValues, error) {
 	like := *s
 	like.cfg.Target, like.cfg.Particles, like.cfg.TargetParticles = target, particles, particles
-	err := like.cfg.Check(s.policy)
+	err := errors.Join(like.cfg.Check(s.policy), s.needs(policyScope), s.needs(s.targeted()))
 	if err != nil {
 		return nil, fmt.Errorf("sac: soft values: %w", err)
 	}
@@ -53,13 +54,17 @@ func (v *SoftValues) Of(obs []float32, seed uint64) ([]float32, error) {
 // Close frees the compiled graphs.
 func (v *SoftValues) Close() { v.exec.Finalize() }
 
+// targeted is the scope of the critics that the target uses.
+func (s *Learner) targeted() string {
+	if s.cfg.Tau != nil {
+		return targetScope
+	}
+	return criticScope
+}
+
 func (s *Learner) softValueGraph(scope *model.Scope, in []*Node) []*Node {
 	q := s.query(scope, policyScope, in[2], random.NewKey(in[1]), in[0])
-	critics := criticScope
-	if s.cfg.Tau != nil {
-		critics = targetScope
-	}
 	draw := s.sample(q, s.cfg.Target == "particles")
-	value := s.critics(scope.At("%s", critics)).Value(q.Obs, draw.Action)
+	value := s.critics(scope.At("%s", s.targeted())).Value(q.Obs, draw.Action)
 	return []*Node{s.softValue(value, draw, q.Alpha, figures{})}
 }

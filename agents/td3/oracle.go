@@ -11,6 +11,7 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/nn"
 )
 
 // oracle answers with the actor's actions, without noise.
@@ -28,6 +29,9 @@ func (s *Learner) Oracle(sizes []int) (agents.Oracle, error) {
 	}
 	exec, err := model.NewExec(s.backend, s.store, func(scope *model.Scope, obs *Node) []*Node {
 		action := s.actor(scope, obs)
+		if !nn.Has(s.store, criticScope) { // built ToPlay
+			return []*Node{action}
+		}
 		return []*Node{action, Min(s.critic(scope, 0, obs, action), s.critic(scope, 1, obs, action))}
 	})
 	if err != nil {
@@ -59,9 +63,11 @@ func (o *oracle) Ask(obs []float32, _ bool, _, _ uint64) (agents.Answer, error) 
 		if err != nil {
 			return err
 		}
-		return errors.Join(
-			tensors.ConstFlatData(out[0], func(x []float32) { all.Action = append(all.Action, x[:rows*o.of.spec.ActDim]...) }),
-			tensors.ConstFlatData(out[1], func(x []float32) { all.Value = append(all.Value, x[:rows]...) }))
+		err = tensors.ConstFlatData(out[0], func(x []float32) { all.Action = append(all.Action, x[:rows*o.of.spec.ActDim]...) })
+		for _, value := range out[1:] {
+			err = errors.Join(err, tensors.ConstFlatData(value, func(x []float32) { all.Value = append(all.Value, x[:rows]...) }))
+		}
+		return err
 	})
 	if err != nil {
 		return agents.Answer{}, fmt.Errorf("td3: oracle: %w", err)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/stein-rl/stein/agents"
 	"github.com/stein-rl/stein/envbridge"
+	"github.com/stein-rl/stein/internal/settings"
 	"github.com/stein-rl/stein/nn"
 	"github.com/stein-rl/stein/random"
 	"github.com/stein-rl/stein/replay"
@@ -59,7 +60,7 @@ var (
 
 // New builds the learner for a task and compiles the graphs that the task's use needs.
 func New(cfg Config, t agents.Task) (*Learner, error) {
-	if err := errors.Join(cfg.Validate(), cfg.Check(t.Policy), t.Validate()); err != nil {
+	if err := errors.Join(settings.Refuse(errors.Join(cfg.Validate(), cfg.Check(t.Policy))), t.Validate()); err != nil {
 		return nil, fmt.Errorf("td3: %w", err)
 	}
 	s := &Learner{cfg: cfg, spec: t.Spec, batch: t.Schedule.BatchSize, seed: t.Seed, backend: t.Backend, store: model.NewStore()}
@@ -95,6 +96,12 @@ func (s *Learner) build(t agents.Task) (err error) {
 	}
 	for _, target := range s.targets() {
 		if err := target.Reset(); err != nil {
+			return err
+		}
+	}
+	if t.Use == agents.ToPlay {
+		obs := []shapes.Shape{shapes.Make(dtypes.Float32, 1, s.spec.ObsDim)}
+		if err := nn.KeepRead(s.backend, s.store, obs, func(scope *model.Scope, in []*Node) { s.actor(scope, in[0]) }); err != nil {
 			return err
 		}
 	}

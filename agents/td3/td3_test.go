@@ -194,3 +194,39 @@ func TestErrors(t *testing.T) {
 		t.Errorf("%g, %d", gamma, n)
 	}
 }
+
+// Ensure that a learner built to play has the actor alone, and acts as a whole one.
+func TestPlay(t *testing.T) {
+	whole := newTD3(t, enginetest.PureGo(t), tiny(6, 5), 3, 2, 4)
+	played, err := New(tiny(6, 5), agents.Task{
+		Backend: enginetest.PureGo(t), Spec: envbridge.Spec{ID: "test", Copies: 1, ObsDim: 3, ActDim: 2}, Seed: 9, Use: agents.ToPlay,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer played.Close()
+	for v := range played.Store().IterVariables() {
+		if !strings.HasPrefix(v.Path(), "/actor/") {
+			t.Errorf("%s is left", v.Path())
+		}
+	}
+	obs := []float32{1, 2, 3, -1, 0, 1}
+	want, err := whole.Act(obs, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := agents.Adopt(played, whole.Store()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := played.Act(obs, true); err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, %v, want %v", got, err, want)
+	}
+	oracle, err := played.Oracle([]int{2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer oracle.Close()
+	if a, err := oracle.Ask(obs, true, 1, 0); err != nil || !slices.Equal(a.Action, want) || a.Value != nil {
+		t.Errorf("%+v, %v", a, err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/stein-rl/stein/internal/settings"
 	"github.com/stein-rl/stein/sampler"
 )
 
@@ -93,11 +94,11 @@ func (c Config) Validate() error {
 	return errors.Join(all...)
 }
 
-// Check validates the settings for images of a shape.
+// Check validates the settings for images of a shape. The error is a RefusedError.
 func (c Config) Check(s Shape) error {
 	all := []error{c.Sampler.Validate(c.Particles, s.Size()), c.Initial.check(s)}
 	if c.Objective != "likelihood" {
 		all = append(all, c.Energy.Check(s))
 	}
-	return errors.Join(all...)
+	return settings.Refuse(errors.Join(all...))
 }

@@ -43,7 +43,10 @@ func (i Initial) check(s Shape) error {
 	if i.Kind != "glow" {
 		return nil
 	}
-	return i.glow(s).Check()
+	if err := i.glow(s).Check(); err != nil {
+		return fmt.Errorf("initial: %w", err)
+	}
+	return nil
 }
 
 func (i Initial) glow(s Shape) flows.Glow {

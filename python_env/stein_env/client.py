@@ -39,7 +39,9 @@ class Answer:
     entropies: Array
     """Entropy of the policy at each observation, in nats, [n]."""
     q_values: Array
-    """Value of the action: the smaller of the two critics' values, [n]."""
+    """Value of the action: the smaller of the two critics' values, [n].
+
+    Empty for a policy exported without its critics."""
     step: int
     """Environment steps of the checkpoint that answered."""
 
@@ -266,9 +268,10 @@ class Stream:
 
 def _answer(reply: pb.ActResponse, rows: int | None) -> Answer:
     actions = np.array(reply.actions, np.float32)
-    if len(reply.q_values) != (1 if rows is None else rows):
+    taken = len(reply.q_values) or len(reply.entropies)
+    if taken not in (0, 1 if rows is None else rows):
         raise ValueError(
-            f"the server took the numbers as {len(reply.q_values)} observations, not"
+            f"the server took the numbers as {taken} observations, not"
             f" {1 if rows is None else rows}: their size is not the policy's obs_dim"
         )
     return Answer(

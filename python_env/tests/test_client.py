@@ -85,5 +85,14 @@ def test_observations_of_another_size_are_no_others(
     with pytest.raises(ValueError, match=f"took the numbers as {answered}"):
         _answer(reply, rows)
     assert _answer(reply, answered).actions.shape == (answered, 1)
+    without = pb.ActResponse(actions=[0.0] * answered, entropies=[0.0] * answered)
+    with pytest.raises(ValueError, match=f"took the numbers as {answered}"):
+        _answer(without, rows)
     one = pb.ActResponse(actions=[1, 2], q_values=[0])
     assert np.array_equal(_answer(one, None).actions, [1, 2])
+
+
+def test_a_policy_without_critics_has_no_values() -> None:
+    neither = pb.ActResponse(actions=[1, 2, 3, 4])
+    assert _answer(neither, 2).actions.shape == (2, 2)
+    assert _answer(neither, 2).q_values.size == 0

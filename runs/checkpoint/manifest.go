@@ -21,6 +21,9 @@ import (
 // file of a checkpoint changes its meaning, together with a new entry in migrations.
 const Format = 1
 
+// Acting is the Only of a checkpoint that has just the variables that actions need.
+const Acting = "acting"
+
 const manifestName = "manifest.json"
 
 // A Manifest describes a checkpoint.
@@ -29,6 +32,8 @@ type Manifest struct {
 	Stein  string    `json:"stein"` // version of the program that wrote it
 	Step   int64     `json:"step"`  // environment steps
 	Time   time.Time `json:"time"`
+	// Only says what the checkpoint is reduced to, such as Acting; empty: nothing is left out.
+	Only string `json:"only,omitempty"`
 	// Figure is what Best and Prune rank by, larger is better; nil: unknown.
 	Figure *float64 `json:"figure,omitempty"`
 	Files  []File   `json:"files"`

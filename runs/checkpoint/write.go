@@ -121,6 +121,9 @@ func (w *Writer) Figure(value float64) {
 	}
 }
 
+// Only records what the checkpoint is reduced to; see Manifest.
+func (w *Writer) Only(what string) { w.manifest.Only = what }
+
 // Size is the number of bytes written so far.
 func (w *Writer) Size() int64 { return w.manifest.Size() }
 

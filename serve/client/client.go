@@ -138,7 +138,7 @@ type Answer struct {
 	Actions   []float32 // in [−1, 1], [n*A]
 	LogProbs  []float32 // [n]; empty for deterministic actions
 	Entropies []float32 // nats, [n]; empty where the agent draws nothing
-	QValues   []float32 // [n]
+	QValues   []float32 // [n]; empty for a policy exported without its critics
 	Step      int64     // environment steps of the checkpoint that answered
 }
 

@@ -123,7 +123,8 @@ type ActResponse struct {
 	// Entropy of the policy at each observation in nats: [n]. An unbiased estimate
 	// from as many draws as the policy has particles.
 	Entropies []float32 `protobuf:"fixed32,3,rep,packed,name=entropies,proto3" json:"entropies,omitempty"`
-	// The smaller of the two critics' values of each action: [n].
+	// The smaller of the two critics' values of each action: [n]. Empty for a policy
+	// exported without its critics.
 	QValues []float32 `protobuf:"fixed32,4,rep,packed,name=q_values,json=qValues,proto3" json:"q_values,omitempty"`
 	// Environment steps of the checkpoint that answered.
 	Step int64 `protobuf:"varint,5,opt,name=step,proto3" json:"step,omitempty"`
