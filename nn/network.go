@@ -57,7 +57,7 @@ func (n Network) Dense(scope *model.Scope, x *Node, out, fanIn int, bias bool, h
 		return Linear(scope, Add(Mul(x, expand(scale, x)), expand(shift, x)), out, fanIn, bias)
 	}
 	// With many rows, scaling the weights is cheaper than scaling the rows.
-	weights, offset := variables(scope, x.Graph(), x.Shape().Dim(-1), out, fanIn, bias)
+	weights, offset := dense(scope, x.Graph(), x.Shape().Dim(-1), out, fanIn, bias)
 	moved := Squeeze(Dot(InsertAxes(shift, 0), weights).Product(), 0) // [out]
 	if offset != nil {
 		moved = Add(moved, offset)
@@ -79,12 +79,12 @@ func (n Network) Activate(scope *model.Scope, x *Node) *Node {
 // The initial values are drawn on the host, from the store's model.ParamInitialSeed and
 // the variable's path: drawn in a graph, they took 1.5 seconds to compile.
 func Linear(scope *model.Scope, x *Node, out, fanIn int, bias bool) *Node {
-	weights, offset := variables(scope, x.Graph(), x.Shape().Dim(-1), out, fanIn, bias)
+	weights, offset := dense(scope, x.Graph(), x.Shape().Dim(-1), out, fanIn, bias)
 	return gomlxnn.Dense(x, weights, offset, compute.DenseLayoutInputOutputs)
 }
 
-// variables returns a dense layer's weights [in, out] and biases [out]; nil without bias.
-func variables(scope *model.Scope, g *Graph, in, out, fanIn int, bias bool) (weights, biases *Node) {
+// dense returns a dense layer's weights [in, out] and biases [out]; nil without bias.
+func dense(scope *model.Scope, g *Graph, in, out, fanIn int, bias bool) (weights, biases *Node) {
 	start := func(name string, dims ...int) *Node {
 		v := scope.GetVariable(name)
 		if v == nil {

@@ -20,13 +20,6 @@ func (s *Learner) Portrait(obs []float32, times int, actions []float32) (agents.
 	if len(obs) != s.spec.ObsDim || times < 1 || len(actions) == 0 || len(actions)%a != 0 {
 		return agents.Portrait{}, fmt.Errorf("sac: portrait: got %d observation numbers, %d draws and %d action numbers; the environment has observations of %d and actions of %d", len(obs), times, len(actions), s.spec.ObsDim, a)
 	}
-	if s.judging == nil {
-		exec, err := model.NewExec(s.backend, s.store, s.portraitGraph)
-		if err != nil {
-			return agents.Portrait{}, fmt.Errorf("sac: portrait: %w", err)
-		}
-		s.judging = exec
-	}
 	rows := make([]float32, 0, times*len(obs))
 	for range times {
 		rows = append(rows, obs...)

@@ -34,11 +34,12 @@ type Learner struct {
 	batch   int          // transitions per update
 	fused   int          // updates in one call
 	store   *model.Store // all variables
+	packed  *nn.Packed   // their values; the store's are older, except after Unpack
 
 	// Graphs of an update, of one without the policy, and of cycles of PolicyDelay updates.
-	updating, criticising, cycling *model.Exec
+	updating, criticising, cycling *nn.Program
 
-	acting, greedy, judging *model.Exec
+	acting, greedy, judging *nn.Program
 	figures                 []string // names of an update's figures, in order: the critics', then the policy's
 	ofPolicy                int      // number of figures of the policy
 
@@ -81,7 +82,7 @@ func New(cfg Config, t agents.Task) (*Learner, error) {
 		batch: t.Schedule.BatchSize, fused: t.Schedule.FusedUpdates,
 		store: model.NewStore(), progress: tensors.FromScalar(float32(0)),
 	}
-	stages := []func() error{s.create, s.initialise, s.prepareActing}
+	stages := []func() error{s.create, s.initialise, s.pack}
 	if !t.Use.Trains() {
 		stages = slices.Insert(stages, 1, func() error { return nn.ForgetMoments(s.store) })
 	}
@@ -144,51 +145,41 @@ func (s *Learner) initialise() error {
 // compile builds the updates' graphs and compiles those that calls of s.fused updates
 // need. With a PolicyDelay, whole cycles of it are one graph. If a call need not begin and
 // end with a cycle, it is calls of the critics' updates, and of the policy's one by one.
-func (s *Learner) compile() (err error) {
-	if s.updating, err = model.NewExec(s.backend, s.store, s.updateGraph); err != nil {
-		return err
-	}
+func (s *Learner) compile() error {
+	s.updating = s.packed.NewProgram(s.updateGraph)
 	fused, delay := s.fused, s.cfg.PolicyDelay
 	if !s.loops() {
 		fused = 1
 	}
 	if delay == 1 {
-		_, err = s.updating.Compile(s.inputShapes(fused, s.batch)...)
-		return err
+		return s.updating.Compile(s.inputShapes(fused, s.batch)...)
 	}
-	if s.criticising, err = model.NewExec(s.backend, s.store, s.criticGraph); err != nil {
-		return err
-	}
-	if s.cycling, err = model.NewExec(s.backend, s.store, s.cycleGraph); err != nil {
-		return err
-	}
+	s.criticising, s.cycling = s.packed.NewProgram(s.criticGraph), s.packed.NewProgram(s.cycleGraph)
 	if s.inCycles() {
-		_, err = s.cycling.Compile(s.inputShapes(fused, s.batch)...)
-		return err
+		return s.cycling.Compile(s.inputShapes(fused, s.batch)...)
 	}
 	for n := 1; n <= min(fused, delay-1); n++ {
-		if _, err = s.criticising.Compile(s.inputShapes(n, s.batch)...); err != nil {
+		if err := s.criticising.Compile(s.inputShapes(n, s.batch)...); err != nil {
 			return err
 		}
 	}
-	_, err = s.updating.Compile(s.inputShapes(1, s.batch)...)
-	return err
+	return s.updating.Compile(s.inputShapes(1, s.batch)...)
 }
 
 // inCycles reports whether the fused updates of a call are whole cycles of PolicyDelay.
 func (s *Learner) inCycles() bool { return s.loops() && s.cfg.InCycles(s.fused) }
 
-func (s *Learner) prepareActing() (err error) {
-	if s.acting, err = model.NewExec(s.backend, s.store, s.actGraph); err != nil {
-		return err
-	}
-	s.greedy, err = model.NewExec(s.backend, s.store, s.greedyGraph)
-	return err
+// pack prepares the graphs' use of the variables, which all exist by now.
+func (s *Learner) pack() error {
+	s.packed = nn.Pack(s.backend, s.store)
+	s.acting, s.greedy = s.packed.NewProgram(s.actGraph), s.packed.NewProgram(s.greedyGraph)
+	s.judging = s.packed.NewProgram(s.portraitGraph)
+	return nil
 }
 
 func (s *Learner) compileActing() error {
-	for _, exec := range []*model.Exec{s.acting, s.greedy} {
-		_, err := exec.Compile(shapes.Make(dtypes.Float32), RNGStateShape, shapes.Make(dtypes.Float32, s.spec.Copies, s.spec.ObsDim))
+	for _, program := range []*nn.Program{s.acting, s.greedy} {
+		err := program.Compile(shapes.Make(dtypes.Float32), RNGStateShape, shapes.Make(dtypes.Float32, s.spec.Copies, s.spec.ObsDim))
 		if err != nil {
 			return err
 		}
@@ -223,19 +214,21 @@ func (s *Learner) targetEntropy() float64 {
 	return -float64(s.spec.ActDim)
 }
 
-// actGraph draws actions, obs [N, S] -> [N, A].
-func (s *Learner) actGraph(scope *model.Scope, progress, key, obs *Node) *Node {
-	return s.draw(s.query(scope, policyScope, obs, random.NewKey(key), progress))
+// actGraph draws actions, [N, A], from the progress, a key and obs [N, S].
+func (s *Learner) actGraph(scope *model.Scope, in []*Node) []*Node {
+	progress, key, obs := in[0], in[1], in[2]
+	return []*Node{s.draw(s.query(scope, policyScope, obs, random.NewKey(key), progress))}
 }
 
 // greedyGraph is actGraph for greedy actions of the trained policy, or draws if it has
 // none.
-func (s *Learner) greedyGraph(scope *model.Scope, progress, key, obs *Node) *Node {
+func (s *Learner) greedyGraph(scope *model.Scope, in []*Node) []*Node {
+	progress, key, obs := in[0], in[1], in[2]
 	q := s.query(scope, s.trained(), obs, random.NewKey(key), progress)
 	if p, ok := s.policy.(policies.Greedy); ok {
-		return p.Greedy(q)
+		return []*Node{p.Greedy(q)}
 	}
-	return s.draw(q)
+	return []*Node{s.draw(q)}
 }
 
 // draw selects one of the living particles uniformly.
@@ -274,14 +267,14 @@ func (s *Learner) Act(obs []float32, greedy bool) ([]float32, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sac: %w", err)
 	}
-	exec, k := s.acting, random.KeyOf(s.seed, actStream, s.state.Acts)
+	program, k := s.acting, random.KeyOf(s.seed, actStream, s.state.Acts)
 	if greedy {
-		exec, k = s.greedy, random.KeyOf(s.greedySeed, greedyStream, s.greedyActs)
+		program, k = s.greedy, random.KeyOf(s.greedySeed, greedyStream, s.greedyActs)
 		s.greedyActs++
 	} else {
 		s.state.Acts++
 	}
-	out, err := exec.Call(s.progress, tensors.FromFlatDataAndDimensions(k[:], 3), tensors.FromFlatDataAndDimensions(obs, n, s.spec.ObsDim))
+	out, err := program.Call(s.progress, tensors.FromFlatDataAndDimensions(k[:], 3), tensors.FromFlatDataAndDimensions(obs, n, s.spec.ObsDim))
 	if err != nil {
 		return nil, fmt.Errorf("sac: acting: %w", err)
 	}
@@ -348,7 +341,7 @@ func (s *Learner) policyUpdates(from, to uint64) uint64 {
 // together returns how many of the next updates, at most left and at most most, one call
 // makes, and by which graph: whole cycles of PolicyDelay if calls consist of them, otherwise
 // those of the critics alone that come before the next one of the policy, or that one.
-func (s *Learner) together(left, most int) (n int, graph *model.Exec) {
+func (s *Learner) together(left, most int) (n int, graph *nn.Program) {
 	delay := s.cfg.PolicyDelay
 	if delay == 1 {
 		return min(left, most), s.updating
@@ -365,7 +358,7 @@ func (s *Learner) together(left, most int) (n int, graph *model.Exec) {
 
 // call makes n updates in one call of a graph, from minibatch first of b, and adds their
 // figures to sums.
-func (s *Learner) call(graph *model.Exec, b *replay.Batch, first, n int, sums []float64) error {
+func (s *Learner) call(graph *nn.Program, b *replay.Batch, first, n int, sums []float64) error {
 	keys := make([]uint64, 0, 3*n)
 	for i := range uint64(n) {
 		one := random.KeyOf(s.seed, updateStream, s.state.Updates+i)
@@ -376,7 +369,7 @@ func (s *Learner) call(graph *model.Exec, b *replay.Batch, first, n int, sums []
 		return tensors.FromFlatDataAndDimensions(x[from*width:(from+rows)*width], rows, width)
 	}
 	column := func(x []float32) *tensors.Tensor { return tensors.FromFlatDataAndDimensions(x[from:from+rows], rows) }
-	in := make([]any, inCount)
+	in := make([]*tensors.Tensor, inCount)
 	in[inProgress] = s.progress
 	in[inKeys] = tensors.FromFlatDataAndDimensions(keys, n, 3)
 	in[inObs] = table(b.Obs, s.spec.ObsDim)
@@ -421,8 +414,13 @@ func (s *Learner) SetProgress(share float64) { s.progress = tensors.FromScalar(f
 func (s *Learner) SeedGreedy(seed uint64) { s.greedySeed, s.greedyActs = seed, 0 }
 
 // Store holds the learner's variables, including the optimisers'. Resuming needs it and
-// State.
-func (s *Learner) Store() *model.Store { return s.store }
+// State. Its values are current, and may be changed, until the next call of the learner.
+func (s *Learner) Store() *model.Store {
+	if err := s.packed.Unpack(); err != nil {
+		panic(err) // out of memory: numbers are copied
+	}
+	return s.store
+}
 
 // State is what must be saved besides the Store.
 func (s *Learner) State() any { return &s.state }
@@ -432,9 +430,9 @@ func (s *Learner) Particles() int { return s.cfg.Particles }
 
 // Close frees the compiled graphs.
 func (s *Learner) Close() {
-	for _, exec := range []*model.Exec{s.updating, s.criticising, s.cycling, s.acting, s.greedy, s.judging} {
-		if exec != nil {
-			exec.Finalize()
+	for _, program := range []*nn.Program{s.updating, s.criticising, s.cycling, s.acting, s.greedy, s.judging} {
+		if program != nil {
+			program.Finalize()
 		}
 	}
 }
