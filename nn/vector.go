@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 	"github.com/gomlx/gomlx/ml/model/initializer"
@@ -77,7 +78,7 @@ const (
 // moments are the variables with Adam's moments of v, which they create.
 func moments(store *model.Store, v *model.Variable) (first, second *model.Variable) {
 	at := store.Scope(model.JoinPath(momentsScope, v.Scope())).WithInitializer(initializer.Zero)
-	shape := v.Shape().Clone()
+	shape := shapes.Make(dtypes.Float32, v.Shape().Dimensions...)
 	first = at.VariableWithShape(v.Name()+firstMoment, shape).SetTrainable(false)
 	second = at.VariableWithShape(v.Name()+secondMoment, shape).SetTrainable(false)
 	return first, second
