@@ -118,7 +118,10 @@ func narrowProduct(x, w *Node) *Node {
 	transposed := IdentityWithCustomGradient(Transpose(w, 0, 1), func(_, g *Node) *Node { return MaxScalar(g, -math.MaxFloat32) })
 	dims := append(slices.Clone(x.Shape().Dimensions[:x.Rank()-1]), out)
 	y := DotGeneral(Reshape(x, -1, in), []int{1}, nil, transposed, []int{1}, nil)
-	return Reshape(Slice(y, AxisRange(), AxisRange(0, out)), dims...)
+	if out == 1 {
+		y = ReduceSum(y, 1) // a Slice could not be differentiated three times
+	}
+	return Reshape(y, dims...)
 }
 
 // dense returns a dense layer's weights [in, out] and biases [out]; nil without bias.
