@@ -104,6 +104,7 @@ func New(cfg Config, t agents.Task) (*Learner, error) {
 // create creates and initialises the variables of all parts and of their optimisers.
 func (s *Learner) create() error {
 	return nn.Create(s.backend, s.store, s.seed, s.inputShapes(1, 1), func(scope *model.Scope, in []*Node) {
+		in = s.split(in)
 		b := minibatch{in[inObs], in[inAction], in[inNext], in[inReward], in[inDiscount], in[inWeight]}
 		// Targets and averages need their sources first.
 		if s.cfg.Tau != nil {
@@ -192,12 +193,7 @@ func (s *Learner) inputShapes(k, b int) []shapes.Shape {
 	all := make([]shapes.Shape, inCount)
 	all[inProgress] = shapes.Make(dtypes.Float32)
 	all[inKeys] = shapes.Make(dtypes.Uint64, k, 3)
-	all[inObs] = shapes.Make(dtypes.Float32, k*b, s.spec.ObsDim)
-	all[inAction] = shapes.Make(dtypes.Float32, k*b, s.spec.ActDim)
-	all[inNext] = all[inObs]
-	for _, i := range []int{inReward, inDiscount, inWeight} {
-		all[i] = shapes.Make(dtypes.Float32, k*b)
-	}
+	all[inColumns] = shapes.Make(dtypes.Float32, k*b*s.rowSize())
 	return all
 }
 
@@ -249,6 +245,9 @@ func (s *Learner) drawOne(q policies.Query) (policies.Draw, chosenDraw) {
 	q.Key = key.Fold(0)
 	d := s.policy.Sample(q)
 	n, m, a := d.Action.Shape().Dim(0), d.Action.Shape().Dim(1), d.Action.Shape().Dim(2)
+	if m == 1 {
+		return d, chosenDraw{Action: Reshape(d.Action, n, a), LogProb: Reshape(d.LogProb, n)}
+	}
 	chance := key.Fold(1).Uniform(shapes.Make(dtypes.Float32, n, m))
 	if d.Alive != nil {
 		chance = Where(d.Alive, chance, Sub(chance, OnesLike(chance)))
@@ -274,11 +273,16 @@ func (s *Learner) Act(obs []float32, greedy bool) ([]float32, error) {
 	} else {
 		s.state.Acts++
 	}
-	out, err := program.Call(s.progress, tensors.FromFlatDataAndDimensions(k[:], 3), tensors.FromFlatDataAndDimensions(obs, n, s.spec.ObsDim))
+	key, states := tensors.FromFlatDataAndDimensions(k[:], 3), tensors.FromFlatDataAndDimensions(obs, n, s.spec.ObsDim)
+	out, err := program.Call(s.progress, key, states)
 	if err != nil {
 		return nil, fmt.Errorf("sac: acting: %w", err)
 	}
-	defer out[0].FinalizeAll()
+	defer func() {
+		for _, t := range append(out, key, states) {
+			t.FinalizeAll()
+		}
+	}()
 	s.action = sized(s.action, n*s.spec.ActDim)
 	if err := tensors.ConstFlatData(out[0], func(flat []float32) { copy(s.action, flat) }); err != nil {
 		return nil, fmt.Errorf("sac: acting: %w", err)
@@ -364,22 +368,25 @@ func (s *Learner) call(graph *nn.Program, b *replay.Batch, first, n int, sums []
 		one := random.KeyOf(s.seed, updateStream, s.state.Updates+i)
 		keys = append(keys, one[:]...)
 	}
-	from, rows := first*s.batch, n*s.batch
-	table := func(x []float32, width int) *tensors.Tensor {
-		return tensors.FromFlatDataAndDimensions(x[from*width:(from+rows)*width], rows, width)
+	from, to := first*s.batch, (first+n)*s.batch
+	columns := make([]float32, 0, (to-from)*s.rowSize())
+	for _, x := range [][]float32{b.Obs, b.Action, b.Next, b.Reward, b.Discount, b.Weight} {
+		width := len(x) / b.N
+		columns = append(columns, x[from*width:to*width]...)
 	}
-	column := func(x []float32) *tensors.Tensor { return tensors.FromFlatDataAndDimensions(x[from:from+rows], rows) }
 	in := make([]*tensors.Tensor, inCount)
 	in[inProgress] = s.progress
 	in[inKeys] = tensors.FromFlatDataAndDimensions(keys, n, 3)
-	in[inObs] = table(b.Obs, s.spec.ObsDim)
-	in[inAction] = table(b.Action, s.spec.ActDim)
-	in[inNext] = table(b.Next, s.spec.ObsDim)
-	in[inReward], in[inDiscount], in[inWeight] = column(b.Reward), column(b.Discount), column(b.Weight)
+	in[inColumns] = tensors.FromFlatDataAndDimensions(columns, len(columns))
 	out, err := graph.Call(in...)
 	if err != nil {
 		return fmt.Errorf("sac: update %d: %w", s.state.Updates, err)
 	}
+	defer func() { // sooner than the garbage collector would
+		for _, t := range append(out, in[inKeys:]...) {
+			t.FinalizeAll()
+		}
+	}()
 	done := tensors.ToScalar[int32](out[0])
 	figures := tensors.MustCopyFlatData[float32](out[1])
 	if err := tensors.ConstFlatData(out[2], func(flat []float32) { copy(s.absError[from:], flat) }); err != nil {
