@@ -62,12 +62,21 @@ func (c Copy) Reset() error {
 // Follow moves every variable of the copy by a share towards its counterpart, inside a
 // graph.
 func (c Copy) Follow(g *Graph, share float64) {
+	var from []*model.Variable
+	counterpart := map[*model.Variable]*model.Variable{}
 	for v, path := range c.pairs() {
 		to := c.Store.GetVariable(path)
 		if to == nil {
 			panic(fmt.Errorf("nn: %s has no copy %s", v.Path(), path))
 		}
-		old := to.NodeValue(g)
-		to.SetNodeValue(Add(old, MulScalar(Sub(v.NodeValue(g), old), share)))
+		from, counterpart[v] = append(from, v), to
+	}
+	for _, vector := range vectors(from) {
+		var to Vector
+		for _, v := range vector {
+			to = append(to, counterpart[v])
+		}
+		old := to.Value(g)
+		to.SetValue(Add(old, MulScalar(Sub(vector.Value(g), old), share)))
 	}
 }

@@ -32,7 +32,26 @@ type Adam struct {
 func (a Adam) Step(scope *model.Scope, part Part) (norm *Node) {
 	g := part.Loss.Graph()
 	scope = scope.At("%s", part.Scope)
-	grads := scope.BuildTrainableVariablesGradientsGraph(part.Loss)
+	var trained []*model.Variable
+	var values []*Node
+	for v := range scope.IterVariables() {
+		if v.Trainable && v.InUseByGraph(g) {
+			trained, values = append(trained, v), append(values, v.NodeValue(g))
+		}
+	}
+	slope := map[*model.Variable]*Node{}
+	for i, x := range Gradient(part.Loss, values...) {
+		slope[trained[i]] = x
+	}
+	all := vectors(trained)
+	grads := make([]*Node, len(all))
+	for i, vector := range all {
+		members := make([]*Node, len(vector))
+		for j, v := range vector {
+			members[j] = slope[v]
+		}
+		grads[i] = joined(members)
+	}
 	norm = globalNorm(grads)
 	if part.Clip > 0 {
 		shrink := MinScalar(Div(Const(g, float32(part.Clip)), MaxScalar(norm, 1e-6)), 1.0)
@@ -40,43 +59,72 @@ func (a Adam) Step(scope *model.Scope, part Part) (norm *Node) {
 			grads[i] = Mul(grads[i], shrink)
 		}
 	}
-	a.setRate(scope, part.Rate, g)
-	a.optimizer(part.Rate).UpdateGraphWithGradients(scope, grads, dtypes.Float32)
-	// Later losses see the updated values as constants: they do not differentiate through
-	// this step.
-	for v := range scope.IterVariables() {
-		if v.Trainable {
-			v.SetNodeValue(StopGradient(v.NodeValue(g)))
-		}
-	}
+	steps := optimizer.GetGlobalStepVar(scope.Store())
+	steps.SetNodeValue(AddScalar(steps.NodeValue(g), 1))
+	step := optimizer.IncrementCounter(scope.At(optimizer.AdamDefaultScope), g, "step", dtypes.Float32)
+	a.descend(scope.Store(), all, grads, a.setRate(scope, part.Rate, g), step)
 	return norm
 }
 
-// A Snapshot holds the variables of a store as they were before an update.
+// descend moves vectors by their gradients; step is the number of the step, float32.
+func (a Adam) descend(store *model.Store, all []Vector, grads []*Node, rate, step *Node) {
+	g := step.Graph()
+	beta1, beta2 := Const(g, float32(a.beta1())), Const(g, float32(0.999))
+	unbias1, unbias2 := Reciprocal(OneMinus(Pow(beta1, step))), Reciprocal(OneMinus(Pow(beta2, step)))
+	for i, vector := range all {
+		var first, second Vector
+		for _, v := range vector {
+			m1, m2 := moments(store, v)
+			first, second = append(first, m1), append(second, m2)
+		}
+		m1 := Add(Mul(beta1, first.Value(g)), Mul(OneMinus(beta1), grads[i]))
+		m2 := Add(Mul(beta2, second.Value(g)), Mul(OneMinus(beta2), Square(grads[i])))
+		move := Div(Mul(rate, Mul(m1, unbias1)), AddScalar(Sqrt(Mul(m2, unbias2)), a.Epsilon))
+		first.SetValue(m1)
+		second.SetValue(m2)
+		// Later losses see the updated values as constants: they do not differentiate through
+		// this step.
+		vector.SetValue(StopGradient(Sub(vector.Value(g), move)))
+	}
+}
+
+// A Snapshot holds variables as they were before an update.
 type Snapshot struct {
-	store  *model.Store
+	vars   []*model.Variable
 	before map[*model.Variable]*Node
 }
 
 // Remember takes a Snapshot inside a graph.
 func Remember(store *model.Store, g *Graph) Snapshot {
-	s := Snapshot{store, map[*model.Variable]*Node{}}
-	for v := range store.IterVariables() {
+	return remember(g, variables(store))
+}
+
+func remember(g *Graph, vars []*model.Variable) Snapshot {
+	s := Snapshot{vars, map[*model.Variable]*Node{}}
+	for _, v := range vars {
 		s.before[v] = v.NodeValue(g)
 	}
 	return s
 }
 
+// changed are the variables that have changed since.
+func (s Snapshot) changed() (all []*model.Variable) {
+	for _, v := range s.vars {
+		if old := s.before[v]; v.NodeValue(old.Graph()) != old {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
 // Unless undoes all changes since the Snapshot if ok, a bool scalar, is false.
 func (s Snapshot) Unless(ok *Node) {
-	for v := range s.store.IterVariables() {
-		old := s.before[v]
-		if old == nil {
-			continue
+	for _, vector := range vectors(s.changed()) {
+		before := make([]*Node, len(vector))
+		for i, v := range vector {
+			before[i] = s.before[v]
 		}
-		if now := v.NodeValue(old.Graph()); now != old {
-			v.SetNodeValue(Where(ok, now, old))
-		}
+		vector.SetValue(Where(ok, vector.Value(ok.Graph()), joined(before)))
 	}
 }
 
@@ -87,27 +135,22 @@ const momentsScope = "/" + optimizer.AdamDefaultScope
 // no update will use.
 func ForgetMoments(s *model.Store) error { return s.DeleteVariablesInScope(momentsScope) }
 
-// setRate sets the optimiser's learning-rate variable for this step. A resumed run uses
-// the rate in its settings, not the one in its checkpoint.
-func (a Adam) setRate(scope *model.Scope, rate float64, g *Graph) {
+// setRate sets and returns the optimiser's learning-rate variable for this step. A resumed
+// run uses the rate in its settings, not the one in its checkpoint.
+func (a Adam) setRate(scope *model.Scope, rate float64, g *Graph) *Node {
 	now := Const(g, float32(rate))
 	if a.Share != nil {
 		now = Mul(now, a.Share)
 	}
 	optimizer.LearningRateVar(scope, dtypes.Float32, rate).SetNodeValue(now)
+	return now
 }
 
-func (a Adam) optimizer(rate float64) gradientOptimizer {
-	adam := optimizer.Adam().LearningRate(rate).Epsilon(a.Epsilon)
+func (a Adam) beta1() float64 {
 	if a.Beta1 > 0 {
-		adam = adam.Betas(a.Beta1, 0.999)
+		return a.Beta1
 	}
-	return adam.Done().(gradientOptimizer)
-}
-
-// gradientOptimizer has the methods of GoMLX's optimisers beyond optimisers.Interface.
-type gradientOptimizer interface {
-	UpdateGraphWithGradients(scope *model.Scope, grads []*Node, lossDType dtypes.DType)
+	return 0.9
 }
 
 func globalNorm(grads []*Node) *Node {

@@ -15,11 +15,10 @@ import (
 // another one.
 func Loop(store *model.Store, state []*Node, more func(state []*Node) *Node, body func(state []*Node) []*Node) []*Node {
 	g := state[0].Graph()
-	var vars []*model.Variable
+	vars := vectors(variables(store))
 	all := append([]*Node(nil), state...)
-	for v := range store.IterVariables() {
-		vars = append(vars, v)
-		all = append(all, v.NodeValue(g))
+	for _, v := range vars {
+		all = append(all, v.Value(g))
 	}
 	parameters := func(g *Graph) []*Node {
 		now := make([]*Node, len(all))
@@ -32,17 +31,17 @@ func Loop(store *model.Store, state []*Node, more func(state []*Node) *Node, bod
 	once := NewClosure(g, func(g *Graph) []*Node {
 		now := parameters(g)
 		for i, v := range vars {
-			v.SetNodeValue(now[len(state)+i])
+			v.SetValue(now[len(state)+i])
 		}
 		after := body(now[:len(state):len(state)])
 		for _, v := range vars {
-			after = append(after, v.NodeValue(g))
+			after = append(after, v.Value(g))
 		}
 		return after
 	})
 	all = While(goesOn, once, all...)
 	for i, v := range vars {
-		v.SetNodeValue(all[len(state)+i])
+		v.SetValue(all[len(state)+i])
 	}
 	return all[:len(state)]
 }

@@ -169,7 +169,7 @@ func (g golden) set(t *testing.T, s *Learner) {
 	if err := s.SetWeights(all); err != nil {
 		t.Fatal(err)
 	}
-	for v := range s.store.IterVariables() {
+	for v := range s.Store().IterVariables() {
 		if strings.Contains(v.Path(), "AdamOptimizer") {
 			if err := v.SetValue(tensors.FromShape(v.Shape())); err != nil {
 				t.Fatal(err)
@@ -205,7 +205,7 @@ func compare(t *testing.T, s *Learner, want map[string][]float32, limit toleranc
 		t.Fatal("nothing to compare with")
 	}
 	for path, values := range want {
-		v := s.store.GetVariable(path)
+		v := s.Store().GetVariable(path)
 		if v == nil {
 			t.Fatalf("no variable %s", path)
 		}

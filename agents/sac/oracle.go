@@ -46,7 +46,7 @@ func newOracle(s *Learner, sizes []int) (*Oracle, error) {
 	}
 	for exec, graph := range graphs {
 		var err error
-		if *exec, err = model.NewExec(s.backend, s.store, graph); err == nil {
+		if *exec, err = model.NewExec(s.backend, s.Store(), graph); err == nil {
 			err = o.compile(*exec)
 		}
 		if err != nil {
@@ -86,6 +86,9 @@ func (o *Oracle) Ask(obs []float32, greedy bool, seed, call uint64) (agents.Answ
 
 // ask appends the answers to the first n rows of a batch of a size.
 func (o *Oracle) ask(all *agents.Answer, batch []float32, n, size int, greedy bool, k [3]uint64) error {
+	if err := o.sac.packed.Unpack(); err != nil {
+		return err
+	}
 	exec := o.both
 	switch {
 	case exec != nil:
@@ -154,7 +157,7 @@ func (s *Learner) drawnGraph(scope *model.Scope, progress, k, obs *Node) []*Node
 
 // chosenGraph is drawnGraph for greedy actions, without log-probabilities.
 func (s *Learner) chosenGraph(scope *model.Scope, progress, k, obs *Node) []*Node {
-	action := s.greedyGraph(scope, progress, k, obs)
+	action := s.greedyGraph(scope, []*Node{progress, k, obs})[0]
 	// Policies fold this key to draw their candidates. With the same key they are the
 	// same particles, and the engine computes them once.
 	q := s.query(scope, s.trained(), obs, random.NewKey(k).Fold(0), progress)

@@ -23,13 +23,6 @@ func (s *Learner) Portrait(obs []float32, times int, actions []float32) (agents.
 	if err := s.needs(s.asked()); err != nil {
 		return agents.Portrait{}, fmt.Errorf("sac: portrait: %w", err)
 	}
-	if s.judging == nil {
-		exec, err := model.NewExec(s.backend, s.store, s.portraitGraph)
-		if err != nil {
-			return agents.Portrait{}, fmt.Errorf("sac: portrait: %w", err)
-		}
-		s.judging = exec
-	}
 	rows := make([]float32, 0, times*len(obs))
 	for range times {
 		rows = append(rows, obs...)

@@ -36,11 +36,12 @@ type Learner struct {
 	batch   int          // transitions per update
 	fused   int          // updates in one call
 	store   *model.Store // all variables
+	packed  *nn.Packed   // their values; the store's are older, except after Unpack
 
 	// Graphs of an update, of one without the policy, and of cycles of PolicyDelay updates.
-	updating, criticising, cycling *model.Exec
+	updating, criticising, cycling *nn.Program
 
-	acting, greedy, judging *model.Exec
+	acting, greedy, judging *nn.Program
 	figures                 []string // names of an update's figures, in order: the critics', then the policy's
 	ofPolicy                int      // number of figures of the policy
 
@@ -83,13 +84,14 @@ func New(cfg Config, t agents.Task) (*Learner, error) {
 		batch: t.Schedule.BatchSize, fused: t.Schedule.FusedUpdates,
 		store: model.NewStore(), progress: tensors.FromScalar(float32(0)),
 	}
-	stages := []func() error{s.create, s.initialise, s.prepareActing}
+	stages := []func() error{s.create, s.initialise}
 	if !t.Use.Trains() {
 		stages = slices.Insert(stages, 1, func() error { return nn.ForgetMoments(s.store) })
 	}
 	if t.Use == agents.ToPlay {
 		stages = append(stages, s.keepPlayed)
 	}
+	stages = append(stages, s.pack)
 	if t.Use.Acts() {
 		stages = append(stages, s.compileActing)
 	}
@@ -108,6 +110,7 @@ func New(cfg Config, t agents.Task) (*Learner, error) {
 // create creates and initialises the variables of all parts and of their optimisers.
 func (s *Learner) create() error {
 	return nn.Create(s.backend, s.store, s.seed, s.inputShapes(1, 1), func(scope *model.Scope, in []*Node) {
+		in = s.split(in)
 		b := minibatch{in[inObs], in[inAction], in[inNext], in[inReward], in[inDiscount], in[inWeight]}
 		// Targets and averages need their sources first.
 		if s.cfg.Tau != nil {
@@ -149,51 +152,41 @@ func (s *Learner) initialise() error {
 // compile builds the updates' graphs and compiles those that calls of s.fused updates
 // need. With a PolicyDelay, whole cycles of it are one graph. If a call need not begin and
 // end with a cycle, it is calls of the critics' updates, and of the policy's one by one.
-func (s *Learner) compile() (err error) {
-	if s.updating, err = model.NewExec(s.backend, s.store, s.updateGraph); err != nil {
-		return err
-	}
+func (s *Learner) compile() error {
+	s.updating = s.packed.NewProgram(s.updateGraph)
 	fused, delay := s.fused, s.cfg.PolicyDelay
 	if !s.loops() {
 		fused = 1
 	}
 	if delay == 1 {
-		_, err = s.updating.Compile(s.inputShapes(fused, s.batch)...)
-		return err
+		return s.updating.Compile(s.inputShapes(fused, s.batch)...)
 	}
-	if s.criticising, err = model.NewExec(s.backend, s.store, s.criticGraph); err != nil {
-		return err
-	}
-	if s.cycling, err = model.NewExec(s.backend, s.store, s.cycleGraph); err != nil {
-		return err
-	}
+	s.criticising, s.cycling = s.packed.NewProgram(s.criticGraph), s.packed.NewProgram(s.cycleGraph)
 	if s.inCycles() {
-		_, err = s.cycling.Compile(s.inputShapes(fused, s.batch)...)
-		return err
+		return s.cycling.Compile(s.inputShapes(fused, s.batch)...)
 	}
 	for n := 1; n <= min(fused, delay-1); n++ {
-		if _, err = s.criticising.Compile(s.inputShapes(n, s.batch)...); err != nil {
+		if err := s.criticising.Compile(s.inputShapes(n, s.batch)...); err != nil {
 			return err
 		}
 	}
-	_, err = s.updating.Compile(s.inputShapes(1, s.batch)...)
-	return err
+	return s.updating.Compile(s.inputShapes(1, s.batch)...)
 }
 
 // inCycles reports whether the fused updates of a call are whole cycles of PolicyDelay.
 func (s *Learner) inCycles() bool { return s.loops() && s.cfg.InCycles(s.fused) }
 
-func (s *Learner) prepareActing() (err error) {
-	if s.acting, err = model.NewExec(s.backend, s.store, s.actGraph); err != nil {
-		return err
-	}
-	s.greedy, err = model.NewExec(s.backend, s.store, s.greedyGraph)
-	return err
+// pack prepares the graphs' use of the variables, which all exist by now.
+func (s *Learner) pack() error {
+	s.packed = nn.Pack(s.backend, s.store)
+	s.acting, s.greedy = s.packed.NewProgram(s.actGraph), s.packed.NewProgram(s.greedyGraph)
+	s.judging = s.packed.NewProgram(s.portraitGraph)
+	return nil
 }
 
 func (s *Learner) compileActing() error {
-	for _, exec := range []*model.Exec{s.acting, s.greedy} {
-		if _, err := exec.Compile(s.actingShapes(s.spec.Copies)...); err != nil {
+	for _, program := range []*nn.Program{s.acting, s.greedy} {
+		if err := program.Compile(s.actingShapes(s.spec.Copies)...); err != nil {
 			return err
 		}
 	}
@@ -209,9 +202,8 @@ func (s *Learner) actingShapes(n int) []shapes.Shape {
 // the policy that explores, if there is an average, and of critics that it does not ask.
 func (s *Learner) keepPlayed() error {
 	return nn.KeepRead(s.backend, s.store, s.actingShapes(1), func(scope *model.Scope, in []*Node) {
-		progress, key, obs := in[0], in[1], in[2]
-		s.greedyGraph(scope, progress, key, obs)
-		s.draw(s.query(scope, s.trained(), obs, random.NewKey(key), progress))
+		s.greedyGraph(scope, in)
+		s.draw(s.query(scope, s.trained(), in[2], random.NewKey(in[1]), in[0]))
 	})
 }
 
@@ -228,12 +220,7 @@ func (s *Learner) inputShapes(k, b int) []shapes.Shape {
 	all := make([]shapes.Shape, inCount)
 	all[inProgress] = shapes.Make(dtypes.Float32)
 	all[inKeys] = shapes.Make(dtypes.Uint64, k, 3)
-	all[inObs] = shapes.Make(dtypes.Float32, k*b, s.spec.ObsDim)
-	all[inAction] = shapes.Make(dtypes.Float32, k*b, s.spec.ActDim)
-	all[inNext] = all[inObs]
-	for _, i := range []int{inReward, inDiscount, inWeight} {
-		all[i] = shapes.Make(dtypes.Float32, k*b)
-	}
+	all[inColumns] = shapes.Make(dtypes.Float32, k*b*s.rowSize())
 	return all
 }
 
@@ -250,19 +237,21 @@ func (s *Learner) targetEntropy() float64 {
 	return -float64(s.spec.ActDim)
 }
 
-// actGraph draws actions, obs [N, S] -> [N, A].
-func (s *Learner) actGraph(scope *model.Scope, progress, key, obs *Node) *Node {
-	return s.draw(s.query(scope, policyScope, obs, random.NewKey(key), progress))
+// actGraph draws actions, [N, A], from the progress, a key and obs [N, S].
+func (s *Learner) actGraph(scope *model.Scope, in []*Node) []*Node {
+	progress, key, obs := in[0], in[1], in[2]
+	return []*Node{s.draw(s.query(scope, policyScope, obs, random.NewKey(key), progress))}
 }
 
 // greedyGraph is actGraph for greedy actions of the trained policy, or draws if it has
 // none.
-func (s *Learner) greedyGraph(scope *model.Scope, progress, key, obs *Node) *Node {
+func (s *Learner) greedyGraph(scope *model.Scope, in []*Node) []*Node {
+	progress, key, obs := in[0], in[1], in[2]
 	q := s.query(scope, s.trained(), obs, random.NewKey(key), progress)
 	if p, ok := s.policy.(policies.Greedy); ok {
-		return p.Greedy(q)
+		return []*Node{p.Greedy(q)}
 	}
-	return s.draw(q)
+	return []*Node{s.draw(q)}
 }
 
 // draw selects one of the living particles uniformly.
@@ -283,6 +272,9 @@ func (s *Learner) drawOne(q policies.Query) (policies.Draw, chosenDraw) {
 	q.Key = key.Fold(0)
 	d := s.policy.Sample(q)
 	n, m, a := d.Action.Shape().Dim(0), d.Action.Shape().Dim(1), d.Action.Shape().Dim(2)
+	if m == 1 {
+		return d, chosenDraw{Action: Reshape(d.Action, n, a), LogProb: Reshape(d.LogProb, n)}
+	}
 	chance := key.Fold(1).Uniform(shapes.Make(dtypes.Float32, n, m))
 	if d.Alive != nil {
 		chance = Where(d.Alive, chance, Sub(chance, OnesLike(chance)))
@@ -304,18 +296,23 @@ func (s *Learner) Act(obs []float32, greedy bool) ([]float32, error) {
 	if err := s.needs(policyScope); err != nil && !greedy {
 		return nil, fmt.Errorf("sac: exploring: %w", err)
 	}
-	exec, k := s.acting, random.KeyOf(s.seed, actStream, s.state.Acts)
+	program, k := s.acting, random.KeyOf(s.seed, actStream, s.state.Acts)
 	if greedy {
-		exec, k = s.greedy, random.KeyOf(s.greedySeed, greedyStream, s.greedyActs)
+		program, k = s.greedy, random.KeyOf(s.greedySeed, greedyStream, s.greedyActs)
 		s.greedyActs++
 	} else {
 		s.state.Acts++
 	}
-	out, err := exec.Call(s.progress, tensors.FromFlatDataAndDimensions(k[:], 3), tensors.FromFlatDataAndDimensions(obs, n, s.spec.ObsDim))
+	key, states := tensors.FromFlatDataAndDimensions(k[:], 3), tensors.FromFlatDataAndDimensions(obs, n, s.spec.ObsDim)
+	out, err := program.Call(s.progress, key, states)
 	if err != nil {
 		return nil, fmt.Errorf("sac: acting: %w", err)
 	}
-	defer out[0].FinalizeAll()
+	defer func() {
+		for _, t := range append(out, key, states) {
+			t.FinalizeAll()
+		}
+	}()
 	s.action = sized(s.action, n*s.spec.ActDim)
 	if err := tensors.ConstFlatData(out[0], func(flat []float32) { copy(s.action, flat) }); err != nil {
 		return nil, fmt.Errorf("sac: acting: %w", err)
@@ -378,7 +375,7 @@ func (s *Learner) policyUpdates(from, to uint64) uint64 {
 // together returns how many of the next updates, at most left and at most most, one call
 // makes, and by which graph: whole cycles of PolicyDelay if calls consist of them, otherwise
 // those of the critics alone that come before the next one of the policy, or that one.
-func (s *Learner) together(left, most int) (n int, graph *model.Exec) {
+func (s *Learner) together(left, most int) (n int, graph *nn.Program) {
 	delay := s.cfg.PolicyDelay
 	if delay == 1 {
 		return min(left, most), s.updating
@@ -395,28 +392,31 @@ func (s *Learner) together(left, most int) (n int, graph *model.Exec) {
 
 // call makes n updates in one call of a graph, from minibatch first of b, and adds their
 // figures to sums.
-func (s *Learner) call(graph *model.Exec, b *replay.Batch, first, n int, sums []float64) error {
+func (s *Learner) call(graph *nn.Program, b *replay.Batch, first, n int, sums []float64) error {
 	keys := make([]uint64, 0, 3*n)
 	for i := range uint64(n) {
 		one := random.KeyOf(s.seed, updateStream, s.state.Updates+i)
 		keys = append(keys, one[:]...)
 	}
-	from, rows := first*s.batch, n*s.batch
-	table := func(x []float32, width int) *tensors.Tensor {
-		return tensors.FromFlatDataAndDimensions(x[from*width:(from+rows)*width], rows, width)
+	from, to := first*s.batch, (first+n)*s.batch
+	columns := make([]float32, 0, (to-from)*s.rowSize())
+	for _, x := range [][]float32{b.Obs, b.Action, b.Next, b.Reward, b.Discount, b.Weight} {
+		width := len(x) / b.N
+		columns = append(columns, x[from*width:to*width]...)
 	}
-	column := func(x []float32) *tensors.Tensor { return tensors.FromFlatDataAndDimensions(x[from:from+rows], rows) }
-	in := make([]any, inCount)
+	in := make([]*tensors.Tensor, inCount)
 	in[inProgress] = s.progress
 	in[inKeys] = tensors.FromFlatDataAndDimensions(keys, n, 3)
-	in[inObs] = table(b.Obs, s.spec.ObsDim)
-	in[inAction] = table(b.Action, s.spec.ActDim)
-	in[inNext] = table(b.Next, s.spec.ObsDim)
-	in[inReward], in[inDiscount], in[inWeight] = column(b.Reward), column(b.Discount), column(b.Weight)
+	in[inColumns] = tensors.FromFlatDataAndDimensions(columns, len(columns))
 	out, err := graph.Call(in...)
 	if err != nil {
 		return fmt.Errorf("sac: update %d: %w", s.state.Updates, err)
 	}
+	defer func() { // sooner than the garbage collector would
+		for _, t := range append(out, in[inKeys:]...) {
+			t.FinalizeAll()
+		}
+	}()
 	done := tensors.ToScalar[int32](out[0])
 	figures := tensors.MustCopyFlatData[float32](out[1])
 	if err := tensors.ConstFlatData(out[2], func(flat []float32) { copy(s.absError[from:], flat) }); err != nil {
@@ -451,8 +451,13 @@ func (s *Learner) SetProgress(share float64) { s.progress = tensors.FromScalar(f
 func (s *Learner) SeedGreedy(seed uint64) { s.greedySeed, s.greedyActs = seed, 0 }
 
 // Store holds the learner's variables, including the optimisers'. Resuming needs it and
-// State.
-func (s *Learner) Store() *model.Store { return s.store }
+// State. Its values are current, and may be changed, until the next call of the learner.
+func (s *Learner) Store() *model.Store {
+	if err := s.packed.Unpack(); err != nil {
+		panic(err) // out of memory: numbers are copied
+	}
+	return s.store
+}
 
 // State is what must be saved besides the Store.
 func (s *Learner) State() any { return &s.state }
@@ -462,9 +467,9 @@ func (s *Learner) Particles() int { return s.cfg.Particles }
 
 // Close frees the compiled graphs.
 func (s *Learner) Close() {
-	for _, exec := range []*model.Exec{s.updating, s.criticising, s.cycling, s.acting, s.greedy, s.judging} {
-		if exec != nil {
-			exec.Finalize()
+	for _, program := range []*nn.Program{s.updating, s.criticising, s.cycling, s.acting, s.greedy, s.judging} {
+		if program != nil {
+			program.Finalize()
 		}
 	}
 }

@@ -9,14 +9,15 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/stein-rl/stein/agents"
+	"github.com/stein-rl/stein/nn"
 	"github.com/stein-rl/stein/random"
 )
 
 // SoftValues estimates the soft values of states as the critics' target does, from the
 // learner's present variables.
 type SoftValues struct {
-	sac  *Learner // with the target's settings
-	exec *model.Exec
+	sac     *Learner // with the target's settings
+	program *nn.Program
 }
 
 // SoftValues compiles the estimate for one of Config.Target and a number of particles,
@@ -29,11 +30,7 @@ func (s *Learner) SoftValues(target string, particles int) (*SoftValues, error) 
 	if err != nil {
 		return nil, fmt.Errorf("sac: soft values: %w", err)
 	}
-	v := &SoftValues{sac: &like}
-	if v.exec, err = model.NewExec(s.backend, s.store, like.softValueGraph); err != nil {
-		return nil, fmt.Errorf("sac: soft values: %w", err)
-	}
-	return v, nil
+	return &SoftValues{sac: &like, program: s.packed.NewProgram(like.softValueGraph)}, nil
 }
 
 // Of returns the estimates for obs [n*S], [n]; random draws depend on seed alone.
@@ -44,7 +41,7 @@ func (v *SoftValues) Of(obs []float32, seed uint64) ([]float32, error) {
 		return nil, fmt.Errorf("sac: soft values: %w", err)
 	}
 	k := random.KeyOf(seed, valueStream, 0)
-	out, err := v.exec.Call(v.sac.progress, tensors.FromFlatDataAndDimensions(k[:], 3), tensors.FromFlatDataAndDimensions(obs, n, width))
+	out, err := v.program.Call(v.sac.progress, tensors.FromFlatDataAndDimensions(k[:], 3), tensors.FromFlatDataAndDimensions(obs, n, width))
 	if err != nil {
 		return nil, fmt.Errorf("sac: soft values: %w", err)
 	}
@@ -52,7 +49,7 @@ func (v *SoftValues) Of(obs []float32, seed uint64) ([]float32, error) {
 }
 
 // Close frees the compiled graphs.
-func (v *SoftValues) Close() { v.exec.Finalize() }
+func (v *SoftValues) Close() { v.program.Finalize() }
 
 // targeted is the scope of the critics that the target uses.
 func (s *Learner) targeted() string {

@@ -104,18 +104,49 @@ func (s *Learner) copies() (all []nn.Copy) {
 
 func (s *Learner) copyOf(from, to string) nn.Copy { return nn.Copy{Store: s.store, From: from, To: to} }
 
-// The inputs of the update graph, N = K·B rows in all.
+// The inputs of the update graph, N = K·B rows in all. The columns of a batch are one
+// array, because each array takes time of a call; split splits it.
 const (
 	inProgress = iota // scalar
 	inKeys            // uint64 [K, 3]
-	inObs             // [N, S]
-	inAction          // [N, A]
-	inNext            // [N, S]
-	inReward          // [N]
-	inDiscount        // [N]
-	inWeight          // [N]
+	inColumns         // [N·(2S + A + 3)]
 	inCount
 )
+
+// What split makes of the inputs.
+const (
+	inObs      = inColumns + iota // [N, S]
+	inAction                      // [N, A]
+	inNext                        // [N, S]
+	inReward                      // [N]
+	inDiscount                    // [N]
+	inWeight                      // [N]
+)
+
+// split splits the columns of the inputs.
+func (s *Learner) split(in []*Node) []*Node {
+	columns, from := in[inColumns], 0
+	rows := columns.Shape().Dim(0) / s.rowSize()
+	cut := func(dims ...int) {
+		n := rows
+		if len(dims) > 1 {
+			n *= dims[1]
+		}
+		in = append(in, Reshape(Slice(columns, AxisRange(from, from+n)), dims...))
+		from += n
+	}
+	in = in[:inColumns:inColumns]
+	cut(rows, s.spec.ObsDim)
+	cut(rows, s.spec.ActDim)
+	cut(rows, s.spec.ObsDim)
+	for range 3 { // reward, discount, weight
+		cut(rows)
+	}
+	return in
+}
+
+// rowSize is how many numbers of a batch's columns belong to one transition.
+func (s *Learner) rowSize() int { return 2*s.spec.ObsDim + s.spec.ActDim + 3 }
 
 // criticGraph makes K updates of the critics alone.
 func (s *Learner) criticGraph(scope *model.Scope, in []*Node) []*Node {
@@ -144,6 +175,7 @@ func (s *Learner) cycleGraph(scope *model.Scope, in []*Node) []*Node {
 // results, and the inputs.
 func (s *Learner) updates(scope *model.Scope, in []*Node, due []bool) []*Node {
 	g := in[0].Graph()
+	in = s.split(in)
 	k, rows := in[inKeys].Shape().Dim(0), in[inObs].Shape().Dim(0)
 	if k == 1 {
 		b := minibatch{in[inObs], in[inAction], in[inNext], in[inReward], in[inDiscount], in[inWeight]}

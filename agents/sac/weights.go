@@ -16,7 +16,7 @@ import (
 // averages, and log α, without the optimisers' state.
 func (s *Learner) Weights() iter.Seq2[string, *tensors.Tensor] {
 	return func(yield func(string, *tensors.Tensor) bool) {
-		for v := range s.store.IterVariables() {
+		for v := range s.Store().IterVariables() {
 			learned := v.Trainable || nn.IsRunning(v) || v.Path() == "/"+alphaScope+"/log_alpha" ||
 				strings.HasPrefix(v.Path(), "/"+targetScope+"/") || strings.HasPrefix(v.Path(), "/"+averageScope+"/") ||
 				strings.HasPrefix(v.Path(), "/"+steadyScope+"/")
@@ -47,7 +47,7 @@ func (s *Learner) SetWeights(values map[string]*tensors.Tensor) error {
 		}
 	}
 	for path := range known {
-		if err := s.store.GetVariable(path).SetValue(values[path]); err != nil {
+		if err := s.Store().GetVariable(path).SetValue(values[path]); err != nil {
 			return fmt.Errorf("sac: weights for %s: %w", path, err)
 		}
 	}

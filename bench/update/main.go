@@ -26,8 +26,8 @@ import (
 	"github.com/stein-rl/stein/replay"
 )
 
-// Walker2d's sizes.
-var walker = envbridge.Spec{ID: "Walker2d-v5", Copies: 1, ObsDim: 17, ActDim: 6}
+// task has Walker2d's sizes, or those of the flags.
+var task = envbridge.Spec{ID: "Walker2d-v5", Copies: 1, ObsDim: 17, ActDim: 6}
 
 func main() {
 	if err := run(); err != nil {
@@ -41,6 +41,8 @@ func run() error {
 	fused := flag.Int("fused", 0, "updates in one call; 0: the configuration's")
 	threads := flag.Int("threads", 1, "of the engine; 0: all")
 	reps := flag.Int("reps", 8, "turns of each measurement")
+	flag.IntVar(&task.ObsDim, "obs", task.ObsDim, "observation size; default: Walker2d's")
+	flag.IntVar(&task.ActDim, "act", task.ActDim, "action size; default: Walker2d's")
 	flag.Parse()
 	cfg, err := experiments.Builtin().Resolve(*config, flag.Args())
 	if err != nil {
@@ -79,7 +81,7 @@ func breakdown(backend compute.Backend, cfg experiments.Config, folder string, r
 	fused := cfg.Schedule.FusedUpdates
 	began, before := time.Now(), cpu()
 	learner, err := agent.Make(agents.Task{
-		Backend: backend, Spec: walker, Policy: cfg.Policy.Value, Schedule: cfg.Schedule, Seed: 1,
+		Backend: backend, Spec: task, Policy: cfg.Policy.Value, Schedule: cfg.Schedule, Seed: 1,
 	})
 	if err != nil {
 		return nil, err
@@ -189,7 +191,7 @@ func transitions(n int) *replay.Batch {
 		}
 		return x
 	}
-	b := &replay.Batch{N: n, Obs: draw(n * walker.ObsDim), Action: draw(n * walker.ActDim), Next: draw(n * walker.ObsDim), Reward: draw(n)}
+	b := &replay.Batch{N: n, Obs: draw(n * task.ObsDim), Action: draw(n * task.ActDim), Next: draw(n * task.ObsDim), Reward: draw(n)}
 	b.Discount, b.Weight = make([]float32, n), make([]float32, n)
 	for i := range n {
 		b.Discount[i], b.Weight[i] = 0.99, 1

@@ -30,14 +30,8 @@ func newParts(backend compute.Backend, store *model.Store, cfg sac.Config, batch
 	if p.products, err = newFloor(backend, products); err != nil {
 		return nil, err
 	}
-	critics, err := newSteps(backend, store, cfg, batch, "critic")
-	if err != nil {
-		return nil, err
-	}
-	policy, err := newSteps(backend, store, cfg, batch, "policy", "alpha")
-	if err != nil {
-		return nil, err
-	}
+	critics := newSteps(backend, store, cfg, batch, "critic")
+	policy := newSteps(backend, store, cfg, batch, "policy", "alpha")
 	p.empty, p.critics, p.policy = critics.times(0), critics.times(manySteps), policy.times(manySteps)
 	return p, nil
 }
@@ -144,20 +138,20 @@ const manySteps = 32
 // optimiser's steps of some parts, each with the part's variables for gradients. With no
 // step it copies in and out and calls, and does nothing else.
 type steps struct {
-	exec  *model.Exec
-	batch *replay.Batch
+	program *nn.Program
+	batch   *replay.Batch
 }
 
 // newSteps prepares the steps of the parts in the given scopes of a learner's store.
-func newSteps(backend compute.Backend, store *model.Store, cfg sac.Config, batch *replay.Batch, scopes ...string) (*steps, error) {
-	exec, err := model.NewExec(backend, store, func(root *model.Scope, in []*Node) []*Node {
+func newSteps(backend compute.Backend, store *model.Store, cfg sac.Config, batch *replay.Batch, scopes ...string) *steps {
+	program := nn.Pack(backend, store).NewProgram(func(root *model.Scope, in []*Node) []*Node {
 		return loop(store, in, func(g *Graph) {
 			for _, name := range scopes {
 				step(root, g, cfg, name)
 			}
 		})
 	})
-	return &steps{exec, batch}, err
+	return &steps{program, batch}
 }
 
 // step is Adam's step of one part, if it has something to train.
@@ -192,7 +186,7 @@ func (s *steps) times(n int) *timed {
 	b := s.batch
 	table := func(x []float32) *tensors.Tensor { return tensors.FromFlatDataAndDimensions(x, b.N, len(x)/b.N) }
 	return &timed{parts: 1, do: func() error {
-		out, err := s.exec.Call(tensors.FromScalar(int32(n)), table(b.Obs), table(b.Action), table(b.Next),
+		out, err := s.program.Call(tensors.FromScalar(int32(n)), table(b.Obs), table(b.Action), table(b.Next),
 			table(b.Reward), table(b.Discount), table(b.Weight))
 		if err != nil {
 			return err

@@ -61,7 +61,7 @@ func dump() (folder string, err error) {
 
 // dumpFlags adds the options to those that are set.
 func dumpFlags(folder string) string {
-	options := "--xla_dump_to=" + folder + " --xla_dump_hlo_as_text --xla_dump_hlo_module_re=Store_Exec.*"
+	options := "--xla_dump_to=" + folder + " --xla_dump_hlo_as_text --xla_dump_hlo_module_re=.*Program.*"
 	return strings.TrimSpace(os.Getenv("XLA_FLAGS") + " " + options)
 }
 

@@ -95,7 +95,7 @@ func programOfSAC(t *testing.T, folder string, delay, fused int) {
 	}
 	agent := cfg.Agent.Value.(sac.Config)
 	learner, err := agent.Make(agents.Task{
-		Backend: enginetest.Compiled(t), Spec: walker, Policy: cfg.Policy.Value, Schedule: cfg.Schedule, Seed: 1,
+		Backend: enginetest.Compiled(t), Spec: task, Policy: cfg.Policy.Value, Schedule: cfg.Schedule, Seed: 1,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +118,7 @@ func programOfSAC(t *testing.T, folder string, delay, fused int) {
 // needed is the number of operations of an update's products, for twin critics with
 // targets and a policy network of the critics' sizes, which a share of updates update.
 func needed(net nn.Network, b int, share float64) (sum float64) {
-	obs, act := walker.ObsDim, walker.ActDim
+	obs, act := task.ObsDim, task.ActDim
 	add := func(in, out int, times float64, weights, input bool) {
 		sizes := append(append([]int{in}, net.Hidden...), out)
 		for i := range len(sizes) - 1 {

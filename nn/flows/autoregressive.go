@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 	"github.com/gomlx/gomlx/ml/model/initializer"
@@ -101,14 +102,10 @@ func masked(scope *model.Scope, x *Node, mask [][]float32, bound float64) *Node 
 	if bound == 0 {
 		bound = 1 / math.Sqrt(float64(in))
 	}
-	shape := x.Shape().Clone()
-	shape.Dimensions = []int{in, out}
 	w := scope.WithInitializer(initializer.RandomUniformFn(scope, -bound, bound)).
-		VariableWithShape("weights", shape).NodeValue(g)
+		VariableWithShape("weights", shapes.Make(x.DType(), in, out)).NodeValue(g)
 	w = Mul(w, ConvertDType(Const(g, mask), x.DType()))
-	shape = shape.Clone()
-	shape.Dimensions = []int{out}
-	b := scope.WithInitializer(initializer.Zero).VariableWithShape("biases", shape).NodeValue(g)
+	b := scope.WithInitializer(initializer.Zero).VariableWithShape("biases", shapes.Make(x.DType(), out)).NodeValue(g)
 	y := Dot(x, w).General([]int{-1}, nil, []int{0}, nil)
 	return Add(y, ExpandLeftToRank(b, y.Rank()))
 }
@@ -116,10 +113,8 @@ func masked(scope *model.Scope, x *Node, mask [][]float32, bound float64) *Node 
 // dense is a linear layer without bias, [B, I] -> [B, out].
 func dense(scope *model.Scope, x *Node, out int) *Node {
 	bound := 1 / math.Sqrt(float64(x.Shape().Dim(-1)))
-	shape := x.Shape().Clone()
-	shape.Dimensions = []int{x.Shape().Dim(-1), out}
 	w := scope.WithInitializer(initializer.RandomUniformFn(scope, -bound, bound)).
-		VariableWithShape("weights", shape).NodeValue(x.Graph())
+		VariableWithShape("weights", shapes.Make(x.DType(), x.Shape().Dim(-1), out)).NodeValue(x.Graph())
 	return Dot(x, w).General([]int{-1}, nil, []int{0}, nil)
 }
 
