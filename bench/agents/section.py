@@ -73,7 +73,7 @@ def acting() -> str:
         [
             "go",
             "test",
-            "./agents",
+            "./agents/sac",
             "-run",
             "^$",
             "-bench",
