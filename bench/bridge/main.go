@@ -22,7 +22,15 @@ func main() {
 	workers := flag.Int("workers", 1, "processes")
 	copies := flag.Int("copies", 1, "environments in each")
 	seconds := flag.Float64("seconds", 3, "how long to step")
+	python := flag.String("echo", "", "time messages alone instead, with this Python answering by bench/bridge/echo.py")
 	flag.Parse()
+	if *python != "" {
+		if err := echo(*python, "bench/bridge/echo.py", *seconds); err != nil {
+			fmt.Fprintln(os.Stderr, "bridge-bench: echo:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	w := envbridge.Worker{Env: *id, Processes: *workers, Copies: *copies}
 	if err := measure(w, *seconds); err != nil {
 		fmt.Fprintln(os.Stderr, "bridge-bench:", err)

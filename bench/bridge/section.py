@@ -7,7 +7,6 @@ import functools
 import measure
 
 PYTHON_STEPS = measure.ROOT / "bench/bridge/python_steps.py"
-ECHO = measure.ROOT / "bench/bridge/echo.py"
 WORKERS = measure.ROOT / ".venv/bin/python"  # the workers' Python, with their pyzmq
 BRIDGE = measure.ROOT / "bench/out/bridge-bench"
 SIZES = ((1, 1), (1, 8), (2, 4))
@@ -28,7 +27,7 @@ def python(workers: int, copies: int) -> measure.Record:
 
 
 def echo() -> measure.Record:
-    return measure.run([WORKERS, ECHO, "--seconds", str(SECONDS)])
+    return measure.run([BRIDGE, "-echo", WORKERS, "--seconds", str(SECONDS)])
 
 
 def compare(rounds: int) -> str:
@@ -51,7 +50,7 @@ def compare(rounds: int) -> str:
     whole, step = spent[1, 1]
     account = [
         ["the simulator's step", f"{step:.0f} µs"],
-        ["a round trip of ZeroMQ between two processes", f"{trip:.0f} µs"],
+        ["a round trip of ZeroMQ between Go and Python", f"{trip:.0f} µs"],
         ["the rest: protobuf, arrays, supervision, bookkeeping", f"{whole - step - trip:.0f} µs"],
         ["a step through the bridge", f"{whole:.0f} µs"],
     ]
