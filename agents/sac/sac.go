@@ -24,8 +24,8 @@ import (
 )
 
 // A Learner is soft actor-critic (Haarnoja et al. 2018) with twin critics, for any
-// policy. One goroutine uses it at a time. Acting is in act.go, the graphs of an update in losses.go and
-// update.go.
+// policy. One goroutine uses it at a time. Acting is in act.go, the graphs of an update
+// are in losses.go and update.go.
 type Learner struct {
 	cfg     Config
 	spec    envbridge.Spec
