@@ -18,6 +18,26 @@ ON_HEAD = {"node:__internal_head__": 0.001}
 # Retries: Ray may place a simulator on a node before it notices that the node is dead.
 PLACINGS = 5
 PLACING_SECONDS = 3.0
+JOININGS = 3
+JOINING_SECONDS = 2.0
+
+
+def join(address: str, options: dict[str, Any]) -> None:
+    """Connect to a cluster.
+
+    Ray's head starts a process for each client, and gives up when that takes long on a
+    busy machine: asking again is enough.
+    """
+    for attempt in range(JOININGS):
+        try:
+            ray.init(address=address, **options)
+            return
+        except Exception as e:
+            last = attempt == JOININGS - 1
+            if last or "Starting Ray client server failed" not in str(e):
+                raise FailedError(f"no Ray cluster at {address}: {one_line(e)}") from e
+            ray.shutdown()
+            time.sleep(JOINING_SECONDS)
 
 
 class Driver:
@@ -43,10 +63,7 @@ class Driver:
             }
         if not address.startswith("ray://"):
             options |= {"log_to_driver": False, "logging_level": "warning"}
-        try:
-            ray.init(address=address, **options)
-        except Exception as e:
-            raise FailedError(f"no Ray cluster at {address}: {one_line(e)}") from e
+        join(address, options)
         if spec.get("board"):
             board = ray.remote(trial.Board)
             self._board = board.options(num_cpus=0, resources=ON_HEAD).remote()
