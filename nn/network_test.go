@@ -11,7 +11,8 @@ import (
 )
 
 // Ensure that a narrow layer's product and both of its gradients are those of a plain
-// product, and that a gradient that is not finite stays so.
+// product, and that a gradient that is not finite stays so, or becomes the largest number,
+// whose square is not.
 func TestNarrowProduct(t *testing.T) {
 	const rows, in = 2 * 20, 7
 	for _, out := range []int{1, 2, 3} {

@@ -1,7 +1,6 @@
 package nn
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -180,25 +179,15 @@ func (r *Program) forInputs(in []shapes.Shape) (*compiled, error) {
 
 // uses builds the graph without compiling it, to see which vectors it uses.
 func (r *Program) uses(in []shapes.Shape) (used []int, err error) {
-	done := false
-	exec, err := model.NewExec(r.packed.backend, r.packed.store, func(scope *model.Scope, in []*Node) []*Node {
+	err = buildOnly(r.packed.backend, r.packed.store, in, func(scope *model.Scope, in []*Node) {
 		r.build(scope, in)
 		for i, vector := range r.packed.vectors {
 			if slices.ContainsFunc(vector, func(v *model.Variable) bool { return v.InUseByGraph(in[0].Graph()) }) {
 				used = append(used, i)
 			}
 		}
-		done = true
-		panic(errBuilt)
 	})
-	if err != nil {
-		return nil, err
-	}
-	defer exec.Finalize()
-	if _, err = exec.Compile(in...); !done {
-		return nil, errors.Join(err, errors.New("nn: the graph was not built"))
-	}
-	return used, nil
+	return used, err
 }
 
 // Call runs the graph and returns its results.

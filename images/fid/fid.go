@@ -15,7 +15,7 @@ import (
 // An Extractor maps images to features.
 type Extractor interface {
 	Name() string   // efficientnet-lite0, efficientnet-lite2, inception
-	Metric() string // name of its Fréchet distance: FD-E0, FID
+	Metric() string // name of its Fréchet distance: FD-E0, FD-E2, FID
 	Dim() int
 	// Features returns the features of all images, in order. progress, if not nil, is
 	// called with the number of images done.
